@@ -1,0 +1,53 @@
+# `make help` prints the targets. `make up` and `make test` are all a new user needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+API := platform-api
+UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+
+.PHONY: help setup up down test check format lock bench migration
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@if command -v uv >/dev/null 2>&1; then uv venv --quiet --allow-existing --python $(PYTHON) $(VENV); \
+	else echo "uv is not installed: bootstrapping it into $(VENV)"; $(PYTHON) -m venv $(VENV) && $(BIN)/pip install --quiet uv==$(UV_VERSION); fi
+
+# the stamp makes `make setup` a no-op until the lock or the project file changes
+$(VENV)/.installed: $(API)/requirements.lock $(API)/pyproject.toml | $(BIN)/python
+	@echo "installing the locked environment into $(VENV)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --require-hashes -r $(API)/requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) pip install --quiet --no-deps -e $(API)
+	@touch $@
+
+setup: $(VENV)/.installed ## prepare the locked environment (.venv)
+
+up: setup ## start the whole platform on this machine
+	@$(BIN)/mlops up $(ARGS)
+
+down: setup ## stop it
+	@$(BIN)/mlops down $(ARGS)
+
+test: setup ## run the whole test suite
+	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
+
+check: setup ## ruff, mypy strict, house rules
+	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks && ../$(BIN)/ruff check . ../examples ../benchmarks
+	@cd $(API) && ../$(BIN)/mypy
+	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+
+format: setup ## rewrite the code in the house style
+	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks && ../$(BIN)/ruff check --fix . ../examples ../benchmarks
+
+bench: setup ## measure the hot paths beside their peers, print ratios
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
+	@cd $(API) && uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
+
+migration: setup ## write a migration for changed tables: make migration NAME=add_risk_tier
+	@cd $(API) && ../$(BIN)/mlops database revision "$(NAME)"
