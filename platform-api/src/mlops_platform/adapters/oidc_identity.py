@@ -1,0 +1,66 @@
+"""Any OIDC issuer (Okta, Auth0, Cognito, Keycloak), found by discovery."""
+
+import time
+from typing import Any
+
+import httpx
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
+from mlops_platform.identity.tokens import IssuerUnavailable, TokenVerifier
+
+# a stream of tokens with made-up key ids must not turn into a stream of requests to the issuer
+_MIN_SECONDS_BETWEEN_REFRESHES = 10
+
+
+class OidcIdentity(IdentityProvider):
+    """Verifies tokens with the keys the issuer publishes; rotated keys are picked up when a token names one."""
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        skew_seconds: int,
+        cache_seconds: int,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._issuer = issuer
+        self._verifier = TokenVerifier(issuer, audience, skew_seconds)
+        self._keys = KeySet([])
+        self._cache_seconds = cache_seconds
+        self._read_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._client = client or httpx.AsyncClient(timeout=5)
+
+    def verify(self, token: str) -> VerifiedToken:
+        return self._verifier.verify(token, self._keys)
+
+    async def authenticate(self, token: str) -> VerifiedToken:
+        """As the interface says; keys older than the cache time are read again first, so that withdrawn keys stop working."""
+        if time.monotonic() - self._read_at > self._cache_seconds:
+            await self.refresh()
+        return await super().authenticate(token)
+
+    async def refresh(self) -> None:
+        if time.monotonic() - self._tried_at < _MIN_SECONDS_BETWEEN_REFRESHES:
+            return
+        self._tried_at = time.monotonic()
+        try:
+            discovery = await self._read(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+            if discovery.get("issuer") != self._issuer:
+                raise IssuerUnavailable(
+                    "The identity provider's discovery document names another issuer; check MLOPS_ISSUER."
+                )
+            keys = KeySet.import_key_set(await self._read(discovery["jwks_uri"]))
+        except (httpx.HTTPError, ValueError, KeyError, JoseError) as error:
+            raise IssuerUnavailable(
+                "Its signing keys cannot be read; tokens signed with known keys keep working.", retry_after=10
+            ) from error
+        self._keys = keys
+        self._read_at = time.monotonic()
+
+    async def _read(self, url: str) -> Any:
+        response = await self._client.get(url)
+        response.raise_for_status()
+        return response.json()

@@ -1,0 +1,169 @@
+"""The application: FastAPI for the control plane, the data plane's gateway mounted in front of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from mlops_platform import __version__, health
+from mlops_platform.bootstrap import BuiltServices, build
+from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
+from mlops_platform.routes import routers
+from mlops_platform.settings import Settings
+from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry.requests import RequestIds
+
+log = structlog.get_logger(__name__)
+
+
+class RequestNotValid(Invalid):
+    """The request does not fit the schema of the API."""
+
+    title = "The request does not fit the API's schema"
+
+
+class MalformedJson(BadRequest):
+    """The body is not JSON."""
+
+    title = "The request body is not JSON"
+
+
+class NoSuchRoute(NotFound):
+    """Nothing is served at this path."""
+
+
+class MethodNotAllowed(PlatformError):
+    """The path exists, for other methods."""
+
+    status = 405
+    title = "This path does not answer this method"
+
+
+class ServerError(PlatformError):
+    """A defect of ours: the log has it, the answer does not."""
+
+
+def create_control_plane(services: BuiltServices) -> FastAPI:
+    """Return the control plane over the given parts."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await services.database.dispose()
+
+    app = FastAPI(
+        title="Enterprise MLOps Platform API",
+        version=__version__,
+        docs_url="/api/docs",
+        redoc_url="/api/redoc",
+        openapi_url="/api/openapi.json",
+        lifespan=lifespan,
+        responses={
+            code: {
+                "description": text,
+                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+            for code, text in _PROBLEMS.items()
+        },
+    )
+    app.state.services = services
+    app.include_router(health.router)
+    for router in routers():
+        app.include_router(router)
+    app.add_exception_handler(PlatformError, _platform_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+    _describe_problems(app)
+    return app
+
+
+def create() -> Any:
+    """Return the whole application from the environment's settings: what `uvicorn --factory mlops_platform.app:create` runs."""
+    telemetry_logging.configure("api")
+    return compose(build(Settings()))
+
+
+def compose(services: BuiltServices) -> Any:
+    """Return the ASGI application over the given parts."""
+    return RequestIds(create_control_plane(services))
+
+
+_PROBLEMS = {
+    401: "We do not know who is calling",
+    403: "The caller's roles do not allow it",
+    404: "It does not exist for this caller",
+    409: "The present state does not allow it",
+    422: "The request makes no sense",
+    503: "Something the platform depends on is not answering",
+}
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the problem+json schema to the OpenAPI document, once."""
+    original = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = original()
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "request_id"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string"},
+                "status": {"type": "integer"},
+                "detail": {"type": "string"},
+                "request_id": {"type": "string"},
+                "errors": {"type": "array", "items": {"type": "object"}},
+            },
+        }
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _answer(request: Request, error: PlatformError) -> Response:
+    body = error.problem(getattr(request.state, "request_id", ""))
+    return Response(orjson.dumps(body), error.status, error.headers(), PROBLEM_JSON)
+
+
+async def _platform_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PlatformError)
+    return _answer(request, error)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        {"pointer": "/" + "/".join(str(part) for part in entry["loc"]), "detail": str(entry["msg"])}
+        for entry in error.errors()
+    ]
+    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+        return _answer(
+            request,
+            MalformedJson("The body could not be parsed as JSON; send one JSON object.", errors=problems),
+        )
+    sentence = "; ".join(f"{problem['pointer']}: {problem['detail']}" for problem in problems[:5])
+    return _answer(request, RequestNotValid(sentence, errors=problems))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:  # noqa: PLR2004 - the status itself
+        return _answer(request, NoSuchRoute(f"There is nothing at {request.url.path}; /api/docs lists every path."))
+    if error.status_code == 405:  # noqa: PLR2004
+        response = _answer(request, MethodNotAllowed(f"{request.url.path} does not answer {request.method}."))
+        response.headers["Allow"] = (error.headers or {}).get("Allow", "")
+        return response
+    return _answer(request, BadRequest("The request could not be read."))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return _answer(request, ServerError("This is a defect of the platform; quote the request id when you report it."))

@@ -1,0 +1,192 @@
+"""Recording events in the caller's transaction, and reading them."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy import event, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session as SyncSession
+
+from mlops_platform.audit.actions import Action
+from mlops_platform.audit.merkle import Frontier, leaf_hash
+from mlops_platform.audit.schemas import AuditEvent, AuditHead, SystemActor
+from mlops_platform.audit.signing import AuditLog, SignedHead
+from mlops_platform.audit.tables import AuditEventRow, AuditHeadRow, AuditIdentityRow, AuditTreeRow
+from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.canonical import canonical_bytes
+from mlops_platform.kit.clock import now
+from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+_PENDING = "audit_heads_to_anchor"
+
+
+def audit_log(session: Session | ReadSession) -> AuditLog:
+    """Return the keys and anchor this session's database was opened with."""
+    found: AuditLog = session.info["audit_log"]
+    return found
+
+
+async def record(
+    session: Session,
+    *,
+    action: Action | str,
+    actor: Principal | SystemActor,
+    resource: str,
+    tenant: str,
+    details: dict[str, Any],
+) -> AuditEvent:
+    """Append one event to the log, in the caller's transaction: both happen or neither.
+
+    The lock on the tree's single row gives all events one order, from here to the commit; keep little work after it.
+    People appear as keyed hashes in what is hashed. `details` must be JSON and must not name data subjects.
+    Raises ValueError for an action that audit/actions.py does not declare.
+    """
+    action = Action(action)
+    audit = audit_log(session)
+    name = f"system:{actor.name}" if isinstance(actor, SystemActor) else audit.pseudonym(actor.subject)
+    if isinstance(actor, Principal):
+        await session.execute(
+            insert(AuditIdentityRow).values(actor=name, subject=actor.subject).on_conflict_do_nothing()
+        )
+    tree = await _locked_tree(session)
+    at = now()
+    seq = tree.size + 1
+    payload = canonical_bytes(
+        {
+            "seq": seq,
+            "at": at.isoformat(),
+            "action": action.value,
+            "actor": name,
+            "resource": resource,
+            "tenant": tenant,
+            "details": details,
+        }
+    )
+    frontier = Frontier(tree.size, tuple(tree.frontier)).append(leaf_hash(payload))
+    head = audit.sign(frontier.size, frontier.root().hex(), at)
+    tree.size, tree.frontier = frontier.size, list(frontier.roots)
+    session.add(
+        AuditEventRow(
+            seq=seq,
+            at=at,
+            action=action.value,
+            actor=name,
+            resource=resource,
+            tenant=tenant,
+            payload=payload.decode(),
+        )
+    )
+    await session.flush()
+    session.add(AuditHeadRow(size=head.size, root=head.root, at=head.at, signature=head.signature))
+    await session.flush()
+    session.sync_session.info.setdefault(_PENDING, []).append(head)
+    metrics.audit_events_total.labels(action.value).inc()
+    shown = actor.name if isinstance(actor, SystemActor) else actor.subject
+    return AuditEvent(
+        seq=seq, at=at, action=action.value, actor=shown, resource=resource, tenant=tenant, details=details
+    )
+
+
+async def _locked_tree(session: Session) -> AuditTreeRow:
+    query = select(AuditTreeRow).where(AuditTreeRow.id == 1).with_for_update().execution_options(populate_existing=True)
+    tree = (await session.execute(query)).scalar_one_or_none()
+    if tree is None:
+        await session.execute(insert(AuditTreeRow).values(id=1, size=0, frontier=[]).on_conflict_do_nothing())
+        tree = (await session.execute(query)).scalar_one()
+    return tree
+
+
+@event.listens_for(SyncSession, "after_commit")
+def _anchor_committed_heads(session: SyncSession) -> None:
+    heads: list[SignedHead] = session.info.pop(_PENDING, [])
+    if not heads:
+        return
+    try:
+        session.info["audit_log"].anchor(heads)
+    except OSError:
+        # the events are committed and must be answered as such; the worker's anchor job writes what is missing
+        log.exception("audit heads not anchored", size=heads[-1].size)
+
+
+@event.listens_for(SyncSession, "after_rollback")
+def _forget_rolled_back_heads(session: SyncSession) -> None:
+    session.info.pop(_PENDING, None)
+
+
+async def anchor_missing(session: ReadSession) -> int:
+    """Append every head that is in the database and not in the anchor file; return how many."""
+    audit = audit_log(session)
+    anchored = max((head.size for head in audit.anchored()), default=0)
+    rows = (
+        await session.execute(
+            select(AuditHeadRow).where(AuditHeadRow.size > anchored).order_by(AuditHeadRow.size).limit(10_000)
+        )
+    ).scalars()
+    missing = [_signed(row) for row in rows]
+    if missing:
+        audit.anchor(missing)
+    return len(missing)
+
+
+async def events(
+    session: ReadSession,
+    *,
+    action: str | None = None,
+    resource: str | None = None,
+    tenant: str | None = None,
+    since: datetime | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[AuditEvent]:
+    """Return events, newest first. Erased people appear by their pseudonym."""
+    query = select(AuditEventRow, AuditIdentityRow.subject).outerjoin(
+        AuditIdentityRow, AuditIdentityRow.actor == AuditEventRow.actor
+    )
+    if action:
+        query = query.where(AuditEventRow.action.startswith(action, autoescape=True))
+    if resource:
+        query = query.where(AuditEventRow.resource == resource)
+    if tenant:
+        query = query.where(AuditEventRow.tenant == tenant)
+    if since:
+        query = query.where(AuditEventRow.at >= since)
+    if cursor:
+        query = query.where(AuditEventRow.seq < int(decode_cursor(cursor).get("seq", 0)))
+    rows = (await session.execute(query.order_by(AuditEventRow.seq.desc()).limit(limit + 1))).all()
+    items = [
+        AuditEvent(
+            seq=row.seq,
+            at=row.at,
+            action=row.action,
+            actor=subject or row.actor.removeprefix("system:"),
+            resource=row.resource,
+            tenant=row.tenant,
+            details=orjson.loads(row.payload)["details"],
+        )
+        for row, subject in rows[:limit]
+    ]
+    return Page(items=items, next_cursor=encode_cursor({"seq": items[-1].seq}) if len(rows) > limit else None)
+
+
+async def head(session: ReadSession) -> AuditHead | None:
+    """Return the newest signed head, or None for an empty log."""
+    row = (await session.execute(select(AuditHeadRow).order_by(AuditHeadRow.size.desc()).limit(1))).scalar_one_or_none()
+    if row is None:
+        return None
+    return AuditHead(
+        size=row.size,
+        root=row.root,
+        at=row.at,
+        signature=row.signature,
+        public_key=audit_log(session).public_pem(),
+    )
+
+
+def _signed(row: AuditHeadRow) -> SignedHead:
+    return SignedHead(row.size, row.root, row.at, row.signature)

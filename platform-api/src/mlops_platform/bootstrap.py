@@ -1,0 +1,65 @@
+"""The one place that chooses: settings in, every outside part out."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlops_platform.adapters.oidc_identity import OidcIdentity
+from mlops_platform.audit.signing import AuditLog
+from mlops_platform.database.session import Database
+from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
+from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.settings import Settings
+
+if TYPE_CHECKING:
+    from mlops_platform.approvals.interfaces import Notifier
+    from mlops_platform.deployments.interfaces import ServingRuntime, Signals
+    from mlops_platform.features.interfaces import FeatureStore
+    from mlops_platform.models.interfaces import ModelRegistry
+    from mlops_platform.predictions.interfaces import PredictionLog
+
+
+@dataclass(frozen=True)
+class BuiltServices:
+    """Everything outside, chosen once."""
+
+    settings: Settings
+    database: Database
+    identity: IdentityProvider
+    authorizer: Authorizer
+    registry: "ModelRegistry"
+    features: "FeatureStore"
+    runtime: "ServingRuntime"
+    signals: "Signals"
+    prediction_log: "PredictionLog"
+    notifier: "Notifier"
+
+
+def build_identity(settings: Settings) -> IdentityProvider:
+    """Return the identity provider the settings name."""
+    if settings.issuer is None:
+        issuer = DevelopmentIssuer.from_settings(settings)
+        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
+    return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
+
+
+def build_database(settings: Settings) -> Database:
+    """Return the platform's database, its sessions knowing the audit log's keys."""
+    audit = AuditLog(settings.audit_key, settings.audit_anchor)
+    return Database(settings.database_url.get_secret_value(), settings.database_pool_size, {"audit_log": audit})
+
+
+def build(settings: Settings) -> BuiltServices:
+    """Return every part, ready for use. Nothing is connected yet: the first use does that."""
+    return BuiltServices(
+        settings=settings,
+        database=build_database(settings),
+        identity=build_identity(settings),
+        authorizer=Authorizer(),
+        registry=None,  # type: ignore[arg-type]
+        features=None,  # type: ignore[arg-type]
+        runtime=None,  # type: ignore[arg-type]
+        signals=None,  # type: ignore[arg-type]
+        prediction_log=None,  # type: ignore[arg-type]
+        notifier=None,  # type: ignore[arg-type]
+    )

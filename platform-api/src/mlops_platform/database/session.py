@@ -1,0 +1,97 @@
+"""Sessions. The unit of work ends at the edge: services flush, the request or the job commits, before answering."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, NewType
+
+from fastapi import Depends, Request
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from mlops_platform.errors import Unavailable
+
+# two types, so that a read path cannot be handed to a method that writes
+Session = NewType("Session", AsyncSession)
+ReadSession = NewType("ReadSession", AsyncSession)
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL does not answer."""
+
+    title = "The database is not answering"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was changed. Live models keep answering; try this again in a few seconds.", retry_after=2
+        )
+
+
+class Database:
+    """The pool of connections to PostgreSQL, and the only place where transactions begin and end."""
+
+    def __init__(self, url: str, pool_size: int = 10, info: dict[str, Any] | None = None) -> None:
+        """`info` is put into every session's `info`: what commits need beside the database (the audit log's keys)."""
+        self.url = url
+        self.engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            # a restarted PostgreSQL leaves dead connections in the pool; the ping replaces them before use
+            pool_pre_ping=True,
+            pool_timeout=5,
+            connect_args={
+                "connect_timeout": 5,
+                "options": "-c timezone=UTC -c lock_timeout=10s -c statement_timeout=30s",
+            },
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info or {})
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """Yield a session that commits when the block ends and rolls back when it raises.
+
+        Raises DatabaseUnavailable when PostgreSQL cannot be reached; then nothing was changed unless the connection
+        was lost during COMMIT itself, which PostgreSQL cannot tell apart.
+        """
+        try:
+            async with self._sessions() as session, session.begin():
+                yield Session(session)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable from error
+            raise
+
+    @asynccontextmanager
+    async def read_session(self) -> AsyncIterator[ReadSession]:
+        """Yield a session for reading; whatever it did is rolled back."""
+        try:
+            async with self._sessions() as session:
+                yield ReadSession(session)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            raise DatabaseUnavailable from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable from error
+            raise
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def _session(request: Request) -> AsyncIterator[Session]:
+    async with request.app.state.services.database.session() as session:
+        yield session
+
+
+async def _read_session(request: Request) -> AsyncIterator[ReadSession]:
+    async with request.app.state.services.database.read_session() as session:
+        yield session
+
+
+# scope="function": the commit happens before the response is sent, so a failed commit cannot be answered with 200
+SessionDep = Annotated[Session, Depends(_session, scope="function")]
+ReadSessionDep = Annotated[ReadSession, Depends(_read_session, scope="function")]

@@ -1,0 +1,50 @@
+"""How endpoints and jobs reach the parts that bootstrap chose, without importing adapters."""
+
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from fastapi import Depends, Request
+
+# names for type checkers only: at run time this file must be importable by every room
+if TYPE_CHECKING:
+    from mlops_platform.approvals.interfaces import Notifier
+    from mlops_platform.database.session import Database
+    from mlops_platform.deployments.interfaces import ServingRuntime, Signals
+    from mlops_platform.features.interfaces import FeatureStore
+    from mlops_platform.identity.authorizer import Authorizer
+    from mlops_platform.identity.interfaces import IdentityProvider
+    from mlops_platform.models.interfaces import ModelRegistry
+    from mlops_platform.predictions.interfaces import PredictionLog
+    from mlops_platform.settings import Settings
+
+
+class Services(Protocol):
+    """Everything outside, chosen once in bootstrap.py."""
+
+    @property
+    def settings(self) -> "Settings": ...
+    @property
+    def database(self) -> "Database": ...
+    @property
+    def registry(self) -> "ModelRegistry": ...
+    @property
+    def features(self) -> "FeatureStore": ...
+    @property
+    def runtime(self) -> "ServingRuntime": ...
+    @property
+    def signals(self) -> "Signals": ...
+    @property
+    def identity(self) -> "IdentityProvider": ...
+    @property
+    def authorizer(self) -> "Authorizer": ...
+    @property
+    def prediction_log(self) -> "PredictionLog": ...
+    @property
+    def notifier(self) -> "Notifier": ...
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

@@ -1,0 +1,73 @@
+"""Authorisation by Cedar policies in files (identity/policies/*.cedar): what no policy permits is denied."""
+
+from pathlib import Path
+
+import cedarpy
+import orjson
+
+from mlops_platform.identity.principal import Principal
+
+POLICY_FOLDER = Path(__file__).parent / "policies"
+
+ACTIONS = (
+    "model:read",
+    "model:register",
+    "model:delete",
+    "deployment:read",
+    "deployment:create",
+    "deployment:operate",
+    "approval:read",
+    "approval:decide",
+    "feature:read",
+    "feature:write",
+    "prediction:create",
+    "audit:read",
+)
+
+# distinct (roles, own tenant?, action) combinations are few; the bound only stops a hostile issuer
+_MAX_CACHED = 10_000
+
+
+class UnknownAction(ValueError):
+    """A route asked for an action no policy can name."""
+
+
+class Authorizer:
+    """Answers 'may this principal do this to a resource of that tenant?'; decisions are cached, policies are immutable."""
+
+    def __init__(self, folder: Path = POLICY_FOLDER) -> None:
+        self._policies = "\n".join(path.read_text() for path in sorted(folder.glob("*.cedar")))
+        self._decisions: dict[tuple[frozenset[str], bool, str], bool] = {}
+
+    def allowed(self, principal: Principal, action: str, resource_tenant: str | None = None) -> bool:
+        """Return the decision. `resource_tenant=None` asks about the principal's own tenant. Raises UnknownAction."""
+        if action not in ACTIONS:
+            raise UnknownAction(action)
+        own = resource_tenant is None or resource_tenant == principal.tenant
+        key = (frozenset(role.value for role in principal.roles), own, action)
+        if (decision := self._decisions.get(key)) is None:
+            if len(self._decisions) >= _MAX_CACHED:
+                self._decisions.clear()
+            decision = self._decisions[key] = self._decide(*key)
+        return decision
+
+    def _decide(self, roles: frozenset[str], own_tenant: bool, action: str) -> bool:
+        request = {
+            "principal": 'Platform::Principal::"caller"',
+            "action": f'Platform::Action::"{action}"',
+            "resource": 'Platform::Resource::"target"',
+            "context": {},
+        }
+        entities = [
+            {
+                "uid": {"type": "Platform::Principal", "id": "caller"},
+                "attrs": {"roles": sorted(roles)},
+                "parents": [],
+            },
+            {
+                "uid": {"type": "Platform::Resource", "id": "target"},
+                "attrs": {"ownTenant": own_tenant},
+                "parents": [],
+            },
+        ]
+        return bool(cedarpy.is_authorized(request, self._policies, orjson.dumps(entities).decode()).allowed)

@@ -1,0 +1,115 @@
+"""The embedded development issuer: its own keys, real discovery and JWKS over HTTP. Refuses to exist in production."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
+from mlops_platform.identity.tokens import TokenVerifier
+from mlops_platform.kit.ids import new_id
+from mlops_platform.settings import Settings
+
+
+class DevelopmentIssuerRefused(RuntimeError):
+    """Somebody asked for the development issuer in production."""
+
+
+class DevelopmentIssuer:
+    """Mints tokens for whoever can read the key folder, which is what makes it a convenience and not a service."""
+
+    def __init__(self, folder: Path, issuer: str, audience: str, environment: str) -> None:
+        if environment == "production":
+            raise DevelopmentIssuerRefused(
+                "the embedded issuer refuses to run in production; set MLOPS_ISSUER to a real one"
+            )
+        self._folder = folder
+        self.issuer = issuer
+        self._audience = audience
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "DevelopmentIssuer":
+        """Return the issuer of an embedded platform. Raises DevelopmentIssuerRefused in production."""
+        return cls(settings.keys, settings.issuer_url, settings.audience, settings.environment)
+
+    def rotate(self) -> str:
+        """Create a new signing key beside the old ones, which stay published; return its key id."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        kid = new_id()
+        key = ECKey.generate_key("P-256")
+        path = self._folder / f"issuer-{kid}.pem"
+        descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(key.as_pem(private=True))
+            stream.flush()
+            os.fsync(stream.fileno())
+        path.with_suffix(".new").rename(path)
+        return kid
+
+    def _paths(self) -> list[Path]:
+        # ids are time ordered, so the last one is the newest
+        return sorted(self._folder.glob("issuer-*.pem"))
+
+    def keys(self) -> KeySet:
+        """Return every key of this issuer (with private parts), creating the first one when there is none."""
+        if not self._paths():
+            self.rotate()
+        return KeySet(
+            [
+                ECKey.import_key(
+                    path.read_bytes(),
+                    {"kid": path.stem.removeprefix("issuer-"), "use": "sig", "alg": "ES256"},
+                )
+                for path in self._paths()
+            ]
+        )
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the public JSON Web Key Set."""
+        return dict(self.keys().as_dict(private=False))
+
+    def discovery(self) -> dict[str, Any]:
+        """Return the OpenID Connect discovery document (the parts that exist here)."""
+        return {
+            "issuer": self.issuer,
+            "jwks_uri": f"{self.issuer}/jwks.json",
+            "id_token_signing_alg_values_supported": ["ES256"],
+            "response_types_supported": ["token"],
+            "subject_types_supported": ["public"],
+            "claims_supported": ["sub", "email", "roles", "tenant"],
+        }
+
+    def mint(self, subject: str, roles: list[str], tenant: str = "default", lifetime_seconds: int = 3_600) -> str:
+        """Return a signed token for the subject, signed with the newest key."""
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "aud": self._audience,
+            "sub": subject,
+            "roles": roles,
+            "tenant": tenant,
+            "iat": now,
+            "nbf": now,
+            "exp": now + lifetime_seconds,
+            "jti": new_id(),
+        }
+        key = self.keys().keys[-1]
+        return jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=["ES256"])
+
+
+class DevelopmentIdentity(IdentityProvider):
+    """Verifies tokens of the embedded issuer by reading its key folder: no HTTP call to ourselves."""
+
+    def __init__(self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int) -> None:
+        self._issuer = issuer
+        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds)
+        self._keys = issuer.keys()
+
+    def verify(self, token: str) -> VerifiedToken:
+        return self._verifier.verify(token, self._keys)
+
+    async def refresh(self) -> None:
+        self._keys = self._issuer.keys()

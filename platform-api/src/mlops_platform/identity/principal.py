@@ -1,0 +1,45 @@
+"""Who is calling: a subject, roles and a tenant, taken from a verified token and from nothing else."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Role(StrEnum):
+    """The roles a token may carry (issue 2, item 6)."""
+
+    PLATFORM_ADMIN = "platform-admin"
+    ML_ENGINEER = "ml-engineer"
+    DATA_SCIENTIST = "data-scientist"
+    TEAM_LEAD = "team-lead"
+    SENIOR_DATA_SCIENTIST = "senior-data-scientist"
+    MANAGER = "manager"
+    ARCHITECT = "architect"
+    DOMAIN_EXPERT = "domain-expert"
+    CAB_MEMBER = "cab-member"
+    AUDITOR = "auditor"
+    VIEWER = "viewer"
+    SERVICE = "service"
+
+
+# these people review models of every team; all other roles act inside their own tenant
+COMPANY_WIDE = frozenset({Role.PLATFORM_ADMIN, Role.AUDITOR, Role.ARCHITECT, Role.CAB_MEMBER})
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated human or service."""
+
+    subject: str
+    roles: frozenset[Role]
+    tenant: str
+    kind: Literal["human", "service"] = "human"
+
+    @property
+    def company_wide(self) -> bool:
+        """Whether this principal's roles reach over tenants."""
+        return not self.roles.isdisjoint(COMPANY_WIDE)
+
+    def sees(self, tenant: str) -> bool:
+        """Whether resources of this tenant exist for this principal at all."""
+        return tenant == self.tenant or self.company_wide

@@ -1,0 +1,132 @@
+"""Every setting of the platform, read from the environment (prefix MLOPS_). Building settings does no I/O.
+
+Each field's description is the reference: docs/reference/settings.md is generated from it and a test compares them.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PACKAGE = Path(__file__).parent
+
+
+class Settings(BaseSettings):
+    """Where things are and how large they may be. Illegal combinations raise at start, with a sentence."""
+
+    model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="ignore", frozen=True)
+
+    environment: Literal["development", "staging", "production"] = Field(
+        "development", description="Development conveniences refuse to start when this is 'production'."
+    )
+    home: Path = Field(Path(".mlops"), description="Folder that holds all state of an embedded platform.")
+    host: str = Field("127.0.0.1", description="Address the API listens on.")
+    port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
+    api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
+    public_url: str | None = Field(
+        None, description="URL people reach the platform at, when it differs from host and port."
+    )
+
+    # PostgreSQL
+    database_url: SecretStr = Field(
+        SecretStr("postgresql+psycopg://mlops@127.0.0.1:5432/mlops"),
+        description="SQLAlchemy URL of the platform's database.",
+    )
+    database_pool_size: int = Field(10, ge=1, description="Connections each process keeps to PostgreSQL.")
+
+    # outside systems
+    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
+    feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
+    prometheus_url: str | None = Field(None, description="Prometheus server the console and the CLI link to.")
+
+    # identity
+    issuer: str | None = Field(
+        None,
+        description="OIDC issuer whose tokens are accepted; empty means the embedded development issuer.",
+    )
+    audience: str = Field("mlops-platform", description="The 'aud' every token must carry.")
+    jwks_cache_seconds: int = Field(
+        300, ge=1, description="How long fetched signing keys are trusted before they are read again."
+    )
+    clock_skew_seconds: int = Field(30, ge=0, le=300, description="Tolerance for 'exp', 'nbf' and 'iat'.")
+
+    # governance
+    policy_file: Path = Field(
+        PACKAGE / "approvals" / "policy.yaml", description="Approval and rollout policy (YAML, versioned)."
+    )
+    audit_key_file: Path | None = Field(
+        None, description="Ed25519 key that signs audit heads; by default <home>/keys/audit.pem."
+    )
+    audit_anchor_file: Path | None = Field(
+        None,
+        description="Signed audit heads are also appended here, outside the database; by default <home>/audit/heads.jsonl.",
+    )
+
+    # serving
+    max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
+    build_memory_bytes: int = Field(
+        6_000_000_000, description="Address space a model may use while it is built and proven."
+    )
+    build_cpu_seconds: int = Field(120, ge=1, description="CPU time a model may use while it is built and proven.")
+    build_timeout_seconds: int = Field(240, ge=1, description="Wall-clock limit of one build.")
+
+    @property
+    def feast_folder(self) -> Path:
+        """The Feast repository."""
+        return self.feast_repo or self.home / "feast"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of private keys (0700)."""
+        return self.home / "keys"
+
+    @property
+    def audit_key(self) -> Path:
+        """Private key that signs audit heads."""
+        return self.audit_key_file or self.keys / "audit.pem"
+
+    @property
+    def audit_anchor(self) -> Path:
+        """Append-only copy of signed audit heads, outside the database."""
+        return self.audit_anchor_file or self.home / "audit" / "heads.jsonl"
+
+    @property
+    def prediction_log_dir(self) -> Path:
+        """Segments and Delta table of served predictions."""
+        return self.home / "predictions"
+
+    @property
+    def bundle_dir(self) -> Path:
+        """Compiled, proven model bundles, one folder per build."""
+        return self.home / "bundles"
+
+    @property
+    def runtime_dir(self) -> Path:
+        """Specifications, sockets and status of local model processes."""
+        return self.home / "runtime"
+
+    @property
+    def url(self) -> str:
+        """URL of the platform as people reach it, without a trailing slash."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def development_issuer(self) -> bool:
+        """Whether the embedded issuer is in use."""
+        return self.issuer is None
+
+    @property
+    def issuer_url(self) -> str:
+        """The 'iss' every token must carry."""
+        return self.issuer or f"{self.url}/issuer"
+
+    @model_validator(mode="after")
+    def _refuse_development_conveniences_in_production(self) -> Self:
+        if self.environment == "production" and self.issuer is None:
+            raise ValueError(
+                "MLOPS_ISSUER must name an OIDC issuer: the embedded development issuer refuses to run in production."
+            )
+        if self.environment == "production" and not (self.issuer or "").startswith("https://"):
+            raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
+        return self

@@ -1,0 +1,101 @@
+"""The worker: every room's jobs, each at its own pace, each safe to kill at any point."""
+
+import asyncio
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import signal
+import time
+
+import structlog
+from sqlalchemy import text
+
+from mlops_platform.bootstrap import build
+from mlops_platform.dependencies import Services
+from mlops_platform.kit.jobs import Job
+from mlops_platform.settings import Settings
+from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit")
+
+
+def jobs() -> list[Job]:
+    """Return the jobs of all rooms."""
+    found: list[Job] = []
+    for room in ROOMS:
+        name = f"mlops_platform.{room}.jobs"
+        if importlib.util.find_spec(f"mlops_platform.{room}") and importlib.util.find_spec(name):
+            found += importlib.import_module(name).JOBS
+    return found
+
+
+async def run_job(job: Job, services: Services) -> str:
+    """Run one pass; return 'ok', 'failed' or 'busy' (another worker holds the job). Never raises."""
+    began = time.perf_counter()
+    try:
+        result = await (_exclusively(job, services) if job.exclusive else _run(job, services))
+    except (
+        Exception
+    ):  # the worker's boundary: one failing job must not stop the others; it is logged, counted and retried
+        log.exception("job failed", job=job.name)
+        result = "failed"
+    metrics.worker_job_runs_total.labels(job.name, result).inc()
+    metrics.worker_job_seconds.labels(job.name).observe(time.perf_counter() - began)
+    if result == "ok":
+        metrics.worker_last_success_timestamp_seconds.labels(job.name).set_to_current_time()
+    return result
+
+
+async def _run(job: Job, services: Services) -> str:
+    await job.run(services)
+    return "ok"
+
+
+async def _exclusively(job: Job, services: Services) -> str:
+    key = int.from_bytes(hashlib.sha256(job.name.encode()).digest()[:8], signed=True)
+    # a session of its own: the lock lives as long as the connection, so a killed worker releases it at once
+    async with services.database.engine.connect() as connection:
+        if not (await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})).scalar_one():
+            return "busy"
+        # end the transaction: an idle one would hold back vacuum while a long job runs
+        await connection.commit()
+        try:
+            return await _run(job, services)
+        finally:
+            with contextlib.suppress(Exception):  # a lost connection has released the lock already
+                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+
+async def run(services: Services, stop: asyncio.Event) -> None:
+    """Run all jobs until `stop` is set, then let running passes end."""
+
+    async def repeat(job: Job) -> None:
+        while not stop.is_set():
+            await run_job(job, services)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), job.every_seconds)
+
+    log.info("worker started", jobs=[job.name for job in jobs()])
+    await asyncio.gather(*(repeat(job) for job in jobs()))
+    log.info("worker stopped")
+
+
+async def main() -> None:
+    """Run the worker until SIGTERM or SIGINT."""
+    telemetry_logging.configure("worker")
+    services = build(Settings())
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await run(services, stop)
+    finally:
+        await services.database.dispose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

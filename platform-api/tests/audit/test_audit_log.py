@@ -1,0 +1,135 @@
+"""The log finds whatever somebody with database rights did to it."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from mlops_platform.audit import service
+from mlops_platform.audit.actions import Action
+from mlops_platform.audit.schemas import SystemActor, Verification
+from mlops_platform.audit.verify import verify
+from mlops_platform.database.session import Database
+from mlops_platform.identity.principal import Principal
+
+
+async def _write(database: Database, count: int, actor: Principal | SystemActor) -> None:
+    for number in range(count):
+        async with database.session() as session:
+            await service.record(
+                session,
+                action=Action.MODEL_VERSION_REGISTERED,
+                actor=actor,
+                resource=f"model:churn:{number}",
+                tenant="default",
+                details={"number": number, "share": 0.1 * number},
+            )
+
+
+async def _verify(database: Database) -> Verification:
+    async with database.read_session() as session:
+        return await verify(session)
+
+
+@pytest.fixture
+async def log_of_nine(database: Database, principal: Callable[..., Principal]) -> Database:
+    await _write(database, 9, principal("ana@company.com", "data-scientist"))
+    return database
+
+
+async def test_an_untouched_log_is_intact(log_of_nine: Database) -> None:
+    result = await _verify(log_of_nine)
+    assert result.intact, result.problems
+    assert (result.events, result.heads, result.anchored_heads) == (9, 9, 9)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "kind"),
+    [
+        ("UPDATE audit_events SET payload = replace(payload, 'churn:4', 'fraud:4') WHERE seq = 5", "root"),
+        ("UPDATE audit_events SET action = 'model:version:deleted' WHERE seq = 5", "edited"),
+        ("DELETE FROM audit_heads WHERE size = 4; DELETE FROM audit_events WHERE seq = 4", "gap"),
+        (
+            "DELETE FROM audit_heads WHERE size > 6; DELETE FROM audit_events WHERE seq > 6; UPDATE audit_tree SET size = 6",
+            "truncated",
+        ),
+        ("DELETE FROM audit_heads; DELETE FROM audit_events; DELETE FROM audit_tree", "truncated"),
+        (
+            "UPDATE audit_events SET payload = (SELECT payload FROM audit_events WHERE seq = 3) WHERE seq = 2",
+            "root",
+        ),
+        ("UPDATE audit_heads SET root = repeat('0', 64) WHERE size = 9", "signature"),
+        ("UPDATE audit_tree SET frontier = '{}'", "root"),
+    ],
+    ids=[
+        "edited text",
+        "edited column",
+        "deleted event",
+        "cut end",
+        "emptied",
+        "reordered",
+        "forged head",
+        "forged tree",
+    ],
+)
+async def test_tampering_in_the_database_is_found(log_of_nine: Database, tampering: str, kind: str) -> None:
+    async with log_of_nine.session() as session:
+        for statement in tampering.split("; "):
+            await session.execute(text(statement))
+    result = await _verify(log_of_nine)
+    assert not result.intact
+    assert kind in {problem.kind for problem in result.problems}
+
+
+async def test_an_event_of_a_rolled_back_change_is_gone_and_not_anchored(log_of_nine: Database) -> None:
+    class ChangedMyMind(Exception): ...
+
+    with pytest.raises(ChangedMyMind):
+        async with log_of_nine.session() as session:
+            await service.record(
+                session,
+                action=Action.MODEL_VERSION_REGISTERED,
+                actor=SystemActor("worker"),
+                resource="model:x:1",
+                tenant="default",
+                details={},
+            )
+            raise ChangedMyMind
+    result = await _verify(log_of_nine)
+    assert result.intact
+    assert result.anchored_heads == 9
+
+
+async def test_erasing_a_person_leaves_the_log_verifying(log_of_nine: Database) -> None:
+    async with log_of_nine.session() as session:
+        await session.execute(text("DELETE FROM audit_identities"))
+    assert (await _verify(log_of_nine)).intact
+    async with log_of_nine.read_session() as session:
+        page = await service.events(session)
+    assert all(event.actor.startswith("person:") for event in page.items)
+
+
+async def test_heads_missing_from_the_anchor_are_written_later(log_of_nine: Database) -> None:
+    async with log_of_nine.read_session() as session:
+        audit = service.audit_log(session)
+        kept = audit.anchor_file.read_bytes().splitlines(keepends=True)[:4]
+        audit.anchor_file.write_bytes(b"".join(kept))
+        assert await service.anchor_missing(session) == 5
+        assert await service.anchor_missing(session) == 0
+    assert (await _verify(log_of_nine)).anchored_heads == 9
+
+
+async def test_auditors_page_through_events_and_others_may_not(
+    log_of_nine: Database, client: httpx.AsyncClient, as_: Callable[..., dict[str, str]]
+) -> None:
+    auditor = as_("aud@company.com", "auditor")
+    first = (await client.get("/api/v1/audit/events?limit=5", headers=auditor)).json()
+    second = (await client.get(f"/api/v1/audit/events?limit=5&cursor={first['next_cursor']}", headers=auditor)).json()
+    assert [event["seq"] for event in first["items"] + second["items"]] == list(range(9, 0, -1))
+    assert second["next_cursor"] is None
+    assert (await client.get("/api/v1/audit/verify", headers=auditor)).json()["intact"] is True
+    assert (await client.get("/api/v1/audit/head", headers=auditor)).json()["size"] == 9
+    refused = await client.get("/api/v1/audit/events", headers=as_("ana@company.com", "data-scientist"))
+    assert refused.status_code == 403
+    assert refused.headers["content-type"] == "application/problem+json"

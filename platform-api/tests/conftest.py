@@ -1,0 +1,175 @@
+"""Real parts for every test: PostgreSQL from the wheel, MLflow on top of it, tokens from the embedded issuer."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import create_engine, inspect, text
+
+from mlops_platform import bootstrap
+from mlops_platform.app import compose
+from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.database import migrate
+from mlops_platform.database.session import Database
+from mlops_platform.database.tables import metadata
+from mlops_platform.identity.development import DevelopmentIssuer
+from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.local.postgres import EmbeddedPostgres
+from mlops_platform.settings import Settings
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An absent outside program is a printed reason, never a silent pass."""
+    for item in items:
+        for mark in item.iter_markers("external"):
+            for tool in mark.args:
+                if shutil.which(tool) is None:
+                    item.add_marker(pytest.mark.skip(reason=f"not run: the program '{tool}' is not on the PATH"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), free_port(), fsync=False)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: EmbeddedPostgres) -> str:
+    """A migrated database of this test process."""
+    postgres.ensure_database("tests")
+    url = postgres.url("tests")
+    migrate.upgrade(url)
+    engine = create_engine(url)
+    # tables without a migration yet; tests/house/test_migrations.py fails while there are any
+    metadata().metadata.create_all(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def _truncate(database_url: str) -> Iterator[Callable[[], None]]:
+    engine = create_engine(database_url)
+    tables = [name for name in inspect(engine).get_table_names() if name != "alembic_version"]
+
+    def truncate() -> None:
+        with engine.begin() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"))
+
+    yield truncate
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    mlflow_url = (
+        request.getfixturevalue("mlflow_server") if "mlflow_server" in request.fixturenames else "http://127.0.0.1:9"
+    )
+    return Settings(home=tmp_path / "home", database_url=SecretStr(database_url), mlflow_url=mlflow_url)
+
+
+@pytest.fixture
+async def services(settings: Settings, _truncate: Callable[[], None]) -> AsyncIterator[BuiltServices]:
+    """Every part, on an empty database and an empty home."""
+    _truncate()
+    built = bootstrap.build(settings)
+    yield built
+    await built.database.dispose()
+
+
+@pytest.fixture
+def database(services: BuiltServices) -> Database:
+    return services.database
+
+
+@pytest.fixture
+async def client(services: BuiltServices) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_for(services) as client:
+        yield client
+
+
+def client_for(services: BuiltServices, **parts: object) -> httpx.AsyncClient:
+    """An HTTP client on the whole application, optionally with other parts."""
+    application = compose(replace(services, **parts) if parts else services)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(application, raise_app_exceptions=False), base_url="http://platform"
+    )
+
+
+@pytest.fixture
+def issuer(services: BuiltServices) -> DevelopmentIssuer:
+    return DevelopmentIssuer.from_settings(services.settings)
+
+
+@pytest.fixture
+def token_for(issuer: DevelopmentIssuer) -> Callable[..., str]:
+    def mint(email: str, *roles: str, tenant: str = "default") -> str:
+        return issuer.mint(email, list(roles) or ["viewer"], tenant)
+
+    return mint
+
+
+@pytest.fixture
+def as_(token_for: Callable[..., str]) -> Callable[..., dict[str, str]]:
+    """Headers of a person: `as_("ana@company.com", "manager", tenant="risk")`."""
+
+    def headers(email: str, *roles: str, tenant: str = "default") -> dict[str, str]:
+        return {"Authorization": f"Bearer {token_for(email, *roles, tenant=tenant)}"}
+
+    return headers
+
+
+@pytest.fixture
+def principal() -> Callable[..., Principal]:
+    def make(email: str, *roles: str, tenant: str = "default") -> Principal:
+        return Principal(email, frozenset(Role(role) for role in roles), tenant)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server on the same PostgreSQL, artifacts proxied from a folder."""
+    postgres.ensure_database("mlflow")
+    port = free_port()
+    folder = tmp_path_factory.mktemp("mlflow")
+    log = (folder / "server.log").open("wb")
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+            "--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", str(folder / "artifacts"), "--uvicorn-opts", "--loop uvloop",
+        ],
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+        stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2):
+                break
+        except OSError:
+            assert process.poll() is None, (folder / "server.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "MLflow did not start"
+            time.sleep(0.2)
+    yield url
+    os.killpg(process.pid, 15)
+    process.wait(15)
+    log.close()
