@@ -14,9 +14,11 @@ from starlette.exceptions import HTTPException
 from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
+from mlops_platform.idempotency.middleware import Idempotency
 from mlops_platform.routes import routers
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry.bodies import BodyLimit
 from mlops_platform.telemetry.requests import RequestIds
 
 log = structlog.get_logger(__name__)
@@ -61,6 +63,7 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
         title="Enterprise MLOps Platform API",
         version=__version__,
         docs_url="/api/docs",
+        swagger_ui_oauth2_redirect_url=None,
         redoc_url="/api/redoc",
         openapi_url="/api/openapi.json",
         lifespan=lifespan,
@@ -92,7 +95,8 @@ def create() -> Any:
 
 def compose(services: BuiltServices) -> Any:
     """Return the ASGI application over the given parts."""
-    return RequestIds(create_control_plane(services))
+    control_plane = Idempotency(create_control_plane(services), services)
+    return RequestIds(BodyLimit(control_plane, services.settings.max_body_bytes))
 
 
 _PROBLEMS = {

@@ -25,7 +25,6 @@ PUBLIC = frozenset(
         "/ready",
         "/metrics",
         "/api/docs",
-        "/api/docs/oauth2-redirect",
         "/api/redoc",
         "/api/openapi.json",
         "/issuer/.well-known/openid-configuration",

@@ -20,7 +20,7 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit")
+ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit", "idempotency")
 
 
 def jobs() -> list[Job]:

@@ -1,0 +1,182 @@
+"""`Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a repeated write answers what the first one answered.
+
+Keys belong to one caller and live for 24 hours. The same key with another request is 422; a key whose first request is
+still running is 409. A 5xx answer is not kept, so that the caller may try again.
+"""
+
+from datetime import timedelta
+from hashlib import sha256
+
+import orjson
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlops_platform.dependencies import Services
+from mlops_platform.errors import PROBLEM_JSON, Conflict, Invalid, PlatformError, TooLarge, Unauthenticated
+from mlops_platform.idempotency.tables import IdempotencyKeyRow
+from mlops_platform.kit.clock import now
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+LIFETIME = timedelta(hours=24)
+_LONGEST_KEY = 200
+
+
+class IdempotencyKeyTooLong(Invalid):
+    """The key does not fit."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Use an Idempotency-Key of 1 to {_LONGEST_KEY} characters, for example a UUID.")
+
+
+class IdempotencyKeyReused(Invalid):
+    """The key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for a different request; use a new key for a new request.")
+
+
+class RequestInProgress(Conflict):
+    """The first request with this key has no answer yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The first request with this Idempotency-Key has not been answered. If it was interrupted, look whether it "
+            "took effect before you send it again with a new key.",
+            retry_after=1,
+        )
+
+
+class Idempotency:
+    """ASGI middleware around the control plane; requests without the header pass untouched."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        key = _header(scope, b"idempotency-key") if scope["type"] == "http" and scope["method"] in WRITES else None
+        if key is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._once(key, scope, receive, send)
+        except Unauthenticated:
+            # the endpoint refuses in its own words
+            await self._app(scope, receive, send)
+        except PlatformError as error:
+            request_id = scope.get("state", {}).get("request_id", "")
+            headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
+            await _send(send, error.status, PROBLEM_JSON, orjson.dumps(error.problem(request_id)), headers)
+
+    async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if not 0 < len(key) <= _LONGEST_KEY:
+            raise IdempotencyKeyTooLong
+        token = (_header(scope, b"authorization") or "").partition(" ")[2]
+        principal = (await self._services.identity.authenticate(token)).principal
+        body = await _read(receive, self._services.settings.max_body_bytes)
+        caller = sha256(f"{principal.tenant}\0{principal.subject}".encode()).hexdigest()
+        target = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
+        request = sha256(target + body).hexdigest()
+        row = await self._claim(caller, key, request)
+        if row is not None:
+            if row.request != request:
+                raise IdempotencyKeyReused
+            if row.status is None:
+                raise RequestInProgress
+            replayed = [(b"idempotency-replayed", b"true")]
+            await _send(send, row.status, row.content_type or "", row.body or b"", replayed)
+            return
+        answer = _Answer(send)
+        finished = False
+        try:
+            await self._app(scope, _replay(body, receive), answer)
+            finished = True
+        finally:
+            await self._settle(caller, key, answer if finished else None)
+        await answer.release()
+
+    async def _claim(self, caller: str, key: str, request: str) -> IdempotencyKeyRow | None:
+        """Return None when this request is the first with its key, else what is known of the first."""
+        async with self._services.database.session() as session:
+            fresh = insert(IdempotencyKeyRow).values(caller=caller, key=key, request=request, started_at=now())
+            claimed = await session.execute(fresh.on_conflict_do_nothing().returning(IdempotencyKeyRow.key))
+            if claimed.scalar_one_or_none() is not None:
+                return None
+            return (await session.execute(select(IdempotencyKeyRow).where(*_is(caller, key)))).scalar_one_or_none()
+
+    async def _settle(self, caller: str, key: str, answer: "_Answer | None") -> None:
+        async with self._services.database.session() as session:
+            if answer is None or answer.status >= 500:  # noqa: PLR2004 - server errors may be tried again
+                await session.execute(delete(IdempotencyKeyRow).where(*_is(caller, key)))
+                return
+            await session.execute(
+                update(IdempotencyKeyRow)
+                .where(*_is(caller, key))
+                .values(status=answer.status, content_type=answer.content_type, body=bytes(answer.body))
+            )
+
+
+class _Answer:
+    """Holds an answer back until it has been stored: what the caller saw is what a repeat will see."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._messages: list[Message] = []
+        self.status = 500
+        self.content_type = ""
+        self.body = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.content_type = dict(message.get("headers", [])).get(b"content-type", b"").decode("latin-1")
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+        self._messages.append(message)
+
+    async def release(self) -> None:
+        for message in self._messages:
+            await self._send(message)
+
+
+def _is(caller: str, key: str) -> tuple[object, ...]:
+    return (IdempotencyKeyRow.caller == caller, IdempotencyKeyRow.key == key)
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise TooLarge(f"The largest accepted body is {limit} bytes.")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+async def _send(send: Send, status: int, content_type: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    described = [
+        (b"content-type", content_type.encode("latin-1")),
+        (b"content-length", str(len(body)).encode()),
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": described})
+    await send({"type": "http.response.body", "body": body})
