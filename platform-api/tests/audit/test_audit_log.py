@@ -85,7 +85,7 @@ async def test_tampering_in_the_database_is_found(log_of_nine: Database, tamperi
 async def test_an_event_of_a_rolled_back_change_is_gone_and_not_anchored(log_of_nine: Database) -> None:
     class ChangedMyMind(Exception): ...
 
-    with pytest.raises(ChangedMyMind):
+    async def change_and_fail() -> None:
         async with log_of_nine.session() as session:
             await service.record(
                 session,
@@ -96,6 +96,9 @@ async def test_an_event_of_a_rolled_back_change_is_gone_and_not_anchored(log_of_
                 details={},
             )
             raise ChangedMyMind
+
+    with pytest.raises(ChangedMyMind):
+        await change_and_fail()
     result = await _verify(log_of_nine)
     assert result.intact
     assert result.anchored_heads == 9

@@ -8,7 +8,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 import orjson
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -140,7 +140,7 @@ class _Answer:
             await self._send(message)
 
 
-def _is(caller: str, key: str) -> tuple[object, ...]:
+def _is(caller: str, key: str) -> tuple[ColumnElement[bool], ...]:
     return (IdempotencyKeyRow.caller == caller, IdempotencyKeyRow.key == key)
 
 

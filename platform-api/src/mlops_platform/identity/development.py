@@ -97,7 +97,8 @@ class DevelopmentIssuer:
             "jti": new_id(),
         }
         key = self.keys().keys[-1]
-        return jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=["ES256"])
+        token: str = jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=["ES256"])
+        return token
 
 
 class DevelopmentIdentity(IdentityProvider):
