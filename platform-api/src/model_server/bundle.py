@@ -1,0 +1,107 @@
+"""What the build hands to whoever serves: `bundle.json` beside the model. Format 1."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from model_server.digests import file_sha256, tree_digest
+from model_server.refusals import Refused
+from model_server.report import write_json
+
+Task = Literal["binary", "multiclass", "regression", "raw"]
+Engine = Literal["onnx", "process"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class InputColumn:
+    """One input: `type` is double, float, long, integer, boolean or string; a required one may not be null."""
+
+    name: str
+    type: str
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """How to call model.onnx.
+
+    mode `tensor`: one input named `input` of shape [rows, columns] and type `dtype`. mode `columns`: one input of
+    shape [rows, 1] per column, named like the column, of the type in `columns` (float64, float32, int64, string, bool).
+    `probabilities` [rows, classes], `label` [rows], `value` [rows, 1] are names of outputs; null when absent.
+    """
+
+    file: str
+    sha256: str
+    mode: Literal["tensor", "columns"]
+    dtype: str
+    input: str | None
+    columns: dict[str, str]
+    probabilities: str | None
+    label: str | None
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A built model version. `digest` names the artifact tree in native/."""
+
+    digest: str
+    model_name: str
+    model_version: int
+    flavor: str
+    task: Task
+    engine: Engine
+    inputs: tuple[InputColumn, ...]
+    labels: tuple[Any, ...]
+    positive_label: Any
+    native_input: Literal["array", "frame"]
+    onnx: OnnxGraph | None
+    feature_refs: tuple[str, ...] = ()
+    format: int = FORMAT
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the inputs, in the model's order."""
+        return [column.name for column in self.inputs]
+
+    def write(self, path: Path) -> None:
+        """Write bundle.json atomically."""
+        write_json(path, asdict(self))
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle. Raises Refused `not_built` unless its report says `built`, `bad_bundle` when it is damaged."""
+    try:
+        report = json.loads((folder / "report.json").read_text("utf-8"))
+        if report["verdict"] != "built":
+            raise Refused("not_built", f"The build refused this model: {report.get('detail') or report.get('reason')}")
+        return parse_bundle(json.loads((folder / "bundle.json").read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused("bad_bundle", "The bundle is damaged or incomplete; build the version again.") from error
+
+
+def parse_bundle(content: dict[str, Any]) -> Bundle:
+    """Turn the content of bundle.json into a Bundle. Raises KeyError, TypeError or ValueError when it does not fit."""
+    if content.get("format") != FORMAT:
+        raise ValueError
+    onnx = content["onnx"]
+    return Bundle(
+        **{
+            **content,
+            "inputs": tuple(InputColumn(**column) for column in content["inputs"]),
+            "labels": tuple(content["labels"]),
+            "feature_refs": tuple(content.get("feature_refs", ())),
+            "onnx": OnnxGraph(**onnx) if onnx else None,
+        }
+    )
+
+
+def verify_bundle(folder: Path, bundle: Bundle) -> None:
+    """Raises Refused `digest_mismatch` when native/ or model.onnx are not the bytes that were built."""
+    if tree_digest(folder / "native") != bundle.digest:
+        raise Refused("digest_mismatch", "The model's files differ from those that were checked and approved.")
+    if bundle.onnx and file_sha256(folder / bundle.onnx.file) != bundle.onnx.sha256:
+        raise Refused("digest_mismatch", "The compiled model differs from the one that was proven.")
