@@ -1,0 +1,49 @@
+"""Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N)`.
+
+Exits with 4 and one line on standard error when the bundle was not built or its bytes have changed.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# Before numpy is imported: one process is one replica on one core; idle thread pools only cost memory.
+for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_library, "1")
+
+import uvicorn
+
+from model_server.asgi import ModelServerApp
+from model_server.refusals import Refused
+from model_server.served_model import ServedModel
+
+EXIT_REFUSED = 4
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Load the bundle, then listen; a socket file appears only when the model can answer."""
+    parser = argparse.ArgumentParser(prog="model_server.serve", description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--background", type=Path, help="rows for explanations when the bundle has none (JSON)")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--socket", type=Path, help="Unix socket to listen on")
+    where.add_argument("--port", type=int, help="TCP port to listen on")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--log-level", default="warning")
+    options = parser.parse_args(arguments)
+    try:
+        model = ServedModel(options.bundle, options.background)
+    except Refused as refusal:
+        sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
+        return EXIT_REFUSED
+    listen = {"uds": str(options.socket)} if options.socket else {"host": options.host, "port": options.port}
+    uvicorn.run(
+        ModelServerApp(model), loop="uvloop", http="httptools", lifespan="on", access_log=False,
+        log_level=options.log_level, **listen,
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
