@@ -1,0 +1,131 @@
+"""The platform as the CLI reaches it: one HTTP client, and every failure turned into a sentence and an exit code."""
+
+import os
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.local import state as states
+from mlops_platform.local.home import Home
+
+_PATIENCE_SECONDS = 60.0
+
+
+@dataclass
+class Connection:
+    """Where the platform is and who is calling; filled from the options before the command."""
+
+    url: str | None = None
+    token: str | None = None
+    home: Path | None = None
+
+
+connection = Connection()
+
+
+def base_url() -> str:
+    """Return --url, MLOPS_URL, or the URL of the platform that runs in the home folder. Raises CommandFailed (3)."""
+    if chosen := connection.url or os.environ.get("MLOPS_URL"):
+        return chosen.rstrip("/")
+    home = Home.at(connection.home)
+    state = states.read(home.run / "state.json")
+    if state is None or "platform" not in state.urls or not home.held():
+        raise CommandFailed(
+            Exit.UNREACHABLE,
+            f"no platform runs in {home.folder}",
+            "start it with `mlops up`, or say where it is: MLOPS_URL=https://... (or --home DIR)",
+        )
+    return state.urls["platform"]
+
+
+def _token() -> str | None:
+    if chosen := connection.token or os.environ.get("MLOPS_TOKEN"):
+        return chosen.strip()
+    file = Home.at(connection.home).token_file
+    return file.read_text().strip() if file.exists() else None
+
+
+def call(
+    method: str,
+    path: str,
+    *,
+    body: Any = None,
+    params: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Any:
+    """Return the JSON answer of the platform (None for an empty one). Raises CommandFailed."""
+    # httpx takes a fifth of a second to import: `mlops --help` does without
+    import httpx
+
+    token = _token()
+    sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+    url = base_url()
+    try:
+        answer = httpx.request(
+            method,
+            url + path,
+            json=body,
+            params={name: value for name, value in (params or {}).items() if value is not None},
+            headers=sent,
+            timeout=_PATIENCE_SECONDS,
+            # a proxy of the environment must not see calls to this machine
+            trust_env=not url.startswith(("http://127.0.0.1", "http://localhost")),
+        )
+    except httpx.InvalidURL as error:
+        raise CommandFailed(Exit.USAGE, f"{url} is not a URL", "correct --url or MLOPS_URL") from error
+    except httpx.HTTPError as error:
+        raise CommandFailed(
+            Exit.UNREACHABLE,
+            f"the platform at {url} does not answer ({type(error).__name__})",
+            "see `mlops status`; start it with `mlops up`",
+        ) from error
+    if answer.is_success:
+        return answer.json() if answer.content else None
+    raise _failure(answer.status_code, answer.content, has_token=token is not None)
+
+
+def pages(path: str, params: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return up to `most` items of a cursor-paged list, as {"items": [...], "next_cursor": ...}."""
+    items: list[Any] = []
+    cursor: str | None = None
+    while True:
+        wanted = min(100, most - len(items))
+        answer = call("GET", path, params={**params, "limit": wanted, "cursor": cursor})
+        items += answer["items"]
+        cursor = answer.get("next_cursor")
+        if cursor is None or len(items) >= most:
+            return {"items": items, "next_cursor": cursor}
+
+
+def _failure(status: int, content: bytes, *, has_token: bool) -> CommandFailed:
+    import json
+
+    try:
+        problem = json.loads(content)
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict):
+        problem = {"status": status, "title": f"the platform answered {status}"}
+    sentence = str(
+        problem.get("detail") or problem.get("error") or problem.get("title") or f"the platform answered {status}"
+    )
+    if status == HTTPStatus.UNAUTHORIZED:
+        todo = (
+            "your token is not valid (any more): mlops token you@company.com --role ROLE --save"
+            if has_token
+            else "get a token: mlops token you@company.com --role ROLE --save (or set MLOPS_TOKEN)"
+        )
+        return CommandFailed(Exit.REFUSED, sentence, todo, problem)
+    if status == HTTPStatus.FORBIDDEN:
+        return CommandFailed(
+            Exit.REFUSED, sentence, "ask somebody with the role, or use a token that carries it", problem
+        )
+    todo = {
+        HTTPStatus.NOT_FOUND: "check the name; `list` shows what you may see",
+        HTTPStatus.SERVICE_UNAVAILABLE: "try again in a few seconds; `mlops status` shows what does not answer",
+    }.get(HTTPStatus(status), "")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not todo:
+        todo = f"report it with the request id {problem.get('request_id', '(none)')}"
+    return CommandFailed(Exit.PROBLEM, sentence, todo, problem)

@@ -1,0 +1,51 @@
+"""`mlops approvals`."""
+
+from typing import Annotated
+
+import typer
+
+from mlops_platform.cli.api import call, pages
+from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
+
+app = typer.Typer(no_args_is_help=True, help="Approval requests: what waits for whom, and decisions.")
+Approval = Annotated[str, typer.Argument(help="Approval id.")]
+Comment = Annotated[str, typer.Option(help="Why; kept with the decision and in the audit log.")]
+
+
+@app.command("list")
+def list_approvals(
+    mine: Annotated[bool, typer.Option("--mine", help="Only those that wait for a decision of yours.")] = False,
+    status: Annotated[str | None, typer.Option(help="pending, approved, rejected, expired or withdrawn.")] = None,
+    limit: Limit = 50,
+    _json: Json = False,
+) -> None:
+    """List approval requests you may see."""
+    answer = pages("/api/v1/approvals", {"mine": "true" if mine else None, "status": status}, limit)
+    columns = ("id", "status", "resource", "transition", "risk_level", "requester", "expires_at")
+    show_table(answer["items"], columns, "no approval requests", answer)
+
+
+@app.command("show")
+def show_approval(approval: Approval, _json: Json = False) -> None:
+    """Show one request: what exactly, whose decisions it needs, and those made."""
+    show_fields(call("GET", f"/api/v1/approvals/{approval}"))
+
+
+def _decide(approval: str, decision: str, comment: str) -> None:
+    answer = call("POST", f"/api/v1/approvals/{approval}/decisions", body={"decision": decision, "comment": comment})
+    show(
+        answer,
+        f"recorded; the request is now {answer.get('status', 'decided')}\n  next: mlops approvals show {approval}",
+    )
+
+
+@app.command()
+def approve(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
+    """Approve. The deployment continues by itself after the last approval that the policy asks for."""
+    _decide(approval, "approve", comment)
+
+
+@app.command()
+def reject(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
+    """Reject. The request is closed for good."""
+    _decide(approval, "reject", comment)

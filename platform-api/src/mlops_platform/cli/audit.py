@@ -1,0 +1,93 @@
+"""`mlops audit`."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlops_platform.cli.api import call, connection, pages
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.output import Json, Limit, say, show_fields, show_json, show_table, wants_json
+from mlops_platform.local.home import Home
+
+app = typer.Typer(no_args_is_help=True, help="The audit log: reading it, and proving that nobody changed it.")
+
+
+@app.command("list")
+def list_events(
+    action: Annotated[str | None, typer.Option(help="Only actions that begin with this, as 'deployment:'.")] = None,
+    resource: Annotated[str | None, typer.Option(help="Only this resource.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only from this time on (UTC).")] = None,
+    limit: Limit = 50,
+    _json: Json = False,
+) -> None:
+    """List events, newest first."""
+    began = f"{since.isoformat()}Z" if since else None
+    wanted = {"action": action, "resource": resource, "tenant": tenant, "since": began}
+    answer = pages("/api/v1/audit/events", wanted, limit)
+    show_table(answer["items"], ("seq", "at", "action", "actor", "resource", "tenant"), "no events", answer)
+
+
+@app.command()
+def head(_json: Json = False) -> None:
+    """Show the newest signed head of the log."""
+    show_fields(call("GET", "/api/v1/audit/head"))
+
+
+@app.command()
+def verify(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Read the database directly; the API is not asked.")
+    ] = False,
+    home: Annotated[
+        Path | None, typer.Option(help="Home whose keys and anchored heads to use (with --offline).")
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Check every event against the signed heads; exits 1 when an event was edited, deleted, reordered or cut off."""
+    result: dict[str, Any] = (
+        _offline(Home.at(home or connection.home)) if offline else call("GET", "/api/v1/audit/verify")
+    )
+    if wants_json():
+        show_json(result)
+    else:
+        verdict = "intact" if result["intact"] else "NOT INTACT"
+        say(f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
+            f"{result['anchored_heads']} anchored heads, root {result['root']}")  # fmt: skip
+        for problem in result["problems"]:
+            say(f"  {problem['kind']}: {problem['sentence']}")
+    if not result["intact"]:
+        raise CommandFailed(
+            Exit.PROBLEM,
+            "the audit log was changed behind the platform's back",
+            "keep the database as it is and tell security",
+        )
+
+
+def _offline(home: Home) -> dict[str, Any]:
+    """Verify with the database of MLOPS_DATABASE_URL, else the PostgreSQL of this home (started for the check if needed)."""
+    import asyncio
+
+    from pydantic import SecretStr
+
+    from mlops_platform.audit.verify import verify as verify_log
+    from mlops_platform.bootstrap import build_database
+    from mlops_platform.cli.database import reachable_database
+    from mlops_platform.errors import PlatformError
+    from mlops_platform.settings import Settings
+
+    async def check(url: str) -> dict[str, Any]:
+        database = build_database(Settings(home=home.folder, database_url=SecretStr(url)))
+        try:
+            async with database.read_session() as session:
+                return (await verify_log(session)).model_dump(mode="json")
+        finally:
+            await database.dispose()
+
+    with reachable_database(home) as url:
+        try:
+            return asyncio.run(check(url))
+        except PlatformError as error:
+            raise CommandFailed(Exit.UNREACHABLE, error.detail, "check MLOPS_DATABASE_URL or --home") from error

@@ -1,0 +1,83 @@
+"""`mlops database`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlops_platform.cli.api import connection
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.output import HomeOption, Json, show
+from mlops_platform.local.home import Home
+
+app = typer.Typer(no_args_is_help=True, help="The platform's database schema.")
+
+
+@contextmanager
+def reachable_database(home: Home) -> Iterator[str]:
+    """Yield the URL of MLOPS_DATABASE_URL, else of this home's PostgreSQL, started for as long as the block lasts if needed."""
+    if chosen := os.environ.get("MLOPS_DATABASE_URL"):
+        yield chosen
+        return
+    from mlops_platform.local.ports import free_port
+    from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
+
+    port_file = home.run / "postgres-port"
+    folder = home.folder / "postgres"
+    if not (folder / "initialised").exists():
+        raise CommandFailed(
+            Exit.UNREACHABLE,
+            f"there is no database in {home.folder}",
+            "set MLOPS_DATABASE_URL, or start once with `mlops up`",
+        )
+    running = EmbeddedPostgres(folder, int(port_file.read_text()) if port_file.exists() else free_port())
+    if running.answers():
+        yield running.url()
+        return
+    server = EmbeddedPostgres(folder, free_port())
+    # held, so that a platform cannot start on the same data meanwhile
+    with home.locked():
+        try:
+            server.start()
+        except PostgresFailed as failure:
+            raise CommandFailed(Exit.UNREACHABLE, str(failure), "see `mlops doctor`") from failure
+        try:
+            yield server.url()
+        finally:
+            server.stop()
+
+
+@app.command()
+def upgrade(home: HomeOption = None, _json: Json = False) -> None:
+    """Bring the schema to the newest version. Safe to repeat."""
+    from mlops_platform.database import migrate
+
+    with reachable_database(Home.at(home or connection.home)) as url:
+        migrate.upgrade(url)
+    show({"upgraded": True}, "the schema is at the newest version")
+
+
+@app.command()
+def revision(
+    name: Annotated[str, typer.Argument(help="What changes, as in add_risk_tier.")], _json: Json = False
+) -> None:
+    """Write the migration that makes the newest schema equal to the tables (for developers of the platform)."""
+    import tempfile
+
+    from mlops_platform.database import migrate
+    from mlops_platform.local.ports import free_port
+    from mlops_platform.local.postgres import EmbeddedPostgres
+
+    # a database of its own: what a developer's home holds must not leak into a migration
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedPostgres(Path(folder) / "postgres", free_port(), fsync=False)
+        server.start()
+        try:
+            migrate.upgrade(server.url())
+            file = migrate.revision(server.url(), name)
+        finally:
+            server.stop()
+    show({"file": str(file) if file else None}, f"wrote {file}; read it before you commit it")

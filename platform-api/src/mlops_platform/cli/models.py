@@ -1,0 +1,102 @@
+"""`mlops models`."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from mlops_platform.cli.api import call, pages
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
+
+app = typer.Typer(no_args_is_help=True, help="Registered models and their versions.")
+
+
+@app.command("list")
+def list_models(
+    search: Annotated[str | None, typer.Option(help="Words in the name or description.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only models of this owner.")] = None,
+    risk: Annotated[str | None, typer.Option(help="Only models of this risk level (low, medium, high).")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only models with a version in this lifecycle stage.")] = None,
+    limit: Limit = 50,
+    _json: Json = False,
+) -> None:
+    """List the models you may see."""
+    wanted = {"search": search, "owner": owner, "risk_level": risk, "stage": stage}
+    answer = pages("/api/v1/models", wanted, limit)
+    columns = ("name", "tenant", "owner", "risk_level", "latest_version", "stage")
+    show_table(answer["items"], columns, "no models yet: register one with MLflow or `mlops models register`", answer)
+
+
+@app.command("show")
+def show_model(name: Annotated[str, typer.Argument(help="The model.")], _json: Json = False) -> None:
+    """Show a model, or one of its versions as NAME:VERSION, with checks, model card and lineage."""
+    model, _, version = name.partition(":")
+    path = f"/api/v1/models/{quote(model, safe='')}"
+    show_fields(call("GET", f"{path}/versions/{quote(version, safe='')}" if version else path))
+
+
+@app.command()
+def versions(name: Annotated[str, typer.Argument(help="The model.")], limit: Limit = 50, _json: Json = False) -> None:
+    """List the versions of a model, newest first."""
+    answer = call("GET", f"/api/v1/models/{quote(name, safe='')}/versions", params={"limit": limit})
+    columns = ("version", "stage", "status", "risk_level", "digest", "created_at")
+    show_table(answer.get("versions", answer.get("items", [])), columns, f"{name} has no versions", answer)
+
+
+@app.command()
+def register(
+    name: Annotated[str, typer.Argument(help="The model's name.")],
+    model_uri: Annotated[str, typer.Argument(help="Where MLflow has it: runs:/RUN_ID/model or models:/MODEL_ID.")],
+    owner: Annotated[str, typer.Option(help="Email of the person who answers for it.")],
+    risk: Annotated[str, typer.Option(help="low, medium or high.")] = "medium",
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    dataset: Annotated[str | None, typer.Option(help="URI of the training dataset (lineage).")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; may be given several times.")] = None,
+    _json: Json = False,
+) -> None:
+    """Register a logged model as the next version of NAME."""
+    body = {
+        "metadata": {
+            "name": name,
+            # the registry numbers versions; the field is part of the API's original contract
+            "version": "next",
+            "description": description,
+            "risk_level": risk,
+            "owner": owner,
+            "tags": _pairs(tag or []),
+        },
+        "model_uri": model_uri,
+        "training_dataset_uri": dataset,
+    }
+    answer = call("POST", "/api/v1/models/register", body=body)
+    version = answer.get("model_version", answer.get("version"))
+    show(
+        answer,
+        f"registered {name} version {version}\n  next: mlops deploy {name} {version} --to staging --justification ...",
+    )
+
+
+@app.command()
+def delete(
+    name: Annotated[str, typer.Argument(help="NAME deletes the model, NAME:VERSION one version.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    _json: Json = False,
+) -> None:
+    """Delete a model or one version; refused while it is deployed."""
+    model, _, version = name.partition(":")
+    if not yes and not typer.confirm(f"Delete {name} for ever?"):
+        raise CommandFailed(Exit.USAGE, "nothing was deleted", "repeat with --yes")
+    path = f"/api/v1/models/{quote(model, safe='')}"
+    answer = call("DELETE", f"{path}/versions/{quote(version, safe='')}" if version else path)
+    show(answer, f"deleted {name}")
+
+
+def _pairs(texts: list[str]) -> dict[str, Any]:
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise CommandFailed(Exit.USAGE, f"--tag takes NAME=VALUE, not '{text}'")
+        pairs[name] = value
+    return pairs

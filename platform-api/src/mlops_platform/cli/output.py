@@ -1,0 +1,110 @@
+"""How answers are shown: JSON for scripts, tables and sentences for people."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlops_platform.cli.exits import CommandFailed
+
+_chosen = {"json": False}
+
+
+def _choose(value: bool) -> bool:
+    _chosen["json"] = value
+    return value
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.", callback=_choose)]
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="Folder with all state (default: MLOPS_HOME, else .mlops here).", file_okay=False),
+]
+
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")]
+
+
+def wants_json() -> bool:
+    """Return whether this command was given --json."""
+    return _chosen["json"]
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def say(sentence: str) -> None:
+    """Print a sentence for a person; silent with --json."""
+    if not wants_json():
+        sys.stdout.write(sentence + "\n")
+
+
+def show(value: Any, sentence: str) -> None:
+    """Print the whole answer with --json, else one sentence."""
+    if wants_json():
+        show_json(value)
+    else:
+        sys.stdout.write(sentence + "\n")
+
+
+def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], empty: str, answer: Any = None) -> None:
+    """Print rows as a table (with --json: `answer`, or the rows). `empty` is the sentence when there are none."""
+    found = list(rows)
+    if wants_json():
+        show_json(found if answer is None else answer)
+        return
+    if not found:
+        sys.stdout.write(empty + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        # names and ids are what people copy: they are never cut
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column in {"id", "name", "approval_id"})
+    for row in found:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console = Console()
+    # piped output has no width: eighty columns would fold every id
+    console.print(table, width=None if console.is_terminal else 200)
+
+
+def show_fields(value: Mapping[str, Any]) -> None:
+    """Print one object, a field a line (with --json: as it is)."""
+    if wants_json():
+        show_json(value)
+        return
+    width = max((len(name) for name in value), default=0)
+    for name, field in value.items():
+        sys.stdout.write(f"{name:<{width}}  {_cell(field)}\n")
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.6g}"
+        case dict() | list():
+            return json.dumps(value, default=str)
+        case _:
+            return str(value)
+
+
+def show_error(failed: CommandFailed) -> None:
+    """Print what went wrong and what to do, on standard error (as JSON with --json)."""
+    if wants_json():
+        sys.stderr.write(json.dumps(failed.body(), default=str) + "\n")
+        return
+    sys.stderr.write(f"mlops: {failed.sentence}\n")
+    for error in (failed.problem or {}).get("errors") or []:
+        sys.stderr.write(f"  {error.get('pointer') or error.get('field') or '-'}: {error.get('detail') or error}\n")
+    if failed.todo:
+        sys.stderr.write(f"  next: {failed.todo}\n")

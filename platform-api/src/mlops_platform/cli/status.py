@@ -1,0 +1,99 @@
+"""`mlops status`."""
+
+import json as json_format
+import time
+from typing import Any
+
+import psutil
+
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.output import HomeOption, Json, show_json, show_table, wants_json
+from mlops_platform.local import state as states
+from mlops_platform.local.home import Home
+
+
+def status(home: HomeOption = None, _json: Json = False) -> None:
+    """Show every process of the platform in this home, and whether the platform says it is ready.
+
+    Memory is the resident size of the process and everything below it. Exits 3 when nothing runs, 1 when not ready.
+    """
+    from mlops_platform.local.readiness import http_status
+
+    place = Home.at(home)
+    state = states.read(place.run / "state.json")
+    if state is None or not place.held():
+        raise CommandFailed(Exit.UNREACHABLE, f"no platform runs in {place.folder}", "start it with `mlops up`")
+    processes = [_supervisor(state), *(_child(child) for child in state.children.values())]
+    answer = http_status(f"{state.urls['platform']}/ready") if "platform" in state.urls else None
+    readiness = _readiness(answer)
+    ready = readiness.get("status") == "ready"
+    if wants_json():
+        show_json(
+            {"phase": state.phase, "ready": ready, "urls": state.urls, "processes": processes, "readiness": readiness}
+        )
+    else:
+        columns = ("process", "pid", "state", "uptime", "memory_mb", "restarts", "url")
+        show_table(processes, columns, "no processes")
+        total = sum(process["memory_mb"] or 0 for process in processes)
+        checks = readiness.get("checks", {})
+        print(f"\nmemory in all {total:.0f} MB · phase {state.phase} · platform {'ready' if ready else 'NOT ready'}")
+        for name, check in checks.items():
+            print(f"  {'ok  ' if check['ok'] else 'FAIL'} {name:<15} {check['milliseconds']:>7} ms  {check['message']}")
+        for note in state.notes:
+            print(f"  note {note}")
+    if not ready:
+        raise CommandFailed(Exit.PROBLEM, "the platform is not ready", f"the logs are in {place.logs}")
+
+
+def _readiness(answer: tuple[int, bytes] | None) -> dict[str, Any]:
+    if answer is None:
+        return {}
+    try:
+        body = json_format.loads(answer[1])
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _supervisor(state: states.PlatformState) -> dict[str, Any]:
+    return _row("supervisor", state.supervisor_pid, state.supervisor_created, state.phase, 0, None, below=False)
+
+
+def _child(child: states.ChildState) -> dict[str, Any]:
+    return _row(child.name, child.pid, child.created, child.state, child.restarts, child.url)
+
+
+def _row(
+    name: str, pid: int | None, created: float | None, state: str, restarts: int, url: str | None, *, below: bool = True
+) -> dict[str, Any]:
+    alive = states.same_process(pid, created)
+    return {
+        "process": name,
+        "pid": pid,
+        "state": state if alive or state == "stopped" else "dead",
+        "uptime": _duration(time.time() - created) if alive and created else None,
+        "memory_mb": round(_memory(pid, below=below) / 1e6, 1) if alive and pid else None,
+        "restarts": restarts,
+        "url": url,
+    }
+
+
+def _memory(pid: int, *, below: bool) -> int:
+    try:
+        process = psutil.Process(pid)
+        family = [process, *(process.children(recursive=True) if below else [])]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for member in family:
+        try:
+            total += member.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def _duration(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}h{minute:02}m" if hours else f"{minute}m{second:02}s"

@@ -1,0 +1,159 @@
+"""`mlops up` and `mlops down`."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.output import HomeOption, Json, say, show, show_json, wants_json
+from mlops_platform.local import state as states
+from mlops_platform.local.children import Options
+from mlops_platform.local.events import Event, Report, follow
+from mlops_platform.local.home import AlreadyRunning, Home
+
+_STOP_SECONDS = 45.0
+
+
+def up(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API, the console and predictions.")] = 8000,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow server.")] = 5000,
+    prometheus_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prometheus.")] = 9090,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="API processes; one per core is the useful maximum.")] = 1,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the platform is ready; it goes on running.")
+    ] = False,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="Do not prepare the churn feature project.")] = False,
+    _json: Json = False,
+) -> None:
+    """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, model host, Prometheus.
+
+    Runs until Ctrl-C (or `mlops down`). A platform that already runs in this home is left alone. Everything it knows is
+    in --home, so the next `up` continues where this one ended, however it ended.
+    """
+    from mlops_platform.cli.progress import Progress
+
+    _refuse_production()
+    place = Home.at(home)
+    options = Options(place.folder, "127.0.0.1", port, mlflow_port, prometheus_port, workers, demo=not no_demo)
+    progress = Progress()
+    try:
+        if place.held():
+            _show_running(place, progress)
+        elif detach:
+            _start_detached(options, place, progress)
+        else:
+            _run_here(options, place, progress)
+    finally:
+        progress.end()
+
+
+def down(home: HomeOption = None, _json: Json = False) -> None:
+    """Stop the platform that runs in this home, in order; all data is kept. Succeeds when nothing runs."""
+    place = Home.at(home)
+    state = states.read(place.run / "state.json")
+    if not place.held() or state is None or state.supervisor_pid is None:
+        show({"stopped": False}, f"no platform runs in {place.folder}")
+        return
+    began = time.monotonic()
+    if states.same_process(state.supervisor_pid, state.supervisor_created):
+        with suppress(ProcessLookupError):
+            os.kill(state.supervisor_pid, signal.SIGTERM)
+    say("stopping...")
+    while place.held():
+        if time.monotonic() - began > _STOP_SECONDS:
+            raise CommandFailed(
+                Exit.PROBLEM,
+                f"the supervisor (pid {state.supervisor_pid}) did not stop within {_STOP_SECONDS:g} s",
+                f"kill -9 {state.supervisor_pid} ends it; its watchdog then ends the rest and no data is lost",
+            )
+        time.sleep(0.1)
+    seconds = round(time.monotonic() - began, 1)
+    show({"stopped": True, "seconds": seconds}, f"stopped after {seconds:g} s; all data is kept in {place.folder}")
+
+
+def _refuse_production() -> None:
+    if os.environ.get("MLOPS_ENVIRONMENT") == "production":
+        raise CommandFailed(
+            Exit.PROBLEM,
+            "the embedded platform is for development: it refuses to start with MLOPS_ENVIRONMENT=production",
+            "unset MLOPS_ENVIRONMENT, or deploy with kubernetes/ (docs/guides)",
+        )
+
+
+def _run_here(options: Options, place: Home, progress: Report) -> None:
+    from mlops_platform.local.platform import run
+    from mlops_platform.local.ports import PortTaken
+
+    say(f"starting the platform in {place.folder}")
+
+    def report(event: Event) -> None:
+        progress(event)
+        if event.kind == "platform-ready":
+            say(_banner(place) + "\nCtrl-C stops the platform.")
+
+    try:
+        code = run(options, report)
+    except AlreadyRunning:
+        # somebody else's `up` won the race
+        _show_running(place, progress)
+        return
+    except PortTaken as taken:
+        raise CommandFailed(Exit.PROBLEM, str(taken)) from taken
+    if code:
+        raise CommandFailed(
+            Exit.PROBLEM,
+            "the platform did not start",
+            f"the logs are in {place.logs}; `mlops doctor` checks this machine",
+        )
+
+
+def _start_detached(options: Options, place: Home, progress: Report) -> None:
+    from mlops_platform.local.detached import spawn
+
+    say(f"starting the platform in {place.folder}")
+    process = spawn(options)
+    last = None
+    try:
+        for event in follow(place.run / "events.jsonl", lambda: process.poll() is None):
+            last = event
+            progress(event)
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_SECONDS)
+        raise
+    if last is None or last.kind != "platform-ready":
+        sentence = last.sentence if last is not None and last.kind == "failed" else "the platform did not start"
+        raise CommandFailed(Exit.PROBLEM, sentence, f"the logs are in {place.logs}; `mlops doctor` checks this machine")
+    _show_banner(place)
+
+
+def _show_running(place: Home, progress: Report) -> None:
+    say(f"a platform already runs in {place.folder}")
+    state = states.read(place.run / "state.json")
+    if state is None or state.phase != "ready":
+        for event in follow(place.run / "events.jsonl", place.held):
+            progress(event)
+    _show_banner(place)
+
+
+def _banner(place: Home) -> str:
+    from mlops_platform.local.banner import banner
+
+    state = states.read(place.run / "state.json")
+    assert state is not None
+    return banner(place, state)
+
+
+def _show_banner(place: Home) -> None:
+    if wants_json():
+        state = states.read(place.run / "state.json")
+        assert state is not None
+        show_json(asdict(state))
+    else:
+        say(_banner(place))

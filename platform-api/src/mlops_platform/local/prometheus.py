@@ -1,0 +1,54 @@
+"""Prometheus for the embedded platform, when its program is on the PATH. No package of ours carries it."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from mlops_platform.local.home import Home
+from mlops_platform.local.processes import Child
+from mlops_platform.local.readiness import answers
+
+HOW_TO_GET_IT = (
+    "Prometheus is not on the PATH: metrics are at /metrics but nothing stores them "
+    "(Debian/Ubuntu: apt-get install prometheus; macOS: brew install prometheus; then `mlops down && mlops up`)"
+)
+
+
+def program() -> str | None:
+    """Return the program's path, None when it is not installed."""
+    return shutil.which("prometheus")
+
+
+def configuration(targets: dict[str, str]) -> str:
+    """Return prometheus.yml scraping each `host:port` every five seconds, so that a rate is there within seconds."""
+    return yaml.safe_dump(
+        {
+            "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+            "scrape_configs": [
+                {"job_name": job, "metrics_path": "/metrics", "static_configs": [{"targets": [target]}]}
+                for job, target in targets.items()
+            ],
+        },
+        sort_keys=False,
+    )
+
+
+def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, str]) -> Child:
+    """Return the server; a week of data is kept in <home>/prometheus."""
+    folder = home.folder / "prometheus"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    config: Path = folder / "prometheus.yml"
+    config.write_text(configuration(targets))
+    url = f"http://{host}:{port}"
+    return Child(
+        name="prometheus",
+        argv=[
+            path, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=7d",
+            f"--web.listen-address={host}:{port}", "--log.level=warn",
+        ],
+        ready=answers(f"{url}/-/ready"),
+        stage=0,
+        url=url,
+        cwd=folder,
+    )  # fmt: skip

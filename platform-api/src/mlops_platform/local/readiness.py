@@ -1,0 +1,43 @@
+"""Ways to know that a process is ready, without importing an HTTP library into the supervisor."""
+
+import asyncio
+import http.client
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from mlops_platform.local.processes import Running
+
+
+def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | None:
+    """Return status and body of a GET, None when nothing answers."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)
+    try:
+        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path or "/")
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def answers(url: str, timeout_seconds: float = 20) -> Callable[[Running], Awaitable[bool]]:
+    """Ready when the URL answers 200."""
+
+    async def ready(_process: Running) -> bool:
+        answer = await asyncio.to_thread(http_status, url, timeout_seconds)
+        return answer is not None and answer[0] == http.HTTPStatus.OK
+
+    return ready
+
+
+def log_says(words: str) -> Callable[[Running], Awaitable[bool]]:
+    """Ready when this start of the process wrote the words."""
+
+    async def ready(process: Running) -> bool:
+        with process.log.open("rb") as stream:
+            stream.seek(process.log_begins)
+            return words.encode() in stream.read()
+
+    return ready
