@@ -16,6 +16,7 @@ import orjson
 from model_server import protocols
 from model_server.explain import NoBackground, NotAdditive, NotExplainable
 from model_server.inputs import BadInput
+from model_server.refusals import Refused
 from model_server.served_model import ServedModel
 
 Scope = MutableMapping[str, Any]
@@ -91,6 +92,9 @@ class ModelServerApp:
         except NotAdditive as error:
             logger.exception("explanation is not additive")
             return _error(500, "not_additive", str(error))
+        except Refused as refusal:
+            logger.exception("the model's files are no longer those that were approved")
+            return _error(409, refusal.code, refusal.sentence)
         except Exception:
             # The process boundary: a library may raise anything for rows it dislikes; the caller gets no internals.
             logger.exception("the model failed")

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.background import Rows
+from model_server.boosters import LightgbmBooster, XgboostBooster
 from model_server.bundle import InputColumn
 from model_server.inputs import NUMERIC, array, table
 from model_server.native import NativeModel
@@ -115,7 +116,8 @@ class TreeAttribution:
 
         if any(column.type not in NUMERIC for column in inputs):
             return None
-        estimator = getattr(native.estimator, "booster", native.estimator)
+        raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster)
+        estimator = native.estimator.booster if raw_booster else native.estimator
         space = "raw" if native.task == "regression" else "probability"
         data = array(inputs, background).astype(np.float64)
         try:

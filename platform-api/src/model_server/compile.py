@@ -1,9 +1,9 @@
 """Compile a native model to ONNX, where its kind allows."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from model_server.bundle import InputColumn
+from model_server.compiled import Compiled
 from model_server.native import NativeModel
 from model_server.onnx_trees import graph_of_trees, register_converters
 from model_server.tree_ensemble import NotCompilable
@@ -12,17 +12,6 @@ from model_server.tree_readers import read_trees
 _ONNX_TYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int64", "string": "string", "boolean": "bool"}
 # Opsets that onnxruntime 1.17 and later run; ml 3 brings double precision trees.
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """An ONNX model and how to call it; see bundle.OnnxGraph."""
-
-    model: bytes
-    mode: Literal["tensor", "columns"]
-    dtype: str
-    columns: dict[str, str]
-    outputs: dict[str, str | None]
 
 
 def compile_model(

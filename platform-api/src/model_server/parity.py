@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model_server.bundle import InputColumn
-from model_server.compile import Compiled
+from model_server.compiled import Compiled, run_compiled
 from model_server.inputs import table
 from model_server.native import NativeModel
 from model_server.onnx_native import session_of
@@ -72,29 +71,6 @@ def compare(native: NativeModel, compiled: Compiled, inputs: tuple[InputColumn, 
     differ = np.array([ours != theirs for ours, theirs in zip(found["label"], native.classes(data).ravel(), strict=True)])
     wrong = int((differ & ~ties).sum())
     return Parity(len(rows), largest, wrong, int(ties.sum()), largest <= PROBABILITY_TOLERANCE and wrong == 0)
-
-
-def run_compiled(session: Any, compiled: Any, inputs: tuple[InputColumn, ...], rows: Rows) -> dict[str, npt.NDArray[Any]]:
-    """Run the graph on checked rows; `compiled` is a Compiled or an OnnxGraph's fields. Values come as [rows]."""
-    wanted = [name for name in compiled.outputs.values() if name]
-    answers = dict(zip(wanted, session.run(wanted, feed(compiled, inputs, rows)), strict=True))
-    found = {kind: answers[name] for kind, name in compiled.outputs.items() if name}
-    if "value" in found:
-        found["value"] = np.asarray(found["value"], dtype=np.float64).reshape(-1)
-    return found
-
-
-def feed(compiled: Any, inputs: tuple[InputColumn, ...], rows: Rows) -> dict[str, npt.NDArray[Any]]:
-    """Return the graph's inputs for checked rows."""
-    if compiled.mode == "tensor":
-        return {"X": np.array(rows, dtype=compiled.dtype).reshape(len(rows), len(inputs))}
-    return {
-        column.name: np.array(
-            [[row[place]] for row in rows],
-            dtype=object if compiled.columns[column.name] == "string" else compiled.columns[column.name],
-        )
-        for place, column in enumerate(inputs)
-    }
 
 
 def _is_real(column: InputColumn) -> bool:

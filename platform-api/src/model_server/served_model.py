@@ -11,12 +11,11 @@ import numpy.typing as npt
 from model_server.artifact import read_artifact
 from model_server.background import read_background
 from model_server.bundle import Bundle, read_bundle, verify_bundle
-from model_server.compile import Compiled
+from model_server.compiled import Compiled, run_compiled
 from model_server.explain import Explainer, Explanation, make_explainer
 from model_server.inputs import reorder, table
 from model_server.native import NativeModel, load_native
 from model_server.onnx_native import session_of
-from model_server.parity import run_compiled
 
 Rows = list[list[Any]]
 
@@ -33,19 +32,23 @@ class ServedModel:
     """Loads exactly one bundle, after proving that its files are those the build approved.
 
     Raises Refused `not_built`, `bad_bundle`, `digest_mismatch` and what loading raises; nothing is unpickled before.
+    A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
     def __init__(self, folder: Path, background: Path | None = None) -> None:
         self.bundle: Bundle = read_bundle(folder)
         verify_bundle(folder, self.bundle)
-        self._native: NativeModel = load_native(read_artifact(folder / "native"))
+        self._folder = folder
+        self._native: NativeModel | None = None
+        self._explainer: Explainer | None = None
+        self._loading = threading.Lock()
         self._session = session_of(folder / self.bundle.onnx.file) if self.bundle.onnx else None
-        self._compiled = _compiled(self.bundle)
+        self._compiled = Compiled.of(self.bundle.onnx) if self.bundle.onnx else None
+        if self._compiled is None:
+            self._native_model()
         self._background = read_background(folder / "background.json", self.bundle.inputs)
         if not self._background and background is not None:
             self._background = read_background(background, self.bundle.inputs)
-        self._explainer: Explainer | None = None
-        self._explainer_lock = threading.Lock()
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
@@ -54,8 +57,9 @@ class ServedModel:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked)
             return self._answer(found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
-        labels = self._native.classes(data) if self.bundle.labels else None
-        return self._answer(self._native.outputs(data), labels)
+        native = self._native_model()
+        labels = native.classes(data) if self.bundle.labels else None
+        return self._answer(native.outputs(data), labels)
 
     def _answer(self, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
         values = np.asarray(outputs)
@@ -74,18 +78,19 @@ class ServedModel:
         return self.explainer().explain(checked)
 
     def explainer(self) -> Explainer:
-        """Return the explainer, made at first use: SHAP takes seconds to import and a hundred megabytes to hold."""
-        with self._explainer_lock:
+        """Return the explainer, made at first use: SHAP takes two seconds to import and a hundred megabytes to hold."""
+        native = self._native_model()
+        with self._loading:
             if self._explainer is None:
                 self._explainer = make_explainer(
-                    self._native, self.bundle.inputs, self.bundle.native_input, self._background
+                    native, self.bundle.inputs, self.bundle.native_input, self._background
                 )
             return self._explainer
 
-
-def _compiled(bundle: Bundle) -> Compiled | None:
-    graph = bundle.onnx
-    if graph is None:
-        return None
-    outputs = {"probabilities": graph.probabilities, "label": graph.label, "value": graph.value}
-    return Compiled(b"", graph.mode, graph.dtype, graph.columns, outputs)
+    def _native_model(self) -> NativeModel:
+        with self._loading:
+            if self._native is None:
+                # Time may have passed since the start: what is loaded now must still be what was approved.
+                verify_bundle(self._folder, self.bundle)
+                self._native = load_native(read_artifact(self._folder / "native"))
+            return self._native

@@ -1,0 +1,53 @@
+"""A compiled model and how to run it. Imports nothing that only the build needs: every served replica pays for it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from model_server.bundle import InputColumn, OnnxGraph
+
+Rows = list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """An ONNX model and how to call it, see bundle.OnnxGraph; `outputs` maps probabilities, label, value to names."""
+
+    model: bytes
+    mode: Literal["tensor", "columns"]
+    dtype: str
+    columns: dict[str, str]
+    outputs: dict[str, str | None]
+
+    @classmethod
+    def of(cls, graph: OnnxGraph) -> "Compiled":
+        """Return how to call a bundle's graph; its bytes stay in their file."""
+        outputs = {"probabilities": graph.probabilities, "label": graph.label, "value": graph.value}
+        return cls(b"", graph.mode, graph.dtype, graph.columns, outputs)
+
+
+def run_compiled(
+    session: Any, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows
+) -> dict[str, npt.NDArray[Any]]:
+    """Run the graph on checked rows; return its outputs by kind. Values come as [rows]."""
+    kinds = {kind: name for kind, name in compiled.outputs.items() if name}
+    answers = session.run(list(kinds.values()), feed(compiled, inputs, rows))
+    found = dict(zip(kinds, answers, strict=True))
+    if "value" in found:
+        found["value"] = np.asarray(found["value"], dtype=np.float64).reshape(-1)
+    return found
+
+
+def feed(compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows) -> dict[str, npt.NDArray[Any]]:
+    """Return the graph's inputs for checked rows: X, or one [rows, 1] array per column."""
+    if compiled.mode == "tensor":
+        return {"X": np.array(rows, dtype=compiled.dtype).reshape(len(rows), len(inputs))}
+    return {
+        column.name: np.array(
+            [[row[place]] for row in rows],
+            dtype=object if compiled.columns[column.name] == "string" else compiled.columns[column.name],
+        )
+        for place, column in enumerate(inputs)
+    }
