@@ -12,9 +12,9 @@ import typer
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show, show_json, wants_json
 from mlops_platform.local import state as states
-from mlops_platform.local.children import Options
 from mlops_platform.local.events import Event, Report, follow
 from mlops_platform.local.home import AlreadyRunning, Home
+from mlops_platform.local.options import Options
 
 _STOP_SECONDS = 45.0
 
@@ -128,6 +128,8 @@ def _start_detached(options: Options, place: Home, progress: Report) -> None:
         process.wait(_STOP_SECONDS)
         raise
     if last is None or last.kind != "platform-ready":
+        # what had started is being stopped: when we return, nothing of it is left
+        process.wait(_STOP_SECONDS)
         sentence = last.sentence if last is not None and last.kind == "failed" else "the platform did not start"
         raise CommandFailed(Exit.PROBLEM, sentence, f"the logs are in {place.logs}; `mlops doctor` checks this machine")
     _show_banner(place)

@@ -3,41 +3,12 @@
 import asyncio
 import signal
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 from mlops_platform.local.home import Home
+from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.local.processes import Child, Running
 from mlops_platform.local.readiness import answers, log_says
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `mlops up` was asked for."""
-
-    home: Path
-    host: str = "127.0.0.1"
-    port: int = 8000
-    mlflow_port: int = 5000
-    prometheus_port: int = 9090
-    workers: int = 1
-    demo: bool = True
-
-    @property
-    def url(self) -> str:
-        """The platform's URL."""
-        return f"http://{self.host}:{self.port}"
-
-    @property
-    def mlflow_url(self) -> str:
-        """The tracking server's URL."""
-        return f"http://{self.host}:{self.mlflow_port}"
-
-    @property
-    def prometheus_url(self) -> str:
-        """The Prometheus server's URL."""
-        return f"http://{self.host}:{self.prometheus_port}"
 
 
 def settings_environment(options: Options, home: Home, database_url: str, *, prometheus: bool) -> dict[str, str]:

@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from mlops_platform.local.children import Options
 from mlops_platform.local.events import Event
 from mlops_platform.local.home import AlreadyRunning, Home
+from mlops_platform.local.options import Options
 from mlops_platform.local.platform import run
 from mlops_platform.local.ports import PortTaken
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from mlops_platform.local import children, leftovers, ports, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
-from mlops_platform.local.children import Options
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.guard import Guard
 from mlops_platform.local.home import Home
 from mlops_platform.local.mlflow_server import mlflow_server
+from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
 from mlops_platform.local.supervisor import ChildFailed, Supervisor
 
@@ -72,11 +72,10 @@ async def _run(options: Options, home: Home, guard: Guard, report: Report, began
     else:
         starting.cancel()
     failures = _failures((await asyncio.gather(starting, return_exceptions=True))[0])
-    await supervisor.stop()
-    stopping.cancel()
     if failures:
-        supervisor.state.phase = "failed"
         supervisor.report(Event("failed", "", "\n".join(failures)))
+    await supervisor.stop("failed" if failures else "stopped")
+    stopping.cancel()
     return code
 
 

@@ -146,7 +146,7 @@ class Supervisor:
             entry.seconds_to_ready = round(time.monotonic() - process.began, 2)
             self.report(Event("ready", child.name, child.url or "", entry.seconds_to_ready))
 
-    async def stop(self) -> None:
+    async def stop(self, final_phase: str = "stopped") -> None:
         """Stop everything, stage by stage: what uses a server goes before the server. Never raises for a process."""
         self.stopping = True
         self.state.phase = "stopping"
@@ -158,7 +158,7 @@ class Supervisor:
                 await keeper
         for stage in sorted({process.child.stage for process in self._running.values()}):
             await self._stop_all([process for process in self._running.values() if process.child.stage == stage])
-        self.state.phase = "stopped"
+        self.state.phase = final_phase
         self.report(Event("stopped"))
 
     async def _stop_all(self, processes: Iterable[Running]) -> None:

@@ -1,0 +1,32 @@
+"""What `mlops up` was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of one start; a supervisor gets them as JSON, so they hold no secret."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    mlflow_port: int = 5000
+    prometheus_port: int = 9090
+    workers: int = 1
+    demo: bool = True
+
+    @property
+    def url(self) -> str:
+        """The platform's URL."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """The tracking server's URL."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def prometheus_url(self) -> str:
+        """The Prometheus server's URL."""
+        return f"http://{self.host}:{self.prometheus_port}"
