@@ -26,6 +26,12 @@ Response = tuple[int, dict[str, Any]]
 Handler = Callable[[Any], Awaitable[Response]]
 
 MAX_BODY_BYTES = 16_000_000
+_SITUATIONS: dict[type[Exception], tuple[int, str]] = {
+    BadInput: (422, "bad_input"),
+    NoBackground: (409, "no_background"),
+    NotExplainable: (409, "not_explainable"),
+    NotAdditive: (500, "not_additive"),
+}
 logger = logging.getLogger("model_server")
 
 
@@ -76,29 +82,7 @@ class ModelServerApp:
             return _error(404, "not_found", "this server has no such path or model")
         if method != "POST":
             return _error(405, "method_not_allowed", "use POST")
-        body = await _body(receive)
-        if body is None:
-            return _error(413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes")
-        try:
-            return await handler(orjson.loads(body))
-        except orjson.JSONDecodeError:
-            return _error(400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)")
-        except BadInput as error:
-            return _error(422, "bad_input", str(error))
-        except NoBackground as error:
-            return _error(409, "no_background", str(error))
-        except NotExplainable as error:
-            return _error(409, "not_explainable", str(error))
-        except NotAdditive as error:
-            logger.exception("explanation is not additive")
-            return _error(500, "not_additive", str(error))
-        except Refused as refusal:
-            logger.exception("the model's files are no longer those that were approved")
-            return _error(409, refusal.code, refusal.sentence)
-        except Exception:
-            # The process boundary: a library may raise anything for rows it dislikes; the caller gets no internals.
-            logger.exception("the model failed")
-            return _error(500, "model_failed", "the model failed to answer these rows")
+        return await _handled(handler, await _body(receive))
 
     async def _predict(self, body: Any) -> Response:
         answer = await self._run("predict", self._model.predict, *protocols.own_request(body, self._model.bundle))
@@ -118,6 +102,26 @@ class ModelServerApp:
 
     async def _run(self, kind: str, work: Callable[..., Any], *arguments: Any) -> Any:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads[kind])
+
+
+async def _handled(handler: Handler, body: bytes | None) -> Response:
+    """Run a handler; every situation it can end in becomes a status, a reason code and a sentence."""
+    if body is None:
+        return _error(413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes")
+    try:
+        return await handler(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return _error(400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)")
+    except tuple(_SITUATIONS) as error:
+        status, reason = _SITUATIONS[type(error)]
+        return _error(status, reason, str(error))
+    except Refused as refusal:
+        logger.exception("the model's files are no longer those that were approved")
+        return _error(409, refusal.code, refusal.sentence)
+    except Exception:
+        # The process boundary: a library may raise anything for rows it dislikes; the caller gets no internals.
+        logger.exception("the model failed")
+        return _error(500, "model_failed", "the model failed to answer these rows")
 
 
 def _error(status: int, reason: str, sentence: str) -> Response:

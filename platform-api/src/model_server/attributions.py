@@ -19,6 +19,8 @@ _SEED = 20_261_125
 # Rounds of forward and backward permutations; each costs 2 x inputs x background predictions per row.
 _PERMUTATIONS = 8
 _EXACT_INPUTS = 8
+# Predictions one explanation may cost: wide models get fewer rounds, which is still additive, only noisier.
+_MAX_PREDICTIONS = 40_000
 
 
 class PermutationAttribution:
@@ -30,6 +32,8 @@ class PermutationAttribution:
         self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Literal["array", "frame"], background: Rows
     ) -> None:
         self._native, self._inputs, self._form, self._background = native, inputs, form, background
+        affordable = _MAX_PREDICTIONS // (2 * len(inputs) * len(background))
+        self._rounds = min(_PERMUTATIONS, max(1, affordable))
         if len(inputs) <= _EXACT_INPUTS:
             self.name = "exact"
 
@@ -56,7 +60,7 @@ class PermutationAttribution:
                 found = shap.explainers.Exact(outputs, masker)(asked, silent=True)
             else:
                 explainer = shap.explainers.Permutation(outputs, masker, seed=_SEED)
-                found = explainer(asked, max_evals=_PERMUTATIONS * (2 * width + 1), silent=True)
+                found = explainer(asked, max_evals=self._rounds * (2 * width + 1), silent=True)
         return np.asarray(found.values[0]).reshape(width, -1), np.asarray(found.base_values[0]).reshape(-1)
 
 
@@ -64,10 +68,10 @@ def _mixed(known: Any, places: npt.NDArray[np.intp]) -> Any:
     """Build rows from cells of known rows: SHAP mixes row numbers, the model sees the values they stand for."""
     if isinstance(known, np.ndarray):
         return known[places, np.arange(places.shape[1])]
-    import pandas
+    import pandas as pd
 
     cells = {name: known[name].to_numpy()[places[:, column]] for column, name in enumerate(known.columns)}
-    return pandas.DataFrame(cells, columns=known.columns)
+    return pd.DataFrame(cells, columns=known.columns)
 
 
 class LinearAttribution:
@@ -75,7 +79,9 @@ class LinearAttribution:
 
     name = "linear"
 
-    def __init__(self, coefficients: Matrix, intercept: float, inputs: tuple[InputColumn, ...], background: Rows) -> None:
+    def __init__(
+        self, coefficients: Matrix, intercept: float, inputs: tuple[InputColumn, ...], background: Rows
+    ) -> None:
         import shap
 
         self._inputs = inputs

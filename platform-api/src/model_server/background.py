@@ -68,7 +68,7 @@ def _read(path: Path) -> tuple[list[str], Rows] | None:
     if isinstance(content, dict) and "inputs" in content:
         content = content["inputs"]
     if isinstance(content, dict):
-        rows = content.get("data", content.get("rows"))
+        rows: Any = content.get("data", content.get("rows"))
         columns = content.get("columns", [])
         return (columns, rows) if _is_table(rows) and isinstance(columns, list) else None
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
@@ -82,10 +82,10 @@ def _is_table(rows: Any) -> bool:
 
 
 def _read_frame(path: Path) -> tuple[list[str], Rows] | None:
-    import pandas
+    import pandas as pd
 
     try:
-        frame = pandas.read_csv(path) if path.suffix == ".csv" else pandas.read_parquet(path)
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (ValueError, OSError, ImportError):
         return None
     frame.columns = [str(name) for name in frame.columns]

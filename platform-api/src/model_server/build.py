@@ -22,7 +22,13 @@ EXIT_BUILT, EXIT_REFUSED = 0, 3
 
 
 def build(
-    source: Path, output: Path, *, name: str, version: int, limits: Limits | None = None, feature_refs: tuple[str, ...] = ()
+    source: Path,
+    output: Path,
+    *,
+    name: str,
+    version: int,
+    limits: Limits | None = None,
+    feature_refs: tuple[str, ...] = (),
 ) -> Report:
     """Build the bundle and write its report; the report's verdict says whether it was built.
 

@@ -10,7 +10,8 @@ import numpy as np
 from model_server.artifact import Artifact
 from model_server.background import Rows, find_rows
 from model_server.bundle import InputColumn, OnnxGraph
-from model_server.compile import Compiled, compile_model
+from model_server.compile import compile_model
+from model_server.compiled import Compiled
 from model_server.inputs import NUMERIC, table
 from model_server.native import NativeModel
 from model_server.parity import Parity, compare, proof_rows
@@ -80,14 +81,15 @@ def _native_form(native: NativeModel, inputs: tuple[InputColumn, ...], samples: 
     problem: Exception | None = None
     for form in ("array", "frame") if numeric else ("frame",):
         try:
-            answers[form] = native.outputs(table(inputs, rows, form))  # type: ignore[arg-type]  # literals of the tuple
+            answers[form] = native.outputs(table(inputs, rows, form))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a library says no in its own words; both forms failing is refused below
             problem = error
     if not answers:
         raise Refused(
-            "predict_failed", f"The model cannot predict its own example ({type(problem).__name__}: {str(problem)[:200]})."
+            "predict_failed",
+            f"The model cannot predict its own example ({type(problem).__name__}: {str(problem)[:200]}).",
         )
     return "array" if "array" in answers and ("frame" not in answers or _same(answers)) else "frame"
 
@@ -104,7 +106,9 @@ def _blank(column: InputColumn) -> Any:
     return False if column.type == "boolean" else ""
 
 
-def compile_and_prove(native: NativeModel, description: Description, output: Path, events: Steps) -> dict[str, Any] | None:
+def compile_and_prove(
+    native: NativeModel, description: Description, output: Path, events: Steps
+) -> dict[str, Any] | None:
     """Write model.onnx and background.json; return the `onnx` part of bundle.json, or None when the model stays native."""
     if len(description.samples) > 1:
         names = [column.name for column in description.inputs]

@@ -95,7 +95,8 @@ def _scan(root: Path, files: list[Path], step: Step) -> None:
         for path in skops_files:
             if untrusted := untrusted_skops_types(path):
                 raise Refused(
-                    "untrusted_type", f"The model holds types that are not on the allow-list: {', '.join(untrusted[:5])}."
+                    "untrusted_type",
+                    f"The model holds types that are not on the allow-list: {', '.join(untrusted[:5])}.",
                 )
     if found := second_opinion(root):
         raise Refused("unsafe_pickle", f"The malware scanner reports {'; '.join(found[:3])}. The model was not loaded.")

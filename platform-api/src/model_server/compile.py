@@ -9,7 +9,14 @@ from model_server.onnx_trees import graph_of_trees, register_converters
 from model_server.tree_ensemble import NotCompilable
 from model_server.tree_readers import read_trees
 
-_ONNX_TYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int64", "string": "string", "boolean": "bool"}
+_ONNX_TYPES = {
+    "double": "float64",
+    "float": "float32",
+    "long": "int64",
+    "integer": "int64",
+    "string": "string",
+    "boolean": "bool",
+}
 # Opsets that onnxruntime 1.17 and later run; ml 3 brings double precision trees.
 _OPSETS = {"": 17, "ai.onnx.ml": 3}
 
@@ -34,7 +41,9 @@ def compile_model(
     wanted = ["value"] if native.task == "regression" else ["label", "probabilities"]
     if len(found) != len(wanted):
         raise NotCompilable(f"the converted graph has {len(found)} outputs")
-    return Compiled(converted.SerializeToString(), mode, dtype, columns, {**names, **dict(zip(wanted, found, strict=True))})
+    return Compiled(
+        converted.SerializeToString(), mode, dtype, columns, {**names, **dict(zip(wanted, found, strict=True))}
+    )
 
 
 def _column_type(column: InputColumn, dtype: str) -> str:

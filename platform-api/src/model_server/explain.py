@@ -25,15 +25,15 @@ Space = Literal["probability", "value"]
 Matrix = npt.NDArray[np.float64]
 
 
-class NoBackground(Exception):  # noqa: N818 - a state of the model, answered as a conflict
+class NoBackground(Exception):
     """No background rows are known, so there is nothing to compare a row with."""
 
 
-class NotExplainable(Exception):  # noqa: N818
+class NotExplainable(Exception):
     """The model's answers are not numbers (task raw), so they cannot be attributed."""
 
 
-class NotAdditive(Exception):  # noqa: N818
+class NotAdditive(Exception):
     """The attributions do not add up to the model's output; no explanation is better than a wrong one."""
 
 
@@ -88,7 +88,7 @@ class Explainer:
     def _chosen(self, outputs: Matrix) -> npt.NDArray[np.int64]:
         """The output that is explained: the positive class, the most probable class, or the value."""
         if self._native.task == "multiclass":
-            return outputs.argmax(axis=1)
+            return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
         return np.full(len(outputs), 1 if self._native.task == "binary" else 0)
 
     def _explanation(
@@ -105,9 +105,7 @@ def is_additive(values: Matrix, bases: Matrix, raw: Matrix) -> bool:
     return bool((gap <= TOLERANCE * np.maximum(1.0, np.abs(raw))).all())
 
 
-def make_explainer(
-    native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows
-) -> Explainer:
+def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows) -> Explainer:
     """Choose the methods for a model. Raises NoBackground and NotExplainable.
 
     A special method is kept only when it reproduces the model's outputs on the background; permutation SHAP, which is

@@ -32,9 +32,7 @@ def reorder(inputs: tuple[InputColumn, ...], columns: list[str], rows: list[list
     if any(len(row) != len(columns) for row in rows):
         raise BadInput(f"every row needs {len(columns)} values")
     places = [columns.index(name) for name in wanted]
-    return [
-        [_checked(column, row[place]) for column, place in zip(inputs, places, strict=True)] for row in rows
-    ]
+    return [[_checked(column, row[place]) for column, place in zip(inputs, places, strict=True)] for row in rows]
 
 
 def _checked(column: InputColumn, value: Any) -> Any:
@@ -59,10 +57,10 @@ def table(inputs: tuple[InputColumn, ...], rows: list[list[Any]], form: Literal[
     """Return checked rows as a numpy array [rows, columns] or as a pandas DataFrame with the inputs' types."""
     if form == "array":
         return array(inputs, rows)
-    import pandas
+    import pandas as pd
 
     data = {column.name: _series(column, [row[place] for row in rows]) for place, column in enumerate(inputs)}
-    return pandas.DataFrame(data, columns=[column.name for column in inputs])
+    return pd.DataFrame(data, columns=[column.name for column in inputs])
 
 
 def array(inputs: tuple[InputColumn, ...], rows: list[list[Any]]) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ Own session, clean environment, limits on memory, processor time and file size, 
 process and user namespaces where the kernel permits. It reports through a pipe; whatever it does, the caller goes on.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -46,7 +47,7 @@ def run_isolated(request: dict[str, Any], scratch: Path, limits: Limits) -> Outc
     (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
     reading, writing = os.pipe()
     with (scratch / "output.log").open("wb") as log:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module, arguments are paths we made
+        child = subprocess.Popen(
             [sys.executable, "-I", "-m", "model_server.build_worker", str(scratch / "request.json"), str(writing)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -128,10 +129,8 @@ def _end(child: "subprocess.Popen[bytes]", *, wait: bool) -> int:
             child.wait(timeout=5)
         except subprocess.TimeoutExpired:
             wait = False
-    try:
+    with contextlib.suppress(ProcessLookupError):  # the group may be empty already
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # the group is empty already
     return child.wait()
 
 

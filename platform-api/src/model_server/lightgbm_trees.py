@@ -25,7 +25,9 @@ def read_lightgbm(booster: Any) -> TreeEnsemble:
     described = booster.dump_model()
     objective, *options = str(described["objective"]).split(" ")
     # sqrt and sigmoid change the link; the default sigmoid:1 is the plain logistic function.
-    scaled = [option for option in options if option == "sqrt" or (option.startswith("sigmoid:") and option != "sigmoid:1")]
+    scaled = [
+        option for option in options if option == "sqrt" or (option.startswith("sigmoid:") and option != "sigmoid:1")
+    ]
     if objective not in _LINKS or scaled:
         raise NotCompilable(f"objective {described['objective']}")
     targets = int(described["num_tree_per_iteration"])

@@ -91,7 +91,9 @@ def _load_skops(path: Path) -> Any:
     import skops.io
 
     if untrusted := untrusted_skops_types(path):
-        raise Refused("untrusted_type", f"The model holds types that are not on the allow-list: {', '.join(untrusted[:5])}.")
+        raise Refused(
+            "untrusted_type", f"The model holds types that are not on the allow-list: {', '.join(untrusted[:5])}."
+        )
     return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
 
@@ -129,8 +131,8 @@ def _load_pickle(path: Path) -> Any:
 
 
 def _load_joblib(path: Path) -> Any:
-    from joblib import numpy_pickle
-    from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap
+    from joblib import numpy_pickle  # type: ignore[import-untyped]  # ships no hints
+    from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap  # type: ignore[import-untyped]
 
     class PolicyNumpyUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # joblib has no type hints
         def find_class(self, module: str, name: str) -> Any:

@@ -158,7 +158,9 @@ def register_converters() -> None:
         calculate_linear_regressor_output_shapes,
     )
 
-    boosting = [f"{kind}Boosting{task}" for kind in ("HistGradient", "Gradient") for task in ("Classifier", "Regressor")]
+    boosting = [
+        f"{kind}Boosting{task}" for kind in ("HistGradient", "Gradient") for task in ("Classifier", "Regressor")
+    ]
     kinds = [getattr(sklearn.ensemble, name) for name in (*boosting, *FORESTS)]
     kinds += [getattr(sklearn.tree, name) for name in DECISION_TREES]
     kinds += [xgboost.XGBClassifier, xgboost.XGBRegressor, lightgbm.LGBMClassifier, lightgbm.LGBMRegressor]

@@ -68,7 +68,9 @@ def compare(native: NativeModel, compiled: Compiled, inputs: tuple[InputColumn, 
     largest = largest if np.isfinite(largest) else float("inf")
     top = np.sort(expected, axis=1)
     ties = (top[:, -1] - top[:, -2]) < TIE
-    differ = np.array([ours != theirs for ours, theirs in zip(found["label"], native.classes(data).ravel(), strict=True)])
+    differ = np.array(
+        [ours != theirs for ours, theirs in zip(found["label"], native.classes(data).ravel(), strict=True)]
+    )
     wrong = int((differ & ~ties).sum())
     return Parity(len(rows), largest, wrong, int(ties.sum()), largest <= PROBABILITY_TOLERANCE and wrong == 0)
 
@@ -77,7 +79,9 @@ def _is_real(column: InputColumn) -> bool:
     return column.type in ("double", "float")
 
 
-def _noisy(inputs: tuple[InputColumn, ...], row: list[Any], columns: list[Any], random: np.random.Generator) -> list[Any]:
+def _noisy(
+    inputs: tuple[InputColumn, ...], row: list[Any], columns: list[Any], random: np.random.Generator
+) -> list[Any]:
     return [
         float(value + random.normal() * _spread(columns[place])) if _is_real(column) and value is not None else value
         for place, (column, value) in enumerate(zip(inputs, row, strict=True))
@@ -120,7 +124,12 @@ def _at_splits(inputs: tuple[InputColumn, ...], rows: Rows, estimator: Any, rand
         feature, threshold = ensemble.features[place], ensemble.thresholds[place]
         if not _is_real(inputs[feature]) or not np.isfinite(threshold):
             continue
-        for value in (threshold, np.nextafter(threshold, -np.inf), np.nextafter(threshold, np.inf), np.float32(threshold)):
+        for value in (
+            threshold,
+            np.nextafter(threshold, -np.inf),
+            np.nextafter(threshold, np.inf),
+            np.float32(threshold),
+        ):
             row = list(rows[int(random.integers(len(rows)))])
             row[feature] = float(value)
             found.append(row)

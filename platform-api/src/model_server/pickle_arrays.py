@@ -16,17 +16,17 @@ class ArrayWrapper:
 
     @classmethod
     def of(cls, state: Any) -> "ArrayWrapper":
-        """Read the wrapper's pickled state as the walk sees it. Raises ValueError when a field is not plain."""
-        import numpy
+        """Read the wrapper's pickled state as the walk sees it. Raises ValueError or TypeError when a field is not plain."""
+        import numpy as np
 
         if not isinstance(state, dict):
-            raise ValueError
+            raise TypeError
         shape, dtype = state["shape"], state["dtype"]
         if not isinstance(shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in shape):
             raise ValueError
         if str(dtype.by) != "numpy.dtype" or not isinstance(dtype.arguments[0], str):
             raise ValueError
-        described = numpy.dtype(dtype.arguments[0])
+        described = np.dtype(dtype.arguments[0])
         alignment = state.get("numpy_array_alignment_bytes")
         if alignment is not None and not isinstance(alignment, int):
             raise ValueError

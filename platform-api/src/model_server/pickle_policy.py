@@ -36,20 +36,107 @@ EXCLUDED_PACKAGES = (
 )
 
 _UFUNCS = frozenset(
-    "log log1p log2 log10 exp expm1 exp2 sqrt square cbrt absolute fabs negative sign reciprocal sin cos tan arcsin "
-    "arccos arctan sinh cosh tanh arcsinh arctanh floor ceil rint trunc isnan isfinite identity nan_to_num".split()
+    [
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "exp",
+        "expm1",
+        "exp2",
+        "sqrt",
+        "square",
+        "cbrt",
+        "absolute",
+        "fabs",
+        "negative",
+        "sign",
+        "reciprocal",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsinh",
+        "arctanh",
+        "floor",
+        "ceil",
+        "rint",
+        "trunc",
+        "isnan",
+        "isfinite",
+        "identity",
+        "nan_to_num",
+    ]
 )
 _SCALARS = frozenset(
-    "dtype ndarray bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 str_ bytes_ "
-    "datetime64 timedelta64".split()
+    [
+        "dtype",
+        "ndarray",
+        "bool",
+        "bool_",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+        "str_",
+        "bytes_",
+        "datetime64",
+        "timedelta64",
+    ]
 )
-_SPARSE = frozenset(f"{kind}_{form}" for kind in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil") for form in ("matrix", "array"))
+_SPARSE = frozenset(
+    f"{kind}_{form}" for kind in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil") for form in ("matrix", "array")
+)
 
 FUNCTIONS: dict[str, frozenset[str]] = {
     "builtins": frozenset(
-        "list dict set frozenset tuple bytearray bytes str int float bool complex slice range object".split()
+        [
+            "list",
+            "dict",
+            "set",
+            "frozenset",
+            "tuple",
+            "bytearray",
+            "bytes",
+            "str",
+            "int",
+            "float",
+            "bool",
+            "complex",
+            "slice",
+            "range",
+            "object",
+        ]
     ),
-    "__builtin__": frozenset("list dict set frozenset tuple bytearray str int float bool complex slice object".split()),
+    "__builtin__": frozenset(
+        [
+            "list",
+            "dict",
+            "set",
+            "frozenset",
+            "tuple",
+            "bytearray",
+            "str",
+            "int",
+            "float",
+            "bool",
+            "complex",
+            "slice",
+            "object",
+        ]
+    ),
     "collections": frozenset({"OrderedDict", "defaultdict", "deque", "Counter"}),
     "copyreg": frozenset({"_reconstructor", "__newobj__"}),
     "copy_reg": frozenset({"_reconstructor"}),
@@ -98,10 +185,15 @@ def is_allowed(module: str, name: str) -> bool:
 
 def defined_in_allowed_package(module: str) -> bool:
     """Whether an object that an allowed name resolved to was really defined in a package we allow."""
-    return module in FUNCTIONS or _inside(module, (*CLASS_PACKAGES, "numpy", "scipy", "pandas")) or module in {
-        "_collections",
-        "_datetime",
-    }
+    return (
+        module in FUNCTIONS
+        or _inside(module, (*CLASS_PACKAGES, "numpy", "scipy", "pandas"))
+        or module
+        in {
+            "_collections",
+            "_datetime",
+        }
+    )
 
 
 def _inside(module: str, packages: tuple[str, ...]) -> bool:

@@ -6,7 +6,14 @@ from model_server.bundle import Bundle
 from model_server.inputs import BadInput
 from model_server.served_model import Answer
 
-_OIP_TYPES = {"double": "FP64", "float": "FP32", "long": "INT64", "integer": "INT32", "boolean": "BOOL", "string": "BYTES"}
+_OIP_TYPES = {
+    "double": "FP64",
+    "float": "FP32",
+    "long": "INT64",
+    "integer": "INT32",
+    "boolean": "BOOL",
+    "string": "BYTES",
+}
 
 Rows = list[list[Any]]
 

@@ -7,11 +7,14 @@ are walked name by name; modelscan gives a second opinion with its own rules.
 import bz2
 import gzip
 import lzma
+import stat
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+
+import numpy.lib.format
 
 from model_server.formats import PICKLES
 from model_server.pickle_policy import is_allowed
@@ -147,23 +150,21 @@ def _scan_archive(path: Path, relative: str) -> set[str]:
 
 def _check_member(member: zipfile.ZipInfo, relative: str) -> None:
     inside = PurePosixPath(member.filename)
-    is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
+    is_link = stat.S_ISLNK(member.external_attr >> 16)
     if inside.is_absolute() or ".." in inside.parts or "\\" in member.filename or is_link:
         raise Refused("unsafe_archive", f"'{relative}' holds '{member.filename}', which points outside the archive.")
     if inside.suffix not in _MEMBER_FORMATS:
-        raise Refused("unsafe_archive", f"'{relative}' holds '{member.filename}', whose format is not on the allow-list.")
+        raise Refused(
+            "unsafe_archive", f"'{relative}' holds '{member.filename}', whose format is not on the allow-list."
+        )
 
 
 def _scan_npy(stream: IO[bytes], where: str) -> set[str]:
     """Walk the pickle that a numpy object array carries after its header; a plain array carries none."""
-    from numpy.lib import format as npy
-
+    npy: Any = numpy.lib.format
     try:
-        version = npy.read_magic(stream)
-        if version == (1, 0):
-            _, _, dtype = npy.read_array_header_1_0(stream)
-        else:
-            _, _, dtype = npy.read_array_header_2_0(stream)
+        header = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
+        _, _, dtype = header(stream)
     except ValueError as error:
         raise Refused("unreadable_array", f"'{where}' is not a readable numpy array.") from error
     return _walk(stream, where) if dtype.hasobject else set()

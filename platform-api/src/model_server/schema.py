@@ -28,9 +28,7 @@ def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tupl
         inputs = _from_signature(signature, names)
         return _in_model_order(inputs, estimator, names), "signature"
     if names is None:
-        raise Refused(
-            "no_schema", "The inputs of the model are unknown; log it with a signature or an input_example."
-        )
+        raise Refused("no_schema", "The inputs of the model are unknown; log it with a signature or an input_example.")
     # Unknown from the model alone whether it takes missing values, so they are refused.
     return tuple(InputColumn(name, "double") for name in names), "model"
 

@@ -9,21 +9,18 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-# Before numpy is imported: one process is one replica on one core; idle thread pools only cost memory.
-for _library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_library, "1")
-# SHAP's compiled loops save milliseconds per explanation and cost nine seconds and 120 MB at the first one.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-
-import uvicorn
-
-from model_server.asgi import ModelServerApp
-from model_server.explain import NoBackground, NotExplainable
 from model_server.refusals import Refused
-from model_server.served_model import ServedModel
+
+if TYPE_CHECKING:
+    from model_server.served_model import ServedModel
 
 EXIT_REFUSED = 4
+
+# One process is one replica on one core; idle thread pools only cost memory. SHAP's compiled loops save milliseconds
+# per explanation and cost nine seconds and 120 MB at the first one.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": "1"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,7 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--background", type=Path, help="rows for explanations when the bundle has none (JSON)")
     parser.add_argument(
-        "--warm-explanations", action="store_true", help="load what explanations need right after start, in the background"
+        "--warm-explanations",
+        action="store_true",
+        help="load what explanations need right after start, in the background",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", type=Path, help="Unix socket to listen on")
@@ -40,6 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log-level", default="warning")
     options = parser.parse_args(arguments)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Imported only now: the libraries read their environment when they are imported.
+    import uvicorn
+
+    from model_server.asgi import ModelServerApp
+    from model_server.served_model import ServedModel
+
     try:
         model = ServedModel(options.bundle, options.background)
     except Refused as refusal:
@@ -55,7 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _warm(model: ServedModel) -> None:
+def _warm(model: "ServedModel") -> None:
+    from model_server.explain import NoBackground, NotExplainable
+
     try:
         model.explainer()
     except (NoBackground, NotExplainable, Refused) as reason:

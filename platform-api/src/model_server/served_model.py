@@ -82,9 +82,7 @@ class ServedModel:
         native = self._native_model()
         with self._loading:
             if self._explainer is None:
-                self._explainer = make_explainer(
-                    native, self.bundle.inputs, self.bundle.native_input, self._background
-                )
+                self._explainer = make_explainer(native, self.bundle.inputs, self.bundle.native_input, self._background)
             return self._explainer
 
     def _native_model(self) -> NativeModel:

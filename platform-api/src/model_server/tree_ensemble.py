@@ -10,7 +10,7 @@ from typing import Literal
 Link = Literal["identity", "logistic", "softmax", "exponential", "mean_probabilities"]
 
 
-class NotCompilable(Exception):  # noqa: N818 - an outcome of the build with a reason, not a fault
+class NotCompilable(Exception):
     """The model cannot be expressed as an ONNX graph; the message says why."""
 
 

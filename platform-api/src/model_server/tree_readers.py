@@ -1,35 +1,25 @@
 """Read the trees of scikit-learn, XGBoost and LightGBM models into a TreeEnsemble."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from model_server.boosters import LightgbmBooster, XgboostBooster
+from model_server.lightgbm_trees import read_lightgbm
 from model_server.tree_ensemble import Link, NotCompilable, TreeEnsemble
 
 
 def read_trees(estimator: Any) -> TreeEnsemble | None:
     """Return the model's trees, or None when it is not a tree ensemble we read. Raises NotCompilable."""
-    from model_server.boosters import LightgbmBooster, XgboostBooster
-
     kind = type(estimator).__name__
-    if kind in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"):
-        return _hist_gradient_boosting(estimator)
-    if kind in ("GradientBoostingClassifier", "GradientBoostingRegressor"):
-        return _gradient_boosting(estimator)
-    if kind in FORESTS:
-        return _forest(estimator, estimator.estimators_)
     if kind in DECISION_TREES:
         return _forest(estimator, [estimator])
-    if isinstance(estimator, XgboostBooster):
-        return _xgboost(estimator.booster)
-    if isinstance(estimator, LightgbmBooster):
-        return _lightgbm(estimator.booster)
-    if kind.startswith("XGB") and hasattr(estimator, "get_booster"):
-        return _xgboost(estimator.get_booster())
-    if kind.startswith("LGBM") and hasattr(estimator, "booster_"):
-        return _lightgbm(estimator.booster_)
-    return None
+    if kind in FORESTS:
+        return _forest(estimator, estimator.estimators_)
+    reader = next((read for prefix, read in _READERS.items() if kind.startswith(prefix)), None)
+    return reader(estimator) if reader else None
 
 
 FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")
@@ -140,7 +130,8 @@ _XGBOOST_LINKS: dict[str, Link] = {
 }
 
 
-def _xgboost(booster: Any) -> TreeEnsemble:
+def _xgboost(model: Any) -> TreeEnsemble:
+    booster = model.booster if isinstance(model, XgboostBooster) else model.get_booster()
     learner = json.loads(booster.save_raw("json"))["learner"]
     objective, trainer = learner["objective"]["name"], learner["gradient_booster"]
     if objective not in _XGBOOST_LINKS or trainer["name"] != "gbtree":
@@ -149,12 +140,10 @@ def _xgboost(booster: Any) -> TreeEnsemble:
     targets = max(int(learner["learner_model_param"]["num_class"]), 1)
     if int(learner["learner_model_param"].get("num_target", "1")) > 1:
         raise NotCompilable("several outputs")
-    ensemble = TreeEnsemble(
-        targets, link, _xgboost_base(learner, link, targets), rounds_input=True, branch="BRANCH_LT"
-    )
-    model = trainer["model"]
-    last = _best_trees(booster, model, targets)
-    for nodes, target in list(zip(model["trees"], model["tree_info"], strict=True))[:last]:
+    ensemble = TreeEnsemble(targets, link, _xgboost_base(learner, link, targets), rounds_input=True, branch="BRANCH_LT")
+    grown = trainer["model"]
+    last = _best_trees(booster, grown, targets)
+    for nodes, target in list(zip(grown["trees"], grown["tree_info"], strict=True))[:last]:
         if any(nodes["split_type"]) or int(nodes["tree_param"].get("size_leaf_vector", "1")) > 1:
             raise NotCompilable("categorical splits or vector leaves")
         tree = ensemble.new_tree()
@@ -195,7 +184,15 @@ def _best_trees(booster: Any, model: dict[str, Any], targets: int) -> int:
     return (int(best) + 1) * per_round
 
 
-def _lightgbm(booster: Any) -> TreeEnsemble:
-    from model_server.lightgbm_trees import read_lightgbm
+def _lightgbm(model: Any) -> TreeEnsemble:
+    return read_lightgbm(model.booster if isinstance(model, LightgbmBooster) else model.booster_)
 
-    return read_lightgbm(booster)
+
+_READERS: dict[str, Callable[[Any], TreeEnsemble]] = {
+    "HistGradientBoosting": _hist_gradient_boosting,
+    "GradientBoosting": _gradient_boosting,
+    "XgboostBooster": _xgboost,
+    "LightgbmBooster": _lightgbm,
+    "XGB": _xgboost,
+    "LGBM": _lightgbm,
+}
