@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import hashlib
 import importlib
 import importlib.util
 import signal
 import time
 
 import structlog
-from sqlalchemy import text
 
 from mlops_platform.bootstrap import build
+from mlops_platform.database.locks import try_lock
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.jobs import Job
 from mlops_platform.settings import Settings
@@ -56,18 +55,8 @@ async def _run(job: Job, services: Services) -> str:
 
 
 async def _exclusively(job: Job, services: Services) -> str:
-    key = int.from_bytes(hashlib.sha256(job.name.encode()).digest()[:8], signed=True)
-    # a session of its own: the lock lives as long as the connection, so a killed worker releases it at once
-    async with services.database.engine.connect() as connection:
-        if not (await connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key})).scalar_one():
-            return "busy"
-        # end the transaction: an idle one would hold back vacuum while a long job runs
-        await connection.commit()
-        try:
-            return await _run(job, services)
-        finally:
-            with contextlib.suppress(Exception):  # a lost connection has released the lock already
-                await connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+    async with try_lock(services.database, f"job:{job.name}") as held:
+        return await _run(job, services) if held else "busy"
 
 
 async def run(services: Services, stop: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
 
 _PATIENCE_SECONDS = 60.0
+_PAGE = 100
 
 
 @dataclass
@@ -86,17 +87,17 @@ def call(
     raise _failure(answer.status_code, answer.content, has_token=token is not None)
 
 
-def pages(path: str, params: dict[str, Any], most: int) -> dict[str, Any]:
-    """Return up to `most` items of a cursor-paged list, as {"items": [...], "next_cursor": ...}."""
-    items: list[Any] = []
+def pages(path: str, params: dict[str, Any], most: int, key: str = "items") -> dict[str, Any]:
+    """Return up to `most` entries of a cursor-paged list: the last page's answer, with all entries under `key`."""
+    found: list[Any] = []
     cursor: str | None = None
     while True:
-        wanted = min(100, most - len(items))
-        answer = call("GET", path, params={**params, "limit": wanted, "cursor": cursor})
-        items += answer["items"]
+        wanted = min(_PAGE, most - len(found))
+        answer: dict[str, Any] = call("GET", path, params={**params, "limit": wanted, "cursor": cursor})
+        found += answer[key]
         cursor = answer.get("next_cursor")
-        if cursor is None or len(items) >= most:
-            return {"items": items, "next_cursor": cursor}
+        if cursor is None or len(found) >= most:
+            return {**answer, key: found}
 
 
 def _failure(status: int, content: bytes, *, has_token: bool) -> CommandFailed:

@@ -14,14 +14,26 @@ Comment = Annotated[str, typer.Option(help="Why; kept with the decision and in t
 
 @app.command("list")
 def list_approvals(
-    mine: Annotated[bool, typer.Option("--mine", help="Only those that wait for a decision of yours.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only those you could approve now.")] = False,
     status: Annotated[str | None, typer.Option(help="pending, approved, rejected, expired or withdrawn.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only for this model.")] = None,
     limit: Limit = 50,
     _json: Json = False,
 ) -> None:
     """List approval requests you may see."""
-    answer = pages("/api/v1/approvals", {"mine": "true" if mine else None, "status": status}, limit)
-    columns = ("id", "status", "resource", "transition", "risk_level", "requester", "expires_at")
+    wanted = {"mine": "true" if mine else None, "status": status, "model_name": model}
+    answer = pages("/api/v1/approvals", wanted, limit)
+    columns = (
+        "id",
+        "status",
+        "model_name",
+        "model_version",
+        "transition",
+        "risk_level",
+        "requester",
+        "missing",
+        "due_at",
+    )
     show_table(answer["items"], columns, "no approval requests", answer)
 
 

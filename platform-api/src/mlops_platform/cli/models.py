@@ -39,9 +39,9 @@ def show_model(name: Annotated[str, typer.Argument(help="The model.")], _json: J
 @app.command()
 def versions(name: Annotated[str, typer.Argument(help="The model.")], limit: Limit = 50, _json: Json = False) -> None:
     """List the versions of a model, newest first."""
-    answer = call("GET", f"/api/v1/models/{quote(name, safe='')}/versions", params={"limit": limit})
+    answer = pages(f"/api/v1/models/{quote(name, safe='')}/versions", {}, limit, key="versions")
     columns = ("version", "stage", "status", "risk_level", "digest", "created_at")
-    show_table(answer.get("versions", answer.get("items", [])), columns, f"{name} has no versions", answer)
+    show_table(answer["versions"], columns, f"{name} has no versions", answer)
 
 
 @app.command()
@@ -59,8 +59,6 @@ def register(
     body = {
         "metadata": {
             "name": name,
-            # the registry numbers versions; the field is part of the API's original contract
-            "version": "next",
             "description": description,
             "risk_level": risk,
             "owner": owner,

@@ -92,6 +92,8 @@ def _cell(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.6g}"
+        case list() if all(isinstance(item, str) for item in value):
+            return ", ".join(value) or "-"
         case dict() | list():
             return json.dumps(value, default=str)
         case _:

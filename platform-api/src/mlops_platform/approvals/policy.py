@@ -1,0 +1,148 @@
+"""Approval policy: what is needed, who may decide, what the decisions amount to. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlops_platform.identity.principal import Role
+
+RiskLevel = Literal["low", "medium", "high"]
+Environment = Literal["staging", "production"]
+Transition = Literal["validation", "staging", "production", "deprecated"]
+Status = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
+Verdict = Literal["approve", "reject"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Requirement(_Frozen):
+    """So many distinct people with this role."""
+
+    role: Role
+    count: int = Field(ge=1, le=20)
+
+
+class Step(_Frozen):
+    """A share of traffic, held for some time."""
+
+    traffic: float = Field(gt=0, le=1)
+    hold_seconds: float = Field(ge=0)
+
+
+class Gate(_Frozen):
+    """What a new revision must keep to during its rollout."""
+
+    p99_seconds: float = Field(gt=0)
+    error_share: float = Field(ge=0, le=1)
+    minimum_requests: int = Field(ge=1)
+
+
+Plan = Annotated[list[Step], Field(min_length=1)]
+
+
+class Policy(_Frozen):
+    """One version of the policy file."""
+
+    version: str = Field(min_length=1)
+    expiry_days: int = Field(ge=1, le=365)
+    sla_hours: dict[Role, float]
+    transitions: dict[Transition, dict[RiskLevel, list[Requirement]]]
+    rollouts: dict[Environment, dict[RiskLevel, Plan]]
+    gate: Gate
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Policy":
+        for name, table in (("transitions", self.transitions), ("rollouts", self.rollouts)):
+            for environment in ("staging", "production"):
+                missing = {"low", "medium", "high"} - set(table.get(environment, {}))
+                if missing:
+                    raise ValueError(f"{name}.{environment} says nothing about {', '.join(sorted(missing))} risk")
+        for environment, levels in self.rollouts.items():
+            for level, plan in levels.items():
+                shares = [step.traffic for step in plan]
+                if shares != sorted(shares) or shares[-1] != 1:
+                    raise ValueError(f"rollouts.{environment}.{level} must rise to a traffic of 1.0")
+        return self
+
+    def requirements(self, transition: Transition, risk_level: RiskLevel) -> list[Requirement]:
+        """Return who must agree."""
+        return self.transitions[transition][risk_level]
+
+    def plan(self, environment: Environment, risk_level: RiskLevel) -> list[Step]:
+        """Return how a revision is rolled out."""
+        return self.rollouts[environment][risk_level]
+
+    def due_hours(self, requirements: Iterable[Requirement]) -> float:
+        """Return the longest SLA among the roles that must agree."""
+        return max((self.sla_hours.get(needed.role, self.expiry_days * 24.0) for needed in requirements), default=0.0)
+
+
+class Decision(_Frozen):
+    """What one person said, with the roles the person had then."""
+
+    person: str
+    roles: frozenset[Role]
+    verdict: Verdict
+
+
+def missing(requirements: Sequence[Requirement], approvals: Sequence[Decision], requester: str) -> list[Role]:
+    """Return the role slots nobody fills yet.
+
+    Each person fills one slot; people with several roles are placed so that as many slots as possible are filled
+    (maximum bipartite matching), so the order of decisions never matters. The requester fills none.
+    """
+    slots = [needed.role for needed in requirements for _ in range(needed.count)]
+    people = {
+        decision.person: decision.roles
+        for decision in approvals
+        if decision.verdict == "approve" and decision.person != requester
+    }
+    filled: dict[int, str] = {}
+
+    def place(person: str, tried: set[int]) -> bool:
+        for index, role in enumerate(slots):
+            if role not in people[person] or index in tried:
+                continue
+            tried.add(index)
+            if index not in filled or place(filled[index], tried):
+                filled[index] = person
+                return True
+        return False
+
+    for person in sorted(people):
+        place(person, set())
+    return [role for index, role in enumerate(slots) if index not in filled]
+
+
+def evaluate(
+    requirements: Sequence[Requirement],
+    decisions: Sequence[Decision],
+    requester: str,
+    expires_at: datetime,
+    now: datetime,
+) -> Status:
+    """Return what the decisions amount to: any rejection rejects, the full quorum approves, time expires the rest."""
+    if any(decision.verdict == "reject" for decision in decisions):
+        return "rejected"
+    if not missing(requirements, decisions, requester):
+        return "approved"
+    return "expired" if now >= expires_at else "pending"
+
+
+def objection(
+    requirements: Sequence[Requirement], decisions: Sequence[Decision], requester: str, proposed: Decision
+) -> Literal["is_requester", "already_decided", "role_not_needed"] | None:
+    """Return why this decision may not be made, or None when it may."""
+    if proposed.person == requester:
+        return "is_requester"
+    if any(decision.person == proposed.person for decision in decisions):
+        return "already_decided"
+    if proposed.verdict == "reject":
+        return None if any(needed.role in proposed.roles for needed in requirements) else "role_not_needed"
+    before = len(missing(requirements, decisions, requester))
+    helps = len(missing(requirements, [*decisions, proposed], requester)) < before
+    return None if helps else "role_not_needed"

@@ -1,0 +1,55 @@
+"""What the approvals room shows and takes."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mlops_platform.approvals.policy import Requirement, RiskLevel, Status, Verdict
+from mlops_platform.identity.principal import Role
+
+
+class DecisionView(BaseModel):
+    """One person's decision."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    person: str
+    roles: list[str]
+    verdict: Verdict
+    comment: str
+    at: datetime
+
+
+class Approval(BaseModel):
+    """A request, the policy it was made under, and what was decided so far."""
+
+    id: str
+    status: Status
+    transition: str = Field(description="where the version is to go: staging or production")
+    model_name: str
+    model_version: int
+    digest: str = Field(description="the exact bytes this approval is about")
+    subject_id: str = Field(description="the revision that waits for it")
+    tenant: str
+    requester: str
+    justification: str
+    risk_level: RiskLevel
+    policy_version: str
+    requirements: list[Requirement]
+    missing: list[Role] = Field(description="role slots nobody fills yet")
+    decisions: list[DecisionView]
+    created_at: datetime
+    due_at: datetime
+    overdue: bool
+    expires_at: datetime
+    settled_at: datetime | None
+    reason: str
+
+
+class DecisionRequest(BaseModel):
+    """A decision on a request."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Verdict
+    comment: str = Field("", max_length=5_000)

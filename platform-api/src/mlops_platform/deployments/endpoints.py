@@ -1,0 +1,66 @@
+"""Deployments over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from mlops_platform.approvals.policy import Environment
+from mlops_platform.database.session import ReadSessionDep, SessionDep
+from mlops_platform.dependencies import ServicesDep
+from mlops_platform.deployments import operations, service
+from mlops_platform.deployments.operations import Operation
+from mlops_platform.deployments.schemas import (
+    DeploymentDetail,
+    DeploymentSummary,
+    DeployRequest,
+    DeployResponse,
+    OperateRequest,
+)
+from mlops_platform.identity.dependencies import requires
+from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.paging import MAX_LIMIT, Page
+
+router = APIRouter(prefix="/api/v1", tags=["deployments"])
+CanRead = Annotated[Principal, requires("deployment:read")]
+CanDeploy = Annotated[Principal, requires("deployment:create")]
+CanOperate = Annotated[Principal, requires("deployment:operate")]
+DeploymentId = Annotated[str, Path(max_length=64)]
+
+
+@router.post("/models/deploy", operation_id="deploy_model")
+async def deploy(caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep) -> DeployResponse:
+    """Ask for a version to be deployed: 'pending_approval' with the approval's id, or 'success' when nobody must agree."""
+    return await service.deploy(session, services, caller, body)
+
+
+@router.get("/deployments", operation_id="list_deployments")
+async def list_deployments(
+    caller: CanRead,
+    session: ReadSessionDep,
+    model_name: Annotated[str | None, Query(max_length=250)] = None,
+    environment: Environment | None = None,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> Page[DeploymentSummary]:
+    """Return deployments, newest first."""
+    return await service.list_deployments(
+        session, caller, model_name=model_name, environment=environment, cursor=cursor, limit=limit
+    )
+
+
+@router.get("/deployments/{deployment_id}", operation_id="get_deployment")
+async def get_deployment(caller: CanRead, deployment_id: DeploymentId, session: ReadSessionDep) -> DeploymentDetail:
+    """Return a deployment with every revision and its history."""
+    return await service.get(session, caller, deployment_id)
+
+
+@router.post("/deployments/{deployment_id}/{operation}", operation_id="operate_deployment")
+async def operate(
+    caller: CanOperate,
+    deployment_id: DeploymentId,
+    operation: Operation,
+    session: SessionDep,
+    body: OperateRequest | None = None,
+) -> DeploymentDetail:
+    """Promote, pause, resume, roll back or undeploy; the data plane follows within a second."""
+    return await operations.operate(session, caller, deployment_id, operation, body.reason if body else "")

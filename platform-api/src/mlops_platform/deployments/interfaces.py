@@ -1,0 +1,75 @@
+"""What the deployments room needs from outside: something that runs models, and something that watches them."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mlops_platform.deployments.rollout import Signal
+from mlops_platform.errors import Unavailable
+
+
+class RuntimeUnavailable(Unavailable):
+    """The serving runtime does not take orders."""
+
+    title = "The serving runtime is not answering"
+
+
+class SignalsUnavailable(Unavailable):
+    """The metrics of a rollout cannot be read."""
+
+    title = "The rollout's metrics cannot be read"
+
+
+@dataclass(frozen=True)
+class RevisionSpec:
+    """What should run for one revision. Applying the same spec twice changes nothing."""
+
+    revision_id: str
+    model_name: str
+    version: int
+    bundle: Path
+    environment: str
+    replicas: int = 1
+    resources: dict[str, str] = field(default_factory=dict)
+    environment_vars: dict[str, str] = field(default_factory=dict)
+    background: Path | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What does run. `failed` means that it will not come up by waiting."""
+
+    ready: bool
+    failed: bool
+    message: str
+    socket: Path | None = None
+    replicas: int = 0
+
+
+class ServingRuntime(ABC):
+    """Runs one model process (or more) per revision. Every method may raise RuntimeUnavailable."""
+
+    @abstractmethod
+    async def apply(self, spec: RevisionSpec) -> None:
+        """Ask for this; returns before it runs."""
+
+    @abstractmethod
+    async def observe(self, revision_id: str) -> Observed:
+        """Return what runs for a revision now."""
+
+    @abstractmethod
+    async def remove(self, revision_id: str) -> None:
+        """Ask for nothing to run; a revision that never ran is fine."""
+
+    @abstractmethod
+    async def known(self) -> set[str]:
+        """Return the revisions something was asked for."""
+
+
+class Signals(ABC):
+    """Reads how a revision does."""
+
+    @abstractmethod
+    async def since(self, revision_id: str, start: datetime) -> Signal:
+        """Return requests, errors and p99 of a revision since a time. Raises SignalsUnavailable."""

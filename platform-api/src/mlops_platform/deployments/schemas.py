@@ -1,0 +1,133 @@
+"""What the deployments room shows and takes."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from mlops_platform.approvals.policy import Environment, RiskLevel
+from mlops_platform.audit.schemas import AuditEvent
+from mlops_platform.deployments.state import Build, State
+
+# a model's settings may not reach into the platform, the loader or the interpreter
+_RESERVED = re.compile(r"^(MLOPS_|PYTHON|LD_|DYLD_|PATH$|HOME$|AWS_|MLFLOW_)", re.IGNORECASE)
+_NAME = re.compile(r"^[A-Z_][A-Z0-9_]{0,63}$")
+
+
+class DeployRequest(BaseModel):
+    """A version to bring to an environment."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model_name: str = Field(min_length=1, max_length=250)
+    model_version: Annotated[str, StringConstraints(max_length=20)] | int = Field(description="a number, or 'latest'")
+    target_stage: Literal["development", "validation", "staging", "production", "deprecated", "retired"]
+    replicas: int = Field(3, ge=1, le=100)
+    resources: dict[str, Annotated[str, StringConstraints(max_length=40)]] = Field(default_factory=dict, max_length=10)
+    environment_vars: dict[str, Annotated[str, StringConstraints(max_length=2_000)]] = Field(
+        default_factory=dict, max_length=50
+    )
+    justification: str = Field(min_length=1, max_length=5_000)
+
+    @field_validator("environment_vars")
+    @classmethod
+    def _not_reserved(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not _NAME.match(name):
+                raise ValueError(f"'{name}' is not a variable name: capital letters, digits and underscores")
+            if _RESERVED.match(name):
+                raise ValueError(f"'{name}' is reserved for the platform and the interpreter")
+        return value
+
+
+class DeployResponse(BaseModel):
+    """Held for approval, or on its way."""
+
+    status: Literal["pending_approval", "success"]
+    deployment_id: str
+    revision_id: str
+    revision: int
+    approval_id: str | None = None
+    message: str
+
+
+class RevisionView(BaseModel):
+    """One revision."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    number: int
+    version: int
+    state: State
+    traffic: float = Field(description="share of requests that name no version")
+    reason: str
+    build: Build
+    engine: str | None
+    digest: str
+    risk_level: RiskLevel
+    approval_id: str | None
+    requested_by: str
+    justification: str
+    config: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeploymentSummary(BaseModel):
+    """The stable endpoint of one model in one environment."""
+
+    id: str
+    model_name: str
+    environment: Environment
+    tenant: str
+    state: State | Literal["empty"] = Field(description="of the newest revision that is not over")
+    version: int | None = Field(description="version that answers most requests")
+    traffic: float
+    paused: bool
+    message: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeploymentDetail(DeploymentSummary):
+    """A deployment with its revisions, newest first, and what happened to it."""
+
+    revisions: list[RevisionView]
+    history: list[AuditEvent]
+
+
+class OperateRequest(BaseModel):
+    """Why an operation is asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=2_000)
+
+
+@dataclass(frozen=True)
+class LiveRevision:
+    """What the data plane needs to know of a revision that answers."""
+
+    model_name: str
+    tenant: str
+    environment: str
+    version: int
+    revision_id: str
+    revision_number: int
+    traffic: float
+    bundle_path: str
+    engine: str
+    socket_path: str | None
+    feature_refs: tuple[str, ...]
+    risk_level: str
+
+
+@dataclass(frozen=True)
+class RoutingSnapshot:
+    """Everything that answers, at one generation."""
+
+    generation: int
+    revisions: tuple[LiveRevision, ...]

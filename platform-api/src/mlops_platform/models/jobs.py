@@ -1,0 +1,36 @@
+"""Versions registered with a plain MLflow client appear in the catalogue within seconds."""
+
+from sqlalchemy import func, select
+
+from mlops_platform.dependencies import Services
+from mlops_platform.kit.jobs import Job
+from mlops_platform.models import mirror
+from mlops_platform.models.tables import ModelRow, ModelVersionRow
+
+
+async def _copy_changes(services: Services) -> None:
+    async with services.database.read_session() as session:
+        models_seen = await session.scalar(select(func.max(ModelRow.updated_at)))
+        versions_seen = await session.scalar(select(func.max(ModelVersionRow.registry_updated_at)))
+        known = {
+            (row.name, row.version): row.registry_updated_at
+            for row in await session.execute(
+                select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at).where(
+                    ModelVersionRow.registry_updated_at >= versions_seen
+                )
+            )
+        }
+    models = await services.registry.changed_models(models_seen)
+    changed = await services.registry.changed_versions(versions_seen)
+    async with services.database.session() as session:
+        for model in models:
+            await mirror.put_model(session, model)
+    for version in changed:
+        # a search overlaps in time so that nothing is missed; what is known already costs nothing
+        if known.get((version.name, version.version)) == version.updated_at:
+            continue
+        async with services.database.session() as session:
+            await mirror.copy(session, services.registry, version.name, version.version)
+
+
+JOBS = (Job("registry-mirror", 3, _copy_changes),)

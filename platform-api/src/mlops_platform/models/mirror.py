@@ -1,0 +1,66 @@
+"""Keeping the catalogue equal to the registry."""
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from mlops_platform.database.session import Session
+from mlops_platform.models.interfaces import ModelRegistry, RegisteredModel, RegisteredVersion
+from mlops_platform.models.tables import ModelRow, ModelVersionRow
+from mlops_platform.risk.scoring import declared_level
+
+# models logged with plain MLflow carry no tenant; a `tenant` tag says otherwise
+DEFAULT_TENANT = "default"
+
+
+async def put_model(session: Session, model: RegisteredModel) -> None:
+    """Insert or update a model. Its tenant is decided once: a tag changed later in MLflow cannot move it to another team."""
+    values = {
+        "description": model.description,
+        "owner": model.tags.get("owner"),
+        "tags": model.tags,
+        "updated_at": model.updated_at,
+    }
+    statement = insert(ModelRow).values(
+        name=model.name, tenant=model.tags.get("tenant", DEFAULT_TENANT), created_at=model.created_at, **values
+    )
+    # an owner named by a version's tag stays when the model itself names none
+    kept_owner = func.coalesce(statement.excluded.owner, ModelRow.owner)
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={**values, "owner": kept_owner})
+    )
+
+
+async def put_version(session: Session, version: RegisteredVersion, model_tags: dict[str, str]) -> None:
+    """Insert or update a version of a model that is in the catalogue; stage and digest are the platform's own and stay."""
+    risk_level, warning = declared_level(version.tags, model_tags)
+    values = {
+        "run_id": version.run_id,
+        "source": version.source,
+        "status": version.status,
+        "description": version.description,
+        "risk_level": risk_level,
+        "risk_warning": warning,
+        "tags": version.tags,
+        "metrics": version.metrics,
+        "params": version.params,
+        "lineage": version.lineage,
+        "registry_updated_at": version.updated_at,
+    }
+    statement = insert(ModelVersionRow).values(
+        name=version.name, version=version.version, stage="development", created_at=version.created_at, **values
+    )
+    await session.execute(statement.on_conflict_do_update(index_elements=["name", "version"], set_=values))
+    latest = select(func.max(ModelVersionRow.version)).where(ModelVersionRow.name == version.name).scalar_subquery()
+    changes: dict[str, object] = {"latest_version": latest}
+    if owner := version.tags.get("owner"):
+        changes["owner"] = func.coalesce(ModelRow.owner, owner)
+    await session.execute(update(ModelRow).where(ModelRow.name == version.name).values(**changes))
+
+
+async def copy(session: Session, registry: ModelRegistry, name: str, number: int | None) -> int:
+    """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry."""
+    version = await registry.get_version(name, number)
+    model = await registry.get_model(name)
+    await put_model(session, model)
+    await put_version(session, version, model.tags)
+    return version.version

@@ -1,0 +1,374 @@
+"""The catalogue: registering, reading, deleting models and versions."""
+
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+from sqlalchemy import Update, delete, func, select, update
+
+from mlops_platform.audit import service as audit
+from mlops_platform.audit.actions import Action
+from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.checks import service as checks
+from mlops_platform.checks.card import card
+from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.errors import Conflict, Invalid, NotFound
+from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.digests import tree_digest
+from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
+from mlops_platform.models import mirror, repository
+from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
+from mlops_platform.models.schemas import (
+    Deleted,
+    ModelSummary,
+    RegisterRequest,
+    RegisterResponse,
+    VersionDetail,
+    VersionList,
+    VersionSummary,
+    VersionView,
+)
+from mlops_platform.models.stages import Stage
+from mlops_platform.models.tables import ModelRow, ModelVersionRow
+
+LATEST = "latest"
+
+
+class ModelNotFound(NotFound):
+    """No such model for this caller."""
+
+    title = "There is no such model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model named '{name}' that you can see; `mlops models list` shows yours.")
+
+
+class ModelVersionNotFound(NotFound):
+    """No such version for this caller."""
+
+    title = "There is no such model version"
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(f"There is no version '{version}' of a model named '{name}' that you can see.")
+
+
+class NotAVersion(Invalid):
+    """The text names no version."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"'{version}' is not a version: use a number, or '{LATEST}'.")
+
+
+class VersionNumberTaken(Conflict):
+    """The registry would give another number."""
+
+    def __init__(self, name: str, asked: str, following: int) -> None:
+        super().__init__(
+            f"Version {asked} of '{name}' cannot be created: the next number is {following}. Leave 'version' out to take it."
+        )
+
+
+class AnotherTenantsModel(Conflict):
+    """The name belongs to another team."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The name '{name}' is taken by another team; choose another name.")
+
+
+class StillDeployed(Conflict):
+    """A deployed version cannot be deleted."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is deployed; undeploy it first (`mlops deployments undeploy`).")
+
+
+DeployedCheck = Callable[[ReadSession | Session, str, int | None], Awaitable[bool]]
+
+
+def version_number(version: str | int) -> int | None:
+    """Return the number a version text names, None for 'latest'. Raises NotAVersion."""
+    text = str(version)
+    if text == LATEST:
+        return None
+    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 1_000_000_000:  # noqa: PLR2004 - fits the column
+        raise NotAVersion(text)
+    return int(text)
+
+
+async def register(
+    session: Session, registry: ModelRegistry, caller: Principal, request: RegisterRequest
+) -> RegisterResponse:
+    """Create a version in the registry and the catalogue, owned by the caller's tenant.
+
+    Raises VersionNumberTaken when a number was asked for that is not the next, AnotherTenantsModel, NotInRegistry (the
+    model URI names nothing) and RegistryUnavailable; then nothing was created.
+    """
+    metadata = request.metadata
+    # two registrations of one name wait for each other, so that the promised number is the one given
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(metadata.name, 0))))
+    known = await repository.model(session, None, metadata.name)
+    if known and known[0].tenant != caller.tenant:
+        raise AnotherTenantsModel(metadata.name)
+    if metadata.version:
+        following = await _next_number(registry, metadata.name)
+        if int(metadata.version) != following:
+            raise VersionNumberTaken(metadata.name, metadata.version, following)
+    tags = {
+        **metadata.tags,
+        "risk_level": metadata.risk_level,
+        "owner": metadata.owner,
+        "tenant": caller.tenant,
+        "registered_by": caller.subject,
+    }
+    if request.training_dataset_uri:
+        tags["training_dataset_uri"] = request.training_dataset_uri
+    version = await registry.register(
+        metadata.name,
+        request.model_uri,
+        tags=tags,
+        description=metadata.description,
+        model_tags={"owner": metadata.owner, "tenant": caller.tenant},
+    )
+    await mirror.put_model(session, await registry.get_model(metadata.name))
+    parameters = {name: str(value) for name, value in request.parameters.items()}
+    await mirror.put_version(
+        session,
+        replace(version, metrics={**version.metrics, **request.metrics}, params={**version.params, **parameters}),
+        {},
+    )
+    await audit.record(
+        session,
+        action=Action.MODEL_VERSION_REGISTERED,
+        actor=caller,
+        resource=f"model:{version.name}:{version.version}",
+        tenant=caller.tenant,
+        details={"run_id": version.run_id, "source": version.source, "risk_level": metadata.risk_level},
+    )
+    message = f"Version {version.version} of {version.name} is registered; deploy it with `mlops deploy {version.name} {version.version} --to staging`."
+    return RegisterResponse(
+        model_name=version.name, model_version=str(version.version), run_id=version.run_id, message=message
+    )
+
+
+async def _next_number(registry: ModelRegistry, name: str) -> int:
+    try:
+        return (await registry.get_version(name, None)).version + 1
+    except NotInRegistry:
+        return 1
+
+
+async def list_models(
+    session: ReadSession,
+    caller: Principal,
+    *,
+    search: str | None = None,
+    owner: str | None = None,
+    risk_level: str | None = None,
+    stage: str | None = None,
+    tenant: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[ModelSummary]:
+    """Return models the caller may see, by name."""
+    after = str(decode_cursor(cursor).get("name", "")) if cursor else None
+    rows = await repository.models(
+        session,
+        caller,
+        search=search,
+        owner=owner,
+        risk_level=risk_level,
+        stage=stage,
+        tenant=tenant,
+        after=after,
+        limit=limit + 1,
+    )
+    items = [_summary(model, latest) for model, latest in rows[:limit]]
+    return Page(items=items, next_cursor=encode_cursor({"name": items[-1].name}) if len(rows) > limit else None)
+
+
+async def get_model(session: ReadSession, caller: Principal, name: str) -> ModelSummary:
+    """Return a model. Raises ModelNotFound."""
+    found = await repository.model(session, caller, name)
+    if found is None:
+        raise ModelNotFound(name)
+    return _summary(*found)
+
+
+async def list_versions(
+    session: ReadSession, caller: Principal, name: str, cursor: str | None = None, limit: int = 50
+) -> VersionList:
+    """Return a model's versions, newest first. Raises ModelNotFound."""
+    before = int(decode_cursor(cursor).get("version", 0)) if cursor else None
+    rows = await repository.versions(session, caller, name, before, limit + 1)
+    if not rows and await repository.model(session, caller, name) is None:
+        raise ModelNotFound(name)
+    shown = [
+        VersionSummary.model_construct(
+            version=str(row.version), stage=row.stage, status=row.status, risk_level=row.risk_level, digest=row.digest,
+            created_at=row.created_at, tags=row.tags,
+        )
+        for row, _ in rows[:limit]
+    ]  # fmt: skip
+    following = encode_cursor({"version": int(shown[-1].version)}) if len(rows) > limit else None
+    return VersionList.model_construct(model_name=name, versions=shown, next_cursor=following)
+
+
+async def get_version(
+    session: ReadSession | Session, caller: Principal | None, name: str, version: str | int
+) -> VersionView:
+    """Return a version ('latest' is the highest). Raises ModelVersionNotFound and NotAVersion."""
+    found = await repository.version(session, caller, name, version_number(version))
+    if found is None:
+        raise ModelVersionNotFound(name, str(version))
+    return _view(*found)
+
+
+async def version_detail(session: ReadSession, caller: Principal, name: str, version: str) -> VersionDetail:
+    """Return a version with its checks and its card. Raises ModelVersionNotFound and NotAVersion."""
+    view = await get_version(session, caller, name, version)
+    results = await checks.for_version(session, name, view.version)
+    described = card(
+        name=view.model_name, version=view.version, owner=view.owner, description=view.description, risk_level=view.risk_level,
+        digest=view.digest, tags=view.tags, metrics=view.metrics, lineage=view.lineage, checks=results,
+    )  # fmt: skip
+    return VersionDetail(**view.model_dump(), checks=results, card=described)
+
+
+async def ensure_version(
+    session: Session, registry: ModelRegistry, caller: Principal | None, name: str, version: str | int
+) -> VersionView:
+    """Return a version, reading it from the registry first when the catalogue has not seen it (or 'latest' was asked).
+
+    Raises ModelVersionNotFound, NotAVersion and RegistryUnavailable.
+    """
+    number = version_number(version)
+    found = None if number is None else await repository.version(session, caller, name, number)
+    if found is None or not found[0].lineage:
+        try:
+            number = await mirror.copy(session, registry, name, number)
+        except NotInRegistry as error:
+            raise ModelVersionNotFound(name, str(version)) from error
+        found = await repository.version(session, caller, name, number)
+    if found is None:
+        raise ModelVersionNotFound(name, str(version))
+    return _view(*found)
+
+
+async def ensure_digest(session: Session, registry: ModelRegistry, view: VersionView) -> str:
+    """Return the digest of a version's artifacts, reading them once and keeping the answer."""
+    if view.digest:
+        return view.digest
+    folder = Path(tempfile.mkdtemp(prefix="mlops-digest-"))
+    try:
+        root = await registry.download(view.model_name, view.version, folder)
+        digest = await anyio.to_thread.run_sync(tree_digest, root)
+    finally:
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+    await session.execute(_this(view.model_name, view.version).values(digest=digest))
+    return digest
+
+
+async def earlier_metrics(session: ReadSession | Session, name: str, version: int) -> dict[str, float] | None:
+    """Return the metrics of the version before this one, None when it is the first."""
+    query = select(ModelVersionRow.metrics).where(ModelVersionRow.name == name, ModelVersionRow.version < version)
+    metrics: dict[str, float] | None = await session.scalar(query.order_by(ModelVersionRow.version.desc()).limit(1))
+    return metrics
+
+
+async def set_stage(
+    session: Session,
+    name: str,
+    version: int,
+    stage: Stage,
+    actor: Principal | SystemActor,
+    tenant: str,
+    only_from: Stage | None = None,
+) -> None:
+    """Move a version to a lifecycle stage (only from the given one when named), with an audit event when that is a change."""
+    current = await session.scalar(
+        select(ModelVersionRow.stage).where(ModelVersionRow.name == name, ModelVersionRow.version == version)
+    )
+    if current == stage or (only_from is not None and current != only_from):
+        return
+    await session.execute(_this(name, version).values(stage=stage))
+    await audit.record(
+        session,
+        action=Action.MODEL_STAGE_CHANGED,
+        actor=actor,
+        resource=f"model:{name}:{version}",
+        tenant=tenant,
+        details={"from": current, "to": stage},
+    )
+
+
+async def set_input_schema(session: Session, name: str, version: int, schema: list[dict[str, object]]) -> None:
+    """Keep the input schema the build found."""
+    await session.execute(_this(name, version).values(input_schema=schema))
+
+
+async def delete_version(
+    session: Session, registry: ModelRegistry, caller: Principal, name: str, version: str, deployed: DeployedCheck
+) -> Deleted:
+    """Delete a version everywhere. Raises ModelVersionNotFound, StillDeployed and RegistryUnavailable."""
+    view = await get_version(session, caller, name, version)
+    if await deployed(session, name, view.version):
+        raise StillDeployed(f"Version {view.version} of '{name}'")
+    await audit.record(
+        session,
+        action=Action.MODEL_VERSION_DELETED,
+        actor=caller,
+        resource=f"model:{name}:{view.version}",
+        tenant=view.tenant,
+        details={"digest": view.digest},
+    )
+    await checks.forget(session, name, view.version)
+    await session.execute(
+        delete(ModelVersionRow).where(ModelVersionRow.name == name, ModelVersionRow.version == view.version)
+    )
+    latest = select(func.max(ModelVersionRow.version)).where(ModelVersionRow.name == name).scalar_subquery()
+    await session.execute(update(ModelRow).where(ModelRow.name == name).values(latest_version=latest))
+    # last, so that a registry that refuses rolls the rest back; deleting twice is fine there
+    await registry.delete_version(name, view.version)
+    return Deleted(model_name=name, model_version=str(view.version))
+
+
+async def delete_model(
+    session: Session, registry: ModelRegistry, caller: Principal, name: str, deployed: DeployedCheck
+) -> Deleted:
+    """Delete a model with all its versions. Raises ModelNotFound, StillDeployed and RegistryUnavailable."""
+    found = await repository.model(session, caller, name)
+    if found is None:
+        raise ModelNotFound(name)
+    if await deployed(session, name, None):
+        raise StillDeployed(f"'{name}'")
+    await audit.record(
+        session, action=Action.MODEL_DELETED, actor=caller, resource=f"model:{name}", tenant=found[0].tenant, details={}
+    )
+    await checks.forget(session, name)
+    await session.execute(delete(ModelRow).where(ModelRow.name == name))
+    await registry.delete_model(name)
+    return Deleted(model_name=name, model_version=None)
+
+
+def _this(name: str, version: int) -> Update:
+    return update(ModelVersionRow).where(ModelVersionRow.name == name, ModelVersionRow.version == version)
+
+
+def _summary(model: ModelRow, latest: ModelVersionRow | None) -> ModelSummary:
+    return ModelSummary.model_construct(
+        name=model.name, tenant=model.tenant, owner=model.owner, description=model.description, tags=model.tags,
+        latest_version=model.latest_version, risk_level=latest.risk_level if latest else None, stage=latest.stage if latest else None,
+        created_at=model.created_at, updated_at=model.updated_at,
+    )  # fmt: skip
+
+
+def _view(row: ModelVersionRow, model: ModelRow) -> VersionView:
+    return VersionView.model_construct(
+        model_name=row.name, version=row.version, tenant=model.tenant, owner=row.tags.get("owner") or model.owner,
+        risk_level=row.risk_level, risk_warning=row.risk_warning, stage=row.stage, status=row.status, digest=row.digest,
+        run_id=row.run_id, source=row.source, description=row.description or model.description, tags=row.tags, metrics=row.metrics,
+        params=row.params, input_schema=row.input_schema, lineage=row.lineage, created_at=row.created_at,
+    )  # fmt: skip
