@@ -86,6 +86,9 @@ def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.artifact import read_artifact
     from model_server.scan import scan_tree, second_opinion
 
+    if (root / "MLmodel").exists():
+        # First, because "this is a custom Python model" helps more than a list of the names in its pickle.
+        read_artifact(root)
     step.facts = scan_tree(root, files)
     read_artifact(root)
     skops_files = [path for path in files if path.suffix.lower() == ".skops"]

@@ -160,6 +160,9 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "pandas._libs.arrays": frozenset({"__pyx_unpickle_NDArrayBacked"}),
     "sklearn.feature_selection._univariate_selection": frozenset({"f_classif", "f_regression", "chi2", "r_regression"}),
     "sklearn.feature_selection._mutual_info": frozenset({"mutual_info_classif", "mutual_info_regression"}),
+    "sklearn.utils.validation": frozenset({"check_array"}),
+    # HistGradientBoosting keeps partial(check_array); a partial can only hold what the pickle may name anyway.
+    "functools": frozenset({"partial"}),
     "joblib.numpy_pickle": frozenset({"NumpyArrayWrapper"}),
 }
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import xgboost
 from mlflow.models import infer_signature
-from model_server.report import Report
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.ensemble import (
@@ -24,6 +23,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
+
+from model_server.report import Report
 
 Data = tuple[pd.DataFrame, Any]
 Fitted = tuple[Any, pd.DataFrame, str]

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sample_models import MODELS, Built, log
+
 from mlops_platform.kit.digests import tree_digest as platform_digest
 from model_server.build import build, main
 from model_server.bundle import read_bundle
 from model_server.digests import tree_digest
 from model_server.served_model import ServedModel
-
-from sample_models import MODELS, Built, log
 
 COMPILED = [name for name in MODELS if name != "categorical splits"]
 
