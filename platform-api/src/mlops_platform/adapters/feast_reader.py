@@ -1,0 +1,65 @@
+"""Reading Feast's SQLite online store in place: one statement per view, no response objects.
+
+Feast's own read builds a protobuf answer per value, which is most of its time. The table layout and the key encoding are
+Feast's; the contract test compares this reader's answers with Feast's.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+
+from mlops_platform.features.interfaces import FeatureStoreUnavailable
+
+# feature name -> (value, event time); None when nothing is stored for the entity
+Found = dict[str, tuple[Value, datetime | None]] | None
+
+
+class SqliteReader:
+    """A read-only connection of this process; SQLite allows writers beside it."""
+
+    def __init__(self, path: Path, project: str) -> None:
+        self._path = path
+        self._project = project
+        self._connection: sqlite3.Connection | None = None
+
+    def read_entities(self, view: str, keys: Sequence[EntityKey], features: Sequence[str], version: int) -> list[Found]:
+        """Return what is stored for each key, in order. Raises FeatureStoreUnavailable."""
+        encoded = [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys]
+        found: dict[bytes, dict[str, tuple[Value, datetime | None]]] = {}
+        for key, feature, value, moment in self.read(view, encoded, features):
+            parsed = Value.FromString(value)
+            found.setdefault(key, {})[feature] = (parsed, _time(moment))
+        return [found.get(key) for key in encoded]
+
+    def read(self, view: str, keys: Sequence[bytes], features: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Return (key, feature, value bytes, event time text) rows."""
+        table = f"{self._project}_{view}".replace('"', '""')
+        statement = (
+            f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" '  # noqa: S608 - a quoted name of a known view
+            f"WHERE entity_key IN ({','.join('?' * len(keys))}) AND feature_name IN ({','.join('?' * len(features))})"
+        )
+        try:
+            if self._connection is None:
+                # used from one thread at a time; autocommit, so that each read sees the newest rows
+                self._connection = sqlite3.connect(
+                    f"file:{self._path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, timeout=2
+                )
+            return self._connection.execute(statement, [*keys, *features]).fetchall()
+        except sqlite3.Error as error:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            raise FeatureStoreUnavailable from error
+
+
+def _time(stored: int | float | str | None) -> datetime | None:
+    """Return an event time as Feast's SQLite adapters write it: Unix seconds, or ISO text in older stores."""
+    if stored is None:
+        return None
+    return datetime.fromisoformat(stored) if isinstance(stored, str) else datetime.fromtimestamp(stored, UTC)

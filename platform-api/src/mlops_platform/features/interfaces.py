@@ -1,0 +1,123 @@
+"""What the features room needs from a feature store."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from mlops_platform.errors import Conflict, Invalid, NotFound, Unavailable
+
+Status = Literal["PRESENT", "NULL", "NOT_FOUND", "OUTSIDE_MAX_AGE"]
+
+
+class FeatureStoreUnavailable(Unavailable):
+    """The feature store cannot be read."""
+
+    title = "The feature store is not answering"
+
+    def __init__(self) -> None:
+        super().__init__("Features cannot be read now; predictions by feature values keep working.", retry_after=2)
+
+
+class FeatureViewNotFound(NotFound):
+    """No such view for this caller."""
+
+    title = "There is no such feature view"
+
+    def __init__(self, view: str) -> None:
+        super().__init__(f"There is no feature view named '{view}' that you can see; `mlops features views` shows yours.")
+
+
+class FeatureNotFound(NotFound):
+    """The view has no such feature."""
+
+    title = "There is no such feature"
+
+    def __init__(self, view: str, feature: str, known: Sequence[str]) -> None:
+        super().__init__(f"The view '{view}' has no feature '{feature}'; it has: {', '.join(known)}.")
+
+
+class KeysNotValid(Invalid):
+    """The entity keys do not fit the views."""
+
+    title = "The entity keys do not fit"
+
+
+class PushNotPossible(Conflict):
+    """The view takes no pushed rows."""
+
+    title = "This view takes no pushed rows"
+
+
+@dataclass(frozen=True)
+class View:
+    """A feature view: what it is about (join keys), what it holds, how old a value may be, and whose it is."""
+
+    name: str
+    join_keys: dict[str, str]
+    features: dict[str, str]
+    ttl_seconds: float | None
+    tenant: str | None
+    online: bool
+    description: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class EntityType:
+    """Something features are about."""
+
+    name: str
+    join_key: str
+    value_type: str
+    description: str
+
+
+@dataclass(frozen=True)
+class OnlineFeatures:
+    """Columns in the order asked for; each list has one entry per entity. A value that is not PRESENT is None."""
+
+    columns: dict[str, list[Any]]
+    statuses: dict[str, list[Status]]
+    timestamps: dict[str, list[datetime | None]]
+
+
+class FeatureStore(ABC):
+    """Features by entity, online and as they were. Every method may raise FeatureStoreUnavailable."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return when the online store answers."""
+
+    @abstractmethod
+    def views(self) -> dict[str, View]:
+        """Return every view by name, from memory."""
+
+    @abstractmethod
+    def entities(self) -> list[EntityType]:
+        """Return every entity type, from memory."""
+
+    @abstractmethod
+    async def refresh(self) -> None:
+        """Read the definitions again."""
+
+    @abstractmethod
+    async def online(self, refs: Sequence[tuple[str, str]], keys: Mapping[str, Sequence[Any]]) -> OnlineFeatures:
+        """Return the newest values of (view, feature) pairs for entities given by join key columns of one length.
+
+        A value older than its view's time to live is OUTSIDE_MAX_AGE, here as in `historical`. Raises
+        FeatureViewNotFound, FeatureNotFound and KeysNotValid.
+        """
+
+    @abstractmethod
+    async def push(self, view: str, rows: Mapping[str, Sequence[Any]]) -> int:
+        """Write rows (columns of one length, with join keys and `event_timestamp`) online; return how many. Raises PushNotPossible."""
+
+    @abstractmethod
+    async def materialize(self, views: Sequence[str] | None, until: datetime) -> list[str]:
+        """Bring what changed since the last time from the offline to the online store; return the views."""
+
+    @abstractmethod
+    async def historical(self, refs: Sequence[str], entity_rows: Any) -> Any:
+        """Return a table of features as they were at each row's `event_timestamp` (point-in-time join)."""

@@ -1,0 +1,98 @@
+"""What the features room shows and takes."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Key = Annotated[str, StringConstraints(max_length=500)] | int
+Ref = Annotated[str, StringConstraints(pattern=r"^[^:\s]+:[^:\s]+$", max_length=300)]
+MAX_ENTITIES = 1_000
+MAX_REFS = 200
+
+
+class RetrieveRequest(BaseModel):
+    """Which features of whom. The join key comes from the views; name keys with `entities` when there are several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    entity_ids: list[Key] = Field(default_factory=list, max_length=MAX_ENTITIES)
+    entities: dict[str, list[Key]] = Field(default_factory=dict, max_length=10)
+    feature_refs: list[Ref] = Field(min_length=1, max_length=MAX_REFS, description="'view:feature'")
+    include_metadata: bool = False
+    on_missing: Literal["null", "error"] = "null"
+
+
+class RetrieveResponse(BaseModel):
+    """Columns of values, one entry per entity."""
+
+    status: Literal["success"] = "success"
+    features: dict[str, list[Any]]
+    entity_count: int
+    metadata: dict[str, Any] | None = Field(None, description="statuses and event timestamps per feature, when asked for")
+
+
+class ViewSummary(BaseModel):
+    """A feature view."""
+
+    name: str
+    entities: list[str]
+    features: list[str]
+    types: dict[str, str]
+    ttl: float | None = Field(description="seconds; null means values never get too old")
+    tenant: str | None
+    description: str
+
+
+class ViewList(BaseModel):
+    """Feature views the caller may see."""
+
+    feature_views: list[ViewSummary]
+
+
+class EntitySummary(BaseModel):
+    """Something features are about."""
+
+    name: str
+    join_key: str
+    value_type: str
+    description: str
+
+
+class EntityList(BaseModel):
+    """Entity types."""
+
+    entities: list[EntitySummary]
+
+
+class PushRequest(BaseModel):
+    """Fresh rows of a view, as columns of one length: join keys, features and `event_timestamp` (RFC 3339)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    view: str = Field(min_length=1, max_length=200)
+    rows: dict[Annotated[str, StringConstraints(max_length=200)], Annotated[list[Any], Field(max_length=10_000)]] = Field(min_length=2, max_length=200)
+
+
+class PushResponse(BaseModel):
+    """How many rows are online now."""
+
+    status: Literal["success"] = "success"
+    rows: int
+
+
+class MaterializeRequest(BaseModel):
+    """Which views to bring online, up to when (now when null)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    views: list[str] | None = Field(None, max_length=200)
+    until: datetime | None = None
+
+
+class MaterializeResponse(BaseModel):
+    """What was brought online."""
+
+    status: Literal["success"] = "success"
+    views: list[str]
+    until: datetime

@@ -1,0 +1,159 @@
+"""Reading and writing features, for those who may."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from mlops_platform.errors import Invalid, NotFound
+from mlops_platform.features.interfaces import FeatureStore, FeatureViewNotFound, KeysNotValid, OnlineFeatures, View
+from mlops_platform.features.schemas import (
+    EntityList,
+    EntitySummary,
+    MaterializeResponse,
+    PushRequest,
+    PushResponse,
+    ViewList,
+    ViewSummary,
+)
+from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.clock import now
+
+
+class MalformedFeatureRef(Invalid):
+    """The text names no feature."""
+
+    def __init__(self, ref: str) -> None:
+        super().__init__(f"'{ref}' is not a feature: write 'view:feature'.")
+
+
+class AmbiguousFeatureName(Invalid):
+    """Two features of one name in one answer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Two of the asked features are named '{name}'; ask for them in two requests.")
+
+
+class EntityNotFound(NotFound):
+    """The store has no value for an entity, and the caller asked to be told."""
+
+    title = "There is no such entity in the feature store"
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__(f"No value is stored for: {', '.join(ids[:10])}.")
+
+
+class TimeWithoutZone(Invalid):
+    """A time must say where it is."""
+
+    def __init__(self) -> None:
+        super().__init__("'until' needs an offset, for example 2026-11-01T00:00:00Z.")
+
+
+def visible_view(store: FeatureStore, caller: Principal, name: str) -> View:
+    """Return a view the caller may see: a shared one or one of the caller's tenant. Raises FeatureViewNotFound."""
+    view = store.views().get(name)
+    if view is None or not (view.tenant is None or caller.sees(view.tenant)):
+        raise FeatureViewNotFound(name)
+    return view
+
+
+async def retrieve(
+    store: FeatureStore,
+    caller: Principal,
+    refs: Sequence[str],
+    entity_ids: Sequence[Any],
+    entities: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    missing_is_error: bool = False,
+) -> OnlineFeatures:
+    """Return the newest values of features for entities.
+
+    Raises MalformedFeatureRef, FeatureViewNotFound, FeatureNotFound, AmbiguousFeatureName, KeysNotValid and, when
+    `missing_is_error`, EntityNotFound.
+    """
+    pairs = []
+    for ref in refs:
+        view, colon, feature = ref.partition(":")
+        if not (view and colon and feature):
+            raise MalformedFeatureRef(ref)
+        pairs.append((view, feature))
+    names = [feature for _, feature in pairs]
+    if len(set(names)) != len(names):
+        raise AmbiguousFeatureName(next(name for name in names if names.count(name) > 1))
+    join_keys = {key for name in {view for view, _ in pairs} for key in visible_view(store, caller, name).join_keys}
+    found = await store.online(pairs, _keys(join_keys, entity_ids, entities))
+    if missing_is_error:
+        _refuse_missing(found, entity_ids)
+    return found
+
+
+def _keys(join_keys: set[str], entity_ids: Sequence[Any], entities: Mapping[str, Sequence[Any]] | None) -> Mapping[str, Sequence[Any]]:
+    """Return one column per join key."""
+    if entities:
+        if entity_ids:
+            raise KeysNotValid("Give either 'entity_ids' or 'entities', not both.")
+        if missing := join_keys - entities.keys():
+            raise KeysNotValid(f"The views are keyed by {', '.join(sorted(join_keys))}; missing: {', '.join(sorted(missing))}.")
+        if len({len(column) for column in entities.values()}) != 1 or not next(iter(entities.values())):
+            raise KeysNotValid("Every column of 'entities' must have the same number of keys, at least one.")
+        return entities
+    if not entity_ids:
+        raise KeysNotValid("'entity_ids' is empty: name at least one entity.")
+    if len(join_keys) != 1:
+        raise KeysNotValid(f"The views are keyed by {', '.join(sorted(join_keys))}; name each with 'entities'.")
+    return {next(iter(join_keys)): entity_ids}
+
+
+def _refuse_missing(found: OnlineFeatures, entity_ids: Sequence[Any]) -> None:
+    statuses = list(found.statuses.values())
+    absent = [index for index in range(len(statuses[0])) if any(column[index] == "NOT_FOUND" for column in statuses)]
+    if absent:
+        raise EntityNotFound([str(entity_ids[index]) if entity_ids else f"row {index}" for index in absent])
+
+
+def list_views(store: FeatureStore, caller: Principal) -> ViewList:
+    """Return the views the caller may see."""
+    return ViewList(
+        feature_views=[
+            ViewSummary(
+                name=view.name,
+                entities=list(view.join_keys),
+                features=list(view.features),
+                types=view.features,
+                ttl=view.ttl_seconds,
+                tenant=view.tenant,
+                description=view.description,
+            )
+            for view in store.views().values()
+            if view.tenant is None or caller.sees(view.tenant)
+        ]
+    )
+
+
+def list_entities(store: FeatureStore) -> EntityList:
+    """Return the entity types."""
+    return EntityList(
+        entities=[
+            EntitySummary(name=entity.name, join_key=entity.join_key, value_type=entity.value_type, description=entity.description)
+            for entity in store.entities()
+        ]
+    )
+
+
+async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> PushResponse:
+    """Write fresh rows of a view online. Raises FeatureViewNotFound, KeysNotValid and PushNotPossible."""
+    visible_view(store, caller, body.view)
+    if len({len(column) for column in body.rows.values()}) != 1:
+        raise KeysNotValid("Every column of 'rows' must have the same number of entries.")
+    return PushResponse(rows=await store.push(body.view, body.rows))
+
+
+async def materialize(store: FeatureStore, caller: Principal, views: list[str] | None, until: datetime | None) -> MaterializeResponse:
+    """Bring views online up to a time. Raises FeatureViewNotFound and TimeWithoutZone."""
+    if until is not None and until.tzinfo is None:
+        raise TimeWithoutZone
+    names = views if views is not None else [view.name for view in list_views(store, caller).feature_views]
+    for name in names:
+        visible_view(store, caller, name)
+    moment = until or now()
+    return MaterializeResponse(views=await store.materialize(names, moment), until=moment)

@@ -1,0 +1,5 @@
+"""The demo project: purchase events of an online shop become features, and a training set for churn."""
+
+from mlops_platform.local.churn.project import FEATURES, prepare, training_set
+
+__all__ = ["FEATURES", "prepare", "training_set"]
