@@ -6,6 +6,7 @@ Exits with 4 and one line on standard error when the bundle was not built or its
 import argparse
 import logging
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -54,12 +55,35 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_REFUSED
     if options.warm_explanations:
         threading.Thread(target=_warm, args=(model,), name="warm-explanations", daemon=True).start()
-    listen = {"uds": str(options.socket)} if options.socket else {"host": options.host, "port": options.port}
-    uvicorn.run(
-        ModelServerApp(model), loop="uvloop", http="httptools", lifespan="on", access_log=False,
-        log_level=options.log_level, **listen,
-    )  # fmt: skip
+    config = uvicorn.Config(
+        ModelServerApp(model),
+        host=options.host,
+        port=options.port or 0,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_level=options.log_level,
+    )
+    sockets = [_private_socket(options.socket)] if options.socket else None
+    try:
+        uvicorn.Server(config).run(sockets=sockets)
+    finally:
+        if options.socket:
+            options.socket.unlink(missing_ok=True)
     return 0
+
+
+def _private_socket(path: Path) -> socket.socket:
+    """Bind a Unix socket that only this user may open; uvicorn's own would be open to everyone on the machine."""
+    path.unlink(missing_ok=True)  # left behind by a process that was killed
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(before)
+    return listening
 
 
 def _warm(model: "ServedModel") -> None:

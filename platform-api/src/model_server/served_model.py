@@ -63,6 +63,9 @@ class ServedModel:
 
     def _answer(self, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
         values = np.asarray(outputs)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            # JSON has no NaN; it would arrive as null and be taken for an answer.
+            raise ArithmeticError("the model's output is not a finite number")
         if self.bundle.task == "binary":
             values = values[:, 1]
         return Answer(values.tolist(), None if labels is None else self._native_labels(labels))

