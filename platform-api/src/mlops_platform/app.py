@@ -13,8 +13,11 @@ from starlette.exceptions import HTTPException
 
 from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
+from mlops_platform.deployments import service as deployments
+from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
 from mlops_platform.idempotency.middleware import Idempotency
+from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.routes import routers
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
@@ -87,16 +90,26 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     return app
 
 
-def create() -> Any:
+def create() -> Gateway:
     """Return the whole application from the environment's settings: what `uvicorn --factory mlops_platform.app:create` runs."""
     telemetry_logging.configure("api")
     return compose(build(Settings()))
 
 
-def compose(services: BuiltServices) -> Any:
-    """Return the ASGI application over the given parts."""
+def compose(services: BuiltServices) -> Gateway:
+    """Return the ASGI application over the given parts: the data plane in front, the control plane behind it."""
     control_plane = Idempotency(create_control_plane(services), services)
-    return RequestIds(BodyLimit(control_plane, services.settings.max_body_bytes))
+    guarded = RequestIds(BodyLimit(control_plane, services.settings.max_body_bytes))
+
+    async def routes() -> RoutingSnapshot:
+        async with services.database.read_session() as session:
+            return await deployments.live_routes(session, services.runtime.address)
+
+    async def generation() -> int:
+        async with services.database.read_session() as session:
+            return await deployments.routing_generation(session)
+
+    return Gateway(guarded, services, routes, generation)
 
 
 _PROBLEMS = {

@@ -1,22 +1,25 @@
 """The one place that chooses: settings in, every outside part out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+from mlops_platform.adapters.feast_store import FeastStore
+from mlops_platform.adapters.local_runtime import LocalRuntime
+from mlops_platform.adapters.log_notifier import LogNotifier
+from mlops_platform.adapters.metrics_signals import MetricsSignals
+from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.adapters.oidc_identity import OidcIdentity
+from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.database.session import Database
+from mlops_platform.deployments.interfaces import ServingRuntime, Signals
+from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.models.interfaces import ModelRegistry
+from mlops_platform.predictions.interfaces import PredictionLog
 from mlops_platform.settings import Settings
-
-if TYPE_CHECKING:
-    from mlops_platform.approvals.interfaces import Notifier
-    from mlops_platform.deployments.interfaces import ServingRuntime, Signals
-    from mlops_platform.features.interfaces import FeatureStore
-    from mlops_platform.models.interfaces import ModelRegistry
-    from mlops_platform.predictions.interfaces import PredictionLog
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,12 @@ class BuiltServices:
     database: Database
     identity: IdentityProvider
     authorizer: Authorizer
-    registry: "ModelRegistry"
-    features: "FeatureStore"
-    runtime: "ServingRuntime"
-    signals: "Signals"
-    prediction_log: "PredictionLog"
-    notifier: "Notifier"
+    registry: ModelRegistry
+    features: FeatureStore
+    runtime: ServingRuntime
+    signals: Signals
+    prediction_log: PredictionLog
+    notifier: Notifier
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -56,10 +59,10 @@ def build(settings: Settings) -> BuiltServices:
         database=build_database(settings),
         identity=build_identity(settings),
         authorizer=Authorizer(),
-        registry=None,  # type: ignore[arg-type]
-        features=None,  # type: ignore[arg-type]
-        runtime=None,  # type: ignore[arg-type]
-        signals=None,  # type: ignore[arg-type]
-        prediction_log=None,  # type: ignore[arg-type]
-        notifier=None,  # type: ignore[arg-type]
+        registry=MlflowRegistry(settings.mlflow_url),
+        features=FeastStore(settings.feast_folder),
+        runtime=LocalRuntime(settings.runtime_dir),
+        signals=MetricsSignals(settings.url),
+        prediction_log=DeltaPredictionLog(settings.prediction_log_dir),
+        notifier=LogNotifier(),
     )

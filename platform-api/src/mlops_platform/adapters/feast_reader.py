@@ -58,7 +58,7 @@ class SqliteReader:
             raise FeatureStoreUnavailable from error
 
 
-def _time(stored: int | float | str | None) -> datetime | None:
+def _time(stored: float | str | None) -> datetime | None:
     """Return an event time as Feast's SQLite adapters write it: Unix seconds, or ISO text in older stores."""
     if stored is None:
         return None

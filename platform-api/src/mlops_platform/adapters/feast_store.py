@@ -70,7 +70,8 @@ class FeastStore(FeatureStore):
     def _read_definitions(self, store: Feast) -> None:
         entities = {entity.name: entity for entity in store.list_entities(allow_cache=False)}
         self._entities = [
-            EntityType(entity.name, entity.join_key, entity.value_type.name.lower(), entity.description or "") for entity in entities.values()
+            EntityType(entity.name, entity.join_key, entity.value_type.name.lower(), entity.description or "")
+            for entity in entities.values()
         ]
         self._key_types = {entity.join_key: entity.value_type for entity in entities.values()}
         definitions = {view.name: view for view in store.list_feature_views(allow_cache=False)}
@@ -143,7 +144,10 @@ class FeastStore(FeatureStore):
 
         def read(feast: Feast) -> list[Found]:
             answer = feast._get_provider().online_read(feast.config, definition, entity_keys, features)  # noqa: SLF001 - Feast's own readers go this way
-            return [None if values is None else {name: (value, moment) for name, value in values.items()} for moment, values in answer]
+            return [
+                None if values is None else {name: (value, moment) for name, value in values.items()}
+                for moment, values in answer
+            ]
 
         return await self._call(read)
 
@@ -190,7 +194,9 @@ class FeastStore(FeatureStore):
                 if kind != "String":
                     table[name] = pd.to_numeric(table[name])
         except (ValueError, TypeError) as error:
-            raise KeysNotValid("A column has a value of the wrong type; numbers and RFC 3339 times are expected.") from error
+            raise KeysNotValid(
+                "A column has a value of the wrong type; numbers and RFC 3339 times are expected."
+            ) from error
         return table
 
     async def materialize(self, views: Sequence[str] | None, until: datetime) -> list[str]:
@@ -199,7 +205,9 @@ class FeastStore(FeatureStore):
         return names
 
     async def historical(self, refs: Sequence[str], entity_rows: Any) -> Any:
-        return await self._call(lambda feast: feast.get_historical_features(entity_df=entity_rows, features=list(refs)).to_df())
+        return await self._call(
+            lambda feast: feast.get_historical_features(entity_df=entity_rows, features=list(refs)).to_df()
+        )
 
 
 def _fill(

@@ -64,5 +64,8 @@ class LocalRuntime(ServingRuntime):
     async def remove(self, revision_id: str) -> None:
         (self._specs / f"{revision_id}.json").unlink(missing_ok=True)
 
+    def address(self, revision_id: str) -> str | None:
+        return str(socket_path(self._runtime, revision_id))
+
     async def known(self) -> set[str]:
         return {path.stem for path in self._specs.glob("*.json")} if self._specs.exists() else set()

@@ -133,12 +133,14 @@ def _start_detached(options: Options, place: Home, progress: Report) -> None:
         sentence = last.sentence if last is not None and last.kind == "failed" else "the platform did not start"
         raise CommandFailed(Exit.PROBLEM, sentence, f"the logs are in {place.logs}; `mlops doctor` checks this machine")
     _show_banner(place)
+    if last.sentence:
+        raise CommandFailed(Exit.PROBLEM, f"the platform runs, but is not ready: {last.sentence}", "see `mlops status`")
 
 
 def _show_running(place: Home, progress: Report) -> None:
     say(f"a platform already runs in {place.folder}")
     state = states.read(place.run / "state.json")
-    if state is None or state.phase != "ready":
+    if state is None or state.phase == "starting":
         for event in follow(place.run / "events.jsonl", place.held):
             progress(event)
     _show_banner(place)

@@ -63,6 +63,10 @@ class ServingRuntime(ABC):
         """Ask for nothing to run; a revision that never ran is fine."""
 
     @abstractmethod
+    def address(self, revision_id: str) -> str | None:
+        """Return the Unix socket of a revision's process, whether it runs or not; None when it has none."""
+
+    @abstractmethod
     async def known(self) -> set[str]:
         """Return the revisions something was asked for."""
 

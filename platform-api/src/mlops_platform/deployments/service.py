@@ -276,6 +276,11 @@ async def get(session: ReadSession | Session, caller: Principal, deployment_id: 
     )
 
 
+async def routing_generation(session: ReadSession) -> int:
+    """Return the number that changes with every change of what answers."""
+    return await repository.routing_generation(session)
+
+
 async def live_routes(session: ReadSession, socket_of: Callable[[str], str | None]) -> RoutingSnapshot:
     """Return everything that answers, and the generation it was true at.
 

@@ -36,7 +36,9 @@ async def retrieve(caller: CanRead, body: RetrieveRequest, services: ServicesDep
         services.features, caller, body.feature_refs, body.entity_ids, body.entities, missing_is_error=missing_is_error
     )
     count = len(next(iter(found.columns.values())))
-    return RetrieveResponse(features=found.columns, entity_count=count, metadata=metadata(found) if body.include_metadata else None)
+    return RetrieveResponse(
+        features=found.columns, entity_count=count, metadata=metadata(found) if body.include_metadata else None
+    )
 
 
 @router.get("/views", operation_id="list_feature_views")

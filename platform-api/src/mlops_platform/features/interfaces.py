@@ -26,7 +26,9 @@ class FeatureViewNotFound(NotFound):
     title = "There is no such feature view"
 
     def __init__(self, view: str) -> None:
-        super().__init__(f"There is no feature view named '{view}' that you can see; `mlops features views` shows yours.")
+        super().__init__(
+            f"There is no feature view named '{view}' that you can see; `mlops features views` shows yours."
+        )
 
 
 class FeatureNotFound(NotFound):

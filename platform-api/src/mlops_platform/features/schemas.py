@@ -29,7 +29,9 @@ class RetrieveResponse(BaseModel):
     status: Literal["success"] = "success"
     features: dict[str, list[Any]]
     entity_count: int
-    metadata: dict[str, Any] | None = Field(None, description="statuses and event timestamps per feature, when asked for")
+    metadata: dict[str, Any] | None = Field(
+        None, description="statuses and event timestamps per feature, when asked for"
+    )
 
 
 class ViewSummary(BaseModel):
@@ -71,7 +73,9 @@ class PushRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     view: str = Field(min_length=1, max_length=200)
-    rows: dict[Annotated[str, StringConstraints(max_length=200)], Annotated[list[Any], Field(max_length=10_000)]] = Field(min_length=2, max_length=200)
+    rows: dict[Annotated[str, StringConstraints(max_length=200)], Annotated[list[Any], Field(max_length=10_000)]] = (
+        Field(min_length=2, max_length=200)
+    )
 
 
 class PushResponse(BaseModel):

@@ -87,13 +87,17 @@ async def retrieve(
     return found
 
 
-def _keys(join_keys: set[str], entity_ids: Sequence[Any], entities: Mapping[str, Sequence[Any]] | None) -> Mapping[str, Sequence[Any]]:
+def _keys(
+    join_keys: set[str], entity_ids: Sequence[Any], entities: Mapping[str, Sequence[Any]] | None
+) -> Mapping[str, Sequence[Any]]:
     """Return one column per join key."""
     if entities:
         if entity_ids:
             raise KeysNotValid("Give either 'entity_ids' or 'entities', not both.")
         if missing := join_keys - entities.keys():
-            raise KeysNotValid(f"The views are keyed by {', '.join(sorted(join_keys))}; missing: {', '.join(sorted(missing))}.")
+            raise KeysNotValid(
+                f"The views are keyed by {', '.join(sorted(join_keys))}; missing: {', '.join(sorted(missing))}."
+            )
         if len({len(column) for column in entities.values()}) != 1 or not next(iter(entities.values())):
             raise KeysNotValid("Every column of 'entities' must have the same number of keys, at least one.")
         return entities
@@ -134,7 +138,9 @@ def list_entities(store: FeatureStore) -> EntityList:
     """Return the entity types."""
     return EntityList(
         entities=[
-            EntitySummary(name=entity.name, join_key=entity.join_key, value_type=entity.value_type, description=entity.description)
+            EntitySummary(
+                name=entity.name, join_key=entity.join_key, value_type=entity.value_type, description=entity.description
+            )
             for entity in store.entities()
         ]
     )
@@ -148,7 +154,9 @@ async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> Pus
     return PushResponse(rows=await store.push(body.view, body.rows))
 
 
-async def materialize(store: FeatureStore, caller: Principal, views: list[str] | None, until: datetime | None) -> MaterializeResponse:
+async def materialize(
+    store: FeatureStore, caller: Principal, views: list[str] | None, until: datetime | None
+) -> MaterializeResponse:
     """Bring views online up to a time. Raises FeatureViewNotFound and TimeWithoutZone."""
     if until is not None and until.tzinfo is None:
         raise TimeWithoutZone

@@ -20,7 +20,7 @@ def banner(home: Home, state: PlatformState) -> str:
     took = f" after {state.seconds_to_ready:g} s" if state.seconds_to_ready else ""
     return "\n".join(
         [
-            f"The platform is ready{took}.",
+            f"The platform is ready{took}." if state.phase == "ready" else f"The platform runs, but is {state.phase}.",
             *(f"  {name:<11} {value}" for name, value in rows),
             "Next:",
             f"  export MLOPS_TOKEN=$(mlops token you@company.com --role data-scientist{at_home})",

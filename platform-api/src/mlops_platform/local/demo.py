@@ -3,12 +3,13 @@
 import sys
 
 from mlops_platform.local import churn
+from mlops_platform.local.feature_project import MARK
 from mlops_platform.settings import Settings
 
 
 def progress(sentence: str) -> None:
     """Show one step."""
-    sys.stdout.write(f"{sentence}\n")
+    sys.stdout.write(f"{MARK}{sentence}\n")
     sys.stdout.flush()
 
 

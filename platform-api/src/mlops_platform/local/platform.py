@@ -8,7 +8,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
-from mlops_platform.local import children, leftovers, ports, readiness, state
+from mlops_platform.local import children, feature_project, leftovers, ports, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.guard import Guard
@@ -64,8 +64,9 @@ async def _run(options: Options, home: Home, guard: Guard, report: Report, began
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done() and starting.exception() is None:
         supervisor.state.seconds_to_ready = round(time.monotonic() - began, 1)
-        supervisor.state.phase = "ready"
-        supervisor.report(Event("platform-ready", "", options.url, supervisor.state.seconds_to_ready))
+        missing = starting.result()
+        supervisor.state.phase = f"not ready: {missing}" if missing else "ready"
+        supervisor.report(Event("platform-ready", "", missing, supervisor.state.seconds_to_ready))
         await stopping
     elif starting.done():
         code = 1
@@ -94,7 +95,8 @@ def _failures(outcome: object) -> list[str]:
             return []
 
 
-async def _start(options: Options, home: Home, supervisor: Supervisor) -> None:
+async def _start(options: Options, home: Home, supervisor: Supervisor) -> str:
+    """Start everything; return what is missing ('' when the platform says it is ready)."""
     prometheus = prometheus_server.program()
     server = EmbeddedPostgres(home.folder / "postgres", _postgres_port(home))
     env = children.settings_environment(options, home, server.url(), prometheus=prometheus is not None)
@@ -105,9 +107,8 @@ async def _start(options: Options, home: Home, supervisor: Supervisor) -> None:
         "mlflow": options.mlflow_url,
     }
     async with asyncio.TaskGroup() as group:
-        group.create_task(_database_side(options, home, supervisor, server, env))
-        if options.demo:
-            group.create_task(_demo(supervisor, home, env))
+        features = group.create_task(_feature_project(options, supervisor, home, env))
+        group.create_task(_database_side(options, home, supervisor, server, env, features))
         if prometheus is None:
             supervisor.state.notes.append(prometheus_server.HOW_TO_GET_IT)
             supervisor.report(Event("note", "prometheus", prometheus_server.HOW_TO_GET_IT))
@@ -119,11 +120,16 @@ async def _start(options: Options, home: Home, supervisor: Supervisor) -> None:
                     prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)
                 )
             )
-    await _until_ready(options, supervisor)
+    return await _until_ready(options)
 
 
 async def _database_side(
-    options: Options, home: Home, supervisor: Supervisor, server: EmbeddedPostgres, env: dict[str, str]
+    options: Options,
+    home: Home,
+    supervisor: Supervisor,
+    server: EmbeddedPostgres,
+    env: dict[str, str],
+    features: asyncio.Task[None],
 ) -> None:
     if not (server.folder / "initialised").exists():
         supervisor.report(Event("progress", "postgres", "creating the database folder (first start only)"))
@@ -134,43 +140,52 @@ async def _database_side(
         group.create_task(
             supervisor.start(mlflow_server(home, options.host, options.mlflow_port, server.url("mlflow"), options.url))
         )
-        group.create_task(_platform_side(options, home, supervisor, env))
+        group.create_task(_platform_side(options, home, supervisor, env, features))
 
 
-async def _platform_side(options: Options, home: Home, supervisor: Supervisor, env: dict[str, str]) -> None:
+async def _platform_side(
+    options: Options, home: Home, supervisor: Supervisor, env: dict[str, str], features: asyncio.Task[None]
+) -> None:
     await supervisor.run(children.migrations(env))
+    # the API reads the feature definitions once at start: a project that is half made must not be what it reads
+    await features
     async with asyncio.TaskGroup() as group:
         for child in (children.api(options, env), children.worker(env), children.model_host(home, env)):
             group.create_task(supervisor.start(child))
 
 
-async def _demo(supervisor: Supervisor, home: Home, env: dict[str, str]) -> None:
-    """Prepare the feature project, showing the last line it said."""
+async def _feature_project(options: Options, supervisor: Supervisor, home: Home, env: dict[str, str]) -> None:
+    """Prepare the demo project and show its steps; without it, an empty project so that the feature store answers."""
+    if not options.demo:
+        feature_project.ensure(home.folder / "feast")
+        return
     log = home.log("demo")
     seen = log.stat().st_size if log.exists() else 0
     task = asyncio.create_task(supervisor.run(children.demo(env)))
-    while not task.done():
-        await asyncio.wait({task}, timeout=0.5)
-        with log.open("rb") as stream:
-            stream.seek(seen)
-            fresh = stream.read()
-        seen += len(fresh)
-        for line in fresh.decode(errors="replace").splitlines():
-            if line.strip():
-                supervisor.report(Event("progress", "demo", line.strip()[:160]))
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=0.5)
+            with log.open("rb") as stream:
+                stream.seek(seen)
+                fresh = stream.read()
+            seen += len(fresh)
+            for line in fresh.decode(errors="replace").splitlines():
+                if line.startswith(feature_project.MARK):
+                    supervisor.report(Event("progress", "demo", line.removeprefix(feature_project.MARK)))
+    finally:
+        task.cancel()
     await task
 
 
-async def _until_ready(options: Options, supervisor: Supervisor) -> None:
-    """Wait until the platform itself says that every dependency answers; say which one does not."""
+async def _until_ready(options: Options) -> str:
+    """Wait until the platform itself says that every dependency answers; return what does not after a while."""
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10)
         if answer is not None and answer[0] == HTTPStatus.OK:
-            return
+            return ""
         if time.monotonic() > deadline:
-            supervisor.report(Event("note", "api", f"the platform runs but is not ready: {_what_is_missing(answer)}"))
-            return
+            return _what_is_missing(answer)
         await asyncio.sleep(0.3)
 
 

@@ -23,7 +23,7 @@ def features_at(events: pd.DataFrame, moment: datetime, customers: Sequence[str]
     """
     known = events[events["at"] < pd.Timestamp(moment)]
     index = pd.Index(customers)
-    owner = index.get_indexer(known["customer_id"])
+    owner = index.get_indexer(pd.Index(known["customer_id"]))
     count = len(index)
     age_days = (pd.Timestamp(moment) - known["at"]).dt.total_seconds().to_numpy() / _DAY
     amount = known["amount"].to_numpy()
@@ -54,7 +54,9 @@ def history(events: pd.DataFrame, end: datetime, customers: Sequence[str]) -> pd
 def labels(events: pd.DataFrame, moments: pd.DataFrame, horizon_days: int = 60) -> pd.Series:
     """Return, per (customer_id, event_timestamp) row, 1 when nothing was bought in the days after it, else 0."""
     merged = moments.reset_index(drop=True).reset_index(names="row").merge(events, on="customer_id")
-    after = (merged["at"] >= merged["event_timestamp"]) & (merged["at"] < merged["event_timestamp"] + pd.Timedelta(days=horizon_days))
+    after = (merged["at"] >= merged["event_timestamp"]) & (
+        merged["at"] < merged["event_timestamp"] + pd.Timedelta(days=horizon_days)
+    )
     bought = merged.loc[after, "row"].unique()
     churned = np.ones(len(moments), dtype="int64")
     churned[bought] = 0

@@ -73,13 +73,18 @@ def training_set(settings: Settings | None = None) -> pd.DataFrame:
     events = pd.read_parquet(repo / "data" / "purchases.parquet")
     days = np.random.default_rng(3).uniform(60, 300, CUSTOMERS)
     moments = pd.DataFrame(
-        {"customer_id": _customers(), "event_timestamp": pd.Timestamp(end) - pd.to_timedelta((days * 86_400).astype("int64"), unit="s")}
+        {
+            "customer_id": _customers(),
+            "event_timestamp": pd.Timestamp(end) - pd.to_timedelta((days * 86_400).astype("int64"), unit="s"),
+        }
     )
     moments["churned"] = labels(events, moments)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         store = FeatureStore(repo_path=str(repo))
-        joined = store.get_historical_features(entity_df=moments, features=[f"{VIEW}:{name}" for name in FEATURES]).to_df()
+        joined = store.get_historical_features(
+            entity_df=moments, features=[f"{VIEW}:{name}" for name in FEATURES]
+        ).to_df()
     table: pd.DataFrame = joined.dropna().sort_values("customer_id", ignore_index=True)
     return table
 
@@ -92,9 +97,15 @@ def _apply(repo: Path, data: Path) -> None:
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
     from feast.types import Float64, Int64
 
-    source = FileSource(name="customer_features_history", path=str((data / "customer_features.parquet").absolute()), timestamp_field="event_timestamp")
+    source = FileSource(
+        name="customer_features_history",
+        path=str((data / "customer_features.parquet").absolute()),
+        timestamp_field="event_timestamp",
+    )
     whole = {"total_purchases", "purchases_last_30d"}
-    customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING, description="A customer of the shop.")
+    customer = Entity(
+        name="customer", join_keys=["customer_id"], value_type=ValueType.STRING, description="A customer of the shop."
+    )
     view = FeatureView(
         name=VIEW,
         entities=[customer],

@@ -1,0 +1,241 @@
+"""Answered predictions: appended to segment files by whoever answers, moved into a Delta Lake table by the worker.
+
+A segment is a file of JSON lines that one process writes; an answer is sent only after its line was handed to the
+operating system, so it survives the death of the process. Moving a segment is one Delta commit that carries the
+segment's name as an application transaction: moved twice means moved once.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import pyarrow as pa
+import structlog
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+
+from mlops_platform.errors import Unavailable
+from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.interfaces import Account, PredictionLog
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+# a segment is handed over when it is this old or this large, whichever comes first
+_SEGMENT_SECONDS = 5.0
+_SEGMENT_BYTES = 64_000_000
+_COMPLAIN_SECONDS = 60.0
+_SCHEMA = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("row", pa.int32()),
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("model", pa.string()),
+        ("version", pa.int64()),
+        ("revision", pa.string()),
+        ("environment", pa.string()),
+        ("tenant", pa.string()),
+        ("entity", pa.string()),
+        ("inputs", pa.string()),
+        ("prediction", pa.string()),
+        ("seconds", pa.float64()),
+        ("segment", pa.string()),
+        ("date", pa.string()),
+    ]
+)
+
+
+class PredictionLogNotWritable(Unavailable):
+    """The folder of the log takes no bytes."""
+
+    title = "The prediction log cannot be written"
+
+
+class DeltaPredictionLog(PredictionLog):
+    """Segments and table below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._segments = folder.absolute() / "segments"
+        self._table = folder.absolute() / "table"
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._opened = 0.0
+        self._bytes = 0
+        self._pid = 0
+        self._complained = 0.0
+        self._dropped = 0
+
+    # --- in the processes that answer
+
+    async def ping(self) -> None:
+        try:
+            self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = self._segments / f".ping-{os.getpid()}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            raise PredictionLogNotWritable(
+                "The prediction log cannot be written; predictions go on and are counted as not logged."
+            ) from error
+
+    def append(self, record: bytes, rows: int) -> None:
+        try:
+            descriptor = self._ready_segment()
+            written = os.write(descriptor, record + b"\n")
+            if written != len(record) + 1:
+                # a disk that is nearly full takes a part of the line: end it, so that the next line starts anew
+                os.write(descriptor, b"\n")
+                self._drop(rows, "short write")
+                return
+        except OSError as error:
+            self._close()
+            self._drop(rows, error.strerror or "write failed")
+            return
+        self._bytes += written
+        metrics.prediction_log_rows_total.inc(rows)
+
+    def _ready_segment(self) -> int:
+        stale = time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES
+        # a forked process must not write into its parent's file
+        if self._descriptor is None or stale or self._pid != os.getpid():
+            self._close()
+            self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
+            started = int(psutil.Process().create_time())
+            self._path = self._segments / f"{new_id()}.{os.getpid()}.{started}.open"
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._opened, self._bytes, self._pid = time.monotonic(), 0, os.getpid()
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is None:
+            return
+        os.close(self._descriptor)
+        self._descriptor = None
+        if self._path is not None and self._pid == os.getpid() and self._path.exists():
+            self._path.rename(self._path.with_suffix(".ready"))
+
+    def _drop(self, rows: int, reason: str) -> None:
+        self._dropped += rows
+        metrics.prediction_log_dropped_total.inc(rows)
+        if time.monotonic() - self._complained > _COMPLAIN_SECONDS:
+            self._complained = time.monotonic()
+            log.error("predictions not logged", reason=reason, dropped_so_far=self._dropped)
+
+    def close(self) -> None:
+        """Hand over the open segment: for an orderly stop, and for tests."""
+        self._close()
+
+    # --- in the worker
+
+    def move(self) -> int:
+        moved = 0
+        for path in sorted(self._segments.glob("*.ready")) + self._abandoned():
+            moved += self._move_segment(path)
+        return moved
+
+    def _abandoned(self) -> list[Path]:
+        """Return open segments whose process is gone, or that nobody wrote to for long: idle processes rotate late."""
+        found = []
+        for path in sorted(self._segments.glob("*.open")):
+            _, pid, started, _ = path.name.rsplit(".", 3)
+            if not _alive(int(pid), int(started)):
+                found.append(path)
+        return found
+
+    def _move_segment(self, path: Path) -> int:
+        segment = path.name.split(".", 1)[0]
+        lines, torn = [], 0
+        for line in path.read_bytes().splitlines():
+            try:
+                lines.append(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                # only the last line of a killed process or of a full disk: its answer was never sent, or was counted as dropped
+                torn += 1
+        rows = [row for record in lines for row in _rows(record, segment)]
+        if torn:
+            log.warning("torn lines in a segment", segment=segment, lines=torn)
+        if rows and not self._is_moved(segment):
+            properties = CommitProperties(app_transactions=[Transaction(segment, 1)])
+            table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+            write_deltalake(str(self._table), table, mode="append", partition_by=["date"], commit_properties=properties)
+            metrics.prediction_log_moved_total.inc(len(rows))
+        path.unlink()
+        return len(rows)
+
+    def _is_moved(self, segment: str) -> bool:
+        table = self._open_table()
+        return table is not None and table.transaction_version(segment) is not None
+
+    def _open_table(self) -> DeltaTable | None:
+        try:
+            return DeltaTable(str(self._table))
+        except TableNotFoundError:
+            return None
+
+    # --- reading
+
+    def account(self) -> Account:
+        table = self._open_table()
+        stored = table.count() if table is not None else 0
+        pending = 0
+        for path in self._segments.glob("*.*"):
+            if path.suffix in {".open", ".ready"} and not self._is_moved(path.name.split(".", 1)[0]):
+                pending += sum(_count(line) for line in path.read_bytes().splitlines())
+        return Account(stored, pending, self._dropped)
+
+    def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
+        table = self._open_table()
+        if table is None:
+            return []
+        import duckdb
+
+        query = "SELECT inputs FROM predictions WHERE model = ? AND version = ? ORDER BY at DESC LIMIT ?"
+        with duckdb.connect() as connection:
+            connection.register("predictions", table.to_pyarrow_dataset())
+            return [
+                orjson.loads(inputs) for (inputs,) in connection.execute(query, [model_name, version, limit]).fetchall()
+            ]
+
+
+def _rows(record: dict[str, Any], segment: str) -> list[dict[str, Any]]:
+    """Return one table row per predicted row of a log record."""
+    inputs = [record["raw"]] if "raw" in record else record["inputs"]
+    entities = record["entities"] or [None] * len(inputs)
+    at = datetime.fromtimestamp(record["at"], UTC)
+    return [
+        {
+            "prediction_id": record["id"],
+            "row": index,
+            "at": at,
+            "model": record["model"],
+            "version": record["version"],
+            "revision": record["revision"],
+            "environment": record["environment"],
+            "tenant": record["tenant"],
+            "entity": None if entity is None else str(entity),
+            "inputs": orjson.dumps(given).decode(),
+            "prediction": orjson.dumps(prediction).decode(),
+            "seconds": record["seconds"],
+            "segment": segment,
+            "date": at.date().isoformat(),
+        }
+        for index, (given, prediction, entity) in enumerate(zip(inputs, record["predictions"], entities, strict=True))
+    ]
+
+
+def _count(line: bytes) -> int:
+    try:
+        return len(orjson.loads(line)["predictions"])
+    except orjson.JSONDecodeError:
+        return 0
+
+
+def _alive(pid: int, started: int) -> bool:
+    try:
+        return int(psutil.Process(pid).create_time()) == started
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,67 @@
+"""Who is calling, remembered: a token is verified once and then known until it expires."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.dependencies import NotPermitted
+from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.tokens import MissingToken
+
+# a key that was withdrawn stops counting within this time, whatever the token's own expiry says
+_LONGEST_SECONDS = 300.0
+_MOST_TOKENS = 10_000
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A verified caller with its decisions at hand."""
+
+    principal: Principal
+    valid_until: float
+    authorizer: Authorizer = field(repr=False)
+    decisions: dict[tuple[str, str | None], bool] = field(default_factory=dict, repr=False)
+
+    def may(self, action: str, tenant: str | None = None) -> bool:
+        """Return whether the caller may do this to resources of that tenant (None: its own)."""
+        decision = self.decisions.get((action, tenant))
+        if decision is None:
+            decision = self.decisions[action, tenant] = self.authorizer.allowed(self.principal, action, tenant)
+        return decision
+
+    def require(self, action: str) -> None:
+        """Raise NotPermitted unless the caller may do this in its own tenant."""
+        if not self.may(action):
+            raise NotPermitted(action, self.principal)
+
+
+class Callers:
+    """Verified tokens, by the exact bytes of the Authorization header."""
+
+    def __init__(self, identity: IdentityProvider, authorizer: Authorizer) -> None:
+        self._identity = identity
+        self._authorizer = authorizer
+        self._known: dict[bytes, Caller] = {}
+
+    def known(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+        """Return the caller when this very token was verified before and still counts."""
+        for name, value in headers:
+            if name == b"authorization":
+                caller = self._known.get(value)
+                return caller if caller is not None and caller.valid_until > time.time() else None
+        return None
+
+    async def ask(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """Verify the request's token. Raises MissingToken, InvalidToken (401) and IssuerUnavailable (503)."""
+        value = next((value for name, value in headers if name == b"authorization"), b"")
+        scheme, _, token = value.partition(b" ")
+        if scheme.lower() != b"bearer" or not token.strip():
+            raise MissingToken
+        verified = await self._identity.authenticate(token.strip().decode("latin-1"))
+        if len(self._known) >= _MOST_TOKENS:
+            self._known.clear()
+        until = min(verified.expires_at, time.time() + _LONGEST_SECONDS)
+        caller = self._known[value] = Caller(verified.principal, until, self._authorizer)
+        return caller

@@ -1,0 +1,133 @@
+"""From JSON to the rows of one model: a decoder compiled per revision, and a slow twin that explains what is wrong."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mlops_platform.predictions.problems import InputNotValid, PredictNotJson
+
+Row = tuple[Any, ...]
+
+_TYPES: dict[str, Any] = {"double": float, "float": float, "long": int, "integer": int, "boolean": bool, "string": str}
+_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+MAX_ROWS = 10_000
+_MAX_PROBLEMS = 50
+
+
+@dataclass(frozen=True)
+class Column:
+    """One input of a model."""
+
+    name: str
+    type: str
+    required: bool
+
+
+class InputDecoder:
+    """Decodes `input_data` in any of its forms: one row, columns of values, or a list of rows."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.columns = tuple(columns)
+        names = {f"f{index}": column.name for index, column in enumerate(columns)}
+        fields = [(alias, _field_type(column)) for alias, column in zip(names, columns, strict=True)]
+        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        lists = [(alias, list[kind]) for alias, kind in fields]  # type: ignore[valid-type]  # types made at run time
+        table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False)
+        self._row = msgspec.json.Decoder(row)
+        self._rows = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+        self._table = msgspec.json.Decoder(table)
+
+    def decode(self, raw: bytes | memoryview) -> list[Row]:
+        """Return the rows, each in the model's column order. Raises InputNotValid with every problem found, PredictNotJson."""
+        try:
+            if bytes(raw[:1]) == b"[":
+                rows = [msgspec.structs.astuple(row) for row in self._rows.decode(raw)]
+            else:
+                try:
+                    return [msgspec.structs.astuple(self._row.decode(raw))]
+                except msgspec.ValidationError:
+                    rows = list(zip(*msgspec.structs.astuple(self._table.decode(raw)), strict=True))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise self._explained(bytes(raw)) from error
+        if not 0 < len(rows) <= MAX_ROWS:
+            raise InputNotValid(f"Send 1 to {MAX_ROWS} rows at once, not {len(rows)}.")
+        return rows
+
+    def check(self, rows: Sequence[dict[str, Any]]) -> list[Row]:
+        """Return rows given as dictionaries. Raises InputNotValid."""
+        problems = [problem for index, row in enumerate(rows) for problem in self._row_problems(row, f"/{index}")]
+        if problems:
+            raise _not_valid(problems)
+        return [tuple(row.get(column.name) for column in self.columns) for row in rows]
+
+    def _explained(self, raw: bytes) -> InputNotValid | PredictNotJson:
+        try:
+            # Python's reader takes NaN and Infinity, which JSON has not: then we can say where they are
+            data = json.loads(raw)
+        except ValueError:
+            return PredictNotJson()
+        problems = self._problems(data)
+        if not problems:
+            return InputNotValid("Numbers must be finite and fit 64 bits.")
+        return _not_valid(problems)
+
+    def _problems(self, data: Any) -> list[dict[str, str]]:
+        if isinstance(data, list):
+            return [problem for index, row in enumerate(data) for problem in self._row_problems(row, f"/{index}")]
+        if isinstance(data, dict) and data and all(isinstance(value, list) for value in data.values()):
+            return self._table_problems(data)
+        return self._row_problems(data, "")
+
+    def _table_problems(self, data: dict[str, list[Any]]) -> list[dict[str, str]]:
+        lengths = {len(values) for values in data.values()}
+        if len(lengths) > 1:
+            return [_problem("", f"columns have different lengths: {sorted(lengths)}")]
+        rows = [dict(zip(data, values, strict=True)) for values in zip(*data.values(), strict=True)]
+        found = [(index, problem) for index, row in enumerate(rows) for problem in self._row_problems(row, "")]
+        return [{**problem, "pointer": f"{problem['pointer']}/{index}"} for index, problem in found] or (
+            [] if rows else self._row_problems({}, "")
+        )
+
+    def _row_problems(self, row: Any, at: str) -> list[dict[str, str]]:
+        if not isinstance(row, dict):
+            return [_problem(at, "a row is an object of named values")]
+        known = {column.name for column in self.columns}
+        found = [_problem(f"{at}/{name}", "is not an input of this model") for name in row if name not in known]
+        for column in self.columns:
+            if column.name not in row:
+                found.append(_problem(f"{at}/{column.name}", "is missing"))
+            elif sentence := _wrong(row[column.name], column):
+                found.append(_problem(f"{at}/{column.name}", sentence))
+        return found
+
+
+def _field_type(column: Column) -> Any:
+    kind = _TYPES[column.type]
+    return kind if column.required else kind | None
+
+
+def _wrong(value: Any, column: Column) -> str | None:
+    kind = _TYPES[column.type]
+    if value is None:
+        return "is null, and this input is required" if column.required else None
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return None if math.isfinite(value) else "is not a finite number"
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return None
+    if kind in (bool, str) and isinstance(value, kind):
+        return None
+    return f"must be {_WORDS[kind]}, not {json.dumps(value)[:60]}"
+
+
+def _problem(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": f"/input_data{pointer}", "detail": detail}
+
+
+def _not_valid(problems: list[dict[str, str]]) -> InputNotValid:
+    shown = "; ".join(f"'{problem['pointer'].rsplit('/', 1)[-1]}' {problem['detail']}" for problem in problems[:5])
+    more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""  # noqa: PLR2004 - as many as were shown
+    return InputNotValid(f"{shown}{more}.", errors=problems[:_MAX_PROBLEMS])

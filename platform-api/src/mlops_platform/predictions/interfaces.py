@@ -1,0 +1,38 @@
+"""What the data plane needs from outside: a log that keeps every answered prediction."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where every answered row is: moved to the table, still in segments, or dropped because it could not be written."""
+
+    stored: int
+    pending: int
+    dropped: int
+
+
+class PredictionLog(ABC):
+    """Keeps answered predictions. A prediction never fails because its log does: what is lost is counted and alerted."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Return when the log can be written; raises a PlatformError otherwise."""
+
+    @abstractmethod
+    def append(self, record: bytes, rows: int) -> None:
+        """Keep one JSON record (without line feed) of so many rows before the answer is sent. Never raises, never waits on a network."""
+
+    @abstractmethod
+    def move(self) -> int:
+        """Move finished segments to the table, exactly once each; return the rows moved. Blocking: for the worker."""
+
+    @abstractmethod
+    def account(self) -> Account:
+        """Count every row. Blocking."""
+
+    @abstractmethod
+    def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
+        """Return inputs of the newest stored rows of a version. Blocking."""

@@ -1,0 +1,195 @@
+"""From a request body to an answer."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import orjson
+import structlog
+
+from mlops_platform.dependencies import Services
+from mlops_platform.errors import PlatformError
+from mlops_platform.features import service as features
+from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.callers import Caller
+from mlops_platform.predictions.inputs import MAX_ROWS, Row
+from mlops_platform.predictions.problems import (
+    FeaturesIncomplete,
+    ModelFailed,
+    ModelNotLive,
+    ModelProcessDown,
+    PredictNotJson,
+    PredictNotValid,
+    RoutesUnknown,
+)
+from mlops_platform.predictions.routing import RoutingTable, Target
+
+log = structlog.get_logger(__name__)
+
+
+class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    model_name: str
+    input_data: msgspec.Raw = msgspec.Raw()
+    model_version: str | int = "latest"
+    return_explanations: bool = False
+    environment: str | None = None
+    entity_ids: list[str | int] | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer: who gave it, and the bytes."""
+
+    target: Target
+    version: bytes
+    body: bytes
+
+
+class Predictor:
+    """Routes, decodes, computes, logs. One per API process."""
+
+    def __init__(self, services: Services, table: RoutingTable) -> None:
+        self._features = services
+        self._table = table
+        self._log = services.prediction_log
+        # ids sort by process start and count up: unique without asking the operating system for each
+        self._prefix = new_id()[:18] + "-" + new_id().replace("-", "")[-8:] + "-"
+        self._count = 0
+
+    async def predict(self, caller: Caller, body: bytes, began: float) -> Answer:
+        """Answer one `POST /api/v1/predict`. Raises the situations of problems.py and what the feature store raises."""
+        caller.require("prediction:create")
+        try:
+            request = _DECODER.decode(body)
+        except msgspec.ValidationError as error:
+            raise PredictNotValid(f"{error}.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise PredictNotJson from error
+        entities = request.entity_ids
+        sticky = str(entities[0]) if entities else None
+        target = self.find(caller, request.model_name, str(request.model_version), request.environment, sticky)
+        try:
+            raw = bytes(request.input_data)
+            if entities:
+                rows = await self._from_store(caller, target, entities, raw)
+            elif raw:
+                rows = target.decoder.decode(raw)
+            else:
+                raise PredictNotValid(
+                    "Send 'input_data' (values) or 'entity_ids' (values come from the feature store)."
+                )
+            predictions, labels = await self.compute(target, rows)
+            prediction_id = self.next_id()
+            answer = {**target.answer, "prediction_id": prediction_id, "prediction": predictions}
+            if labels is not None:
+                answer["labels"] = labels
+            if request.return_explanations:
+                answer["explanations"] = await self._explain(target, rows)
+        except PlatformError as error:
+            self._count_failure(target, error, began)
+            raise
+        self.keep(target, prediction_id, rows, raw if not entities else None, predictions, entities, began)
+        return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+
+    def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
+        """Return the revision that answers. Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive."""
+        routes = self._table.models.get(name)
+        if routes is None:
+            if self._table.generation < 0:
+                raise RoutesUnknown
+            raise ModelNotLive(name)
+        if not caller.may("prediction:create", routes.tenant):
+            raise ModelNotLive(name)
+        return routes.find(name, version, environment, sticky)
+
+    async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
+        """Return predictions and labels. Raises ModelFailed and ModelProcessDown."""
+        if target.onnx is not None:
+            try:
+                return target.onnx.predict(rows)
+            except Exception as error:  # the runtime raises many kinds for one situation; the log has which
+                log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
+                raise ModelFailed(target.live.model_name) from error
+        if target.process is None:
+            raise ModelProcessDown(target.live.model_name)
+        return await target.process.predict(rows)
+
+    def keep(
+        self,
+        target: Target,
+        prediction_id: str,
+        rows: list[Row],
+        raw: bytes | None,
+        predictions: list[Any],
+        entities: list[str | int] | None,
+        began: float,
+    ) -> None:
+        """Log an answer before it is sent, and count it for its revision."""
+        seconds = time.perf_counter() - began
+        live = target.live
+        single = raw is not None and len(rows) == 1 and raw[:1] == b"{"
+        record = {
+            "id": prediction_id,
+            "at": time.time(),
+            "model": live.model_name,
+            "version": live.version,
+            "revision": live.revision_id,
+            "environment": live.environment,
+            "tenant": live.tenant,
+            # the caller's own bytes, when they are one row already: nothing is parsed or written twice
+            "raw" if single else "inputs": orjson.Fragment(raw) if single and raw is not None else rows,
+            "predictions": predictions,
+            "entities": entities,
+            "seconds": seconds,
+        }
+        self._log.append(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY), len(rows))
+        target.recorder.record(200, len(rows), seconds)
+
+    def next_id(self) -> str:
+        """Return a new prediction id."""
+        self._count += 1
+        return f"{self._prefix}{self._count:x}"
+
+    async def _from_store(self, caller: Caller, target: Target, entities: list[str | int], raw: bytes) -> list[Row]:
+        """Return rows from the feature store; `input_data` may override values for a single entity."""
+        refs = target.live.feature_refs
+        if not refs:
+            raise PredictNotValid(
+                "This version names no features: tag it with 'feature_refs' (view:feature, …) or send 'input_data'."
+            )
+        if not 0 < len(entities) <= MAX_ROWS:
+            raise PredictNotValid(f"Send 1 to {MAX_ROWS} entity ids.")
+        if raw:
+            raise PredictNotValid("Send either 'input_data' or 'entity_ids', not both.")
+        caller.require("feature:read")
+        found = await features.retrieve(self._features.features, caller.principal, refs, entities)
+        required = [column.name for column in target.description.columns if column.required]
+        missing = [
+            {
+                "pointer": f"/entity_ids/{index}",
+                "detail": f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store",
+            }
+            for name in required
+            for index in range(len(entities))
+            if name in found.statuses and found.statuses[name][index] != "PRESENT"
+        ]
+        if missing:
+            shown = "; ".join(
+                f"{entities[int(problem['pointer'].rsplit('/', 1)[1])]}: {problem['detail']}" for problem in missing[:5]
+            )
+            raise FeaturesIncomplete(f"{shown}.", errors=missing[:50])
+        rows = [{name: values[index] for name, values in found.columns.items()} for index in range(len(entities))]
+        return target.decoder.check(rows)
+
+    async def _explain(self, target: Target, rows: list[Row]) -> dict[str, Any]:
+        if target.process is None:
+            raise ModelProcessDown(target.live.model_name)
+        return await target.process.explain(rows)
+
+    def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
+        error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer
+        target.recorder.record(error.status, 0, time.perf_counter() - began)

@@ -1,0 +1,91 @@
+"""The situations of the data plane."""
+
+from mlops_platform.errors import BadRequest, Invalid, NotFound, TooLarge, Unavailable
+
+
+class ModelNotLive(NotFound):
+    """No revision of this model answers for this caller."""
+
+    title = "The model is not deployed"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"No live deployment of a model named '{name}' answers you; `mlops deployments list` shows what does."
+        )
+
+
+class VersionNotLive(NotFound):
+    """The model answers, but not with this version."""
+
+    title = "The version is not deployed"
+
+    def __init__(self, name: str, version: str, live: list[int]) -> None:
+        shown = ", ".join(map(str, live))
+        super().__init__(f"Version '{version}' of '{name}' does not answer; live versions: {shown}.")
+
+
+class InputNotValid(Invalid):
+    """The input does not fit the model."""
+
+    title = "The input does not fit the model"
+
+
+class PredictNotValid(Invalid):
+    """The request does not fit the API."""
+
+    title = "The request does not fit the API's schema"
+
+
+class PredictNotJson(BadRequest):
+    """The body is not JSON."""
+
+    title = "The request body is not JSON"
+
+    def __init__(self) -> None:
+        super().__init__("The body could not be parsed as JSON; send one JSON object.")
+
+
+class BodyTooLarge(TooLarge):
+    """The body is over the limit."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The largest accepted body is {limit} bytes; send the rows in several requests.")
+
+
+class ModelProcessDown(Unavailable):
+    """The process that answers is restarting."""
+
+    title = "The model process is restarting"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The process of '{name}' does not answer and is being restarted; try again in a second.", retry_after=1
+        )
+
+
+class RoutesUnknown(Unavailable):
+    """This API process has not read what is deployed yet."""
+
+    title = "Deployments are not known yet"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This process has just started and cannot read what is deployed; try again in a second.", retry_after=1
+        )
+
+
+class FeaturesIncomplete(Invalid):
+    """The feature store lacks values the model requires."""
+
+    title = "Features of the entity are missing"
+
+
+class ModelFailed(Unavailable):
+    """The model could not compute an answer."""
+
+    title = "The model could not answer"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"'{name}' failed on this input; the platform's log has the details under the request id.", retry_after=5
+        )

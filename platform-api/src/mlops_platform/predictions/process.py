@@ -1,0 +1,58 @@
+"""Talking to a model process over its Unix socket."""
+
+from typing import Any
+
+import httpx
+import orjson
+
+from mlops_platform.predictions.inputs import Row
+from mlops_platform.predictions.problems import InputNotValid, ModelFailed, ModelProcessDown
+
+
+class ModelProcess:
+    """The isolated process of one revision."""
+
+    def __init__(self, name: str, socket: str, columns: list[str]) -> None:
+        self._name = name
+        self._columns = columns
+        self._client = httpx.AsyncClient(
+            transport=httpx.AsyncHTTPTransport(uds=socket, limits=httpx.Limits(max_connections=64)),
+            base_url="http://model",
+            timeout=30,
+        )
+
+    async def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
+        """Return predictions and labels. Raises ModelProcessDown, InputNotValid, ModelFailed."""
+        status, answer = await self._post("/predict", rows)
+        self._refuse(status, answer)
+        return answer["prediction"], answer.get("labels")
+
+    async def explain(self, rows: list[Row]) -> dict[str, Any]:
+        """Return attributions, or {error, detail} when the model cannot be explained. Raises ModelProcessDown, InputNotValid."""
+        status, answer = await self._post("/explain", rows)
+        if status == httpx.codes.CONFLICT:
+            return {
+                "method": "shap",
+                "error": str(answer.get("error", "not_explainable")),
+                "detail": str(answer.get("detail", "")),
+            }
+        self._refuse(status, answer)
+        return answer
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self._client.aclose()
+
+    def _refuse(self, status: int, answer: dict[str, Any]) -> None:
+        if status in {httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY}:
+            raise InputNotValid(str(answer.get("error") or "The model does not accept this input."))
+        if status != httpx.codes.OK:
+            raise ModelFailed(self._name)
+
+    async def _post(self, path: str, rows: list[Row]) -> tuple[int, dict[str, Any]]:
+        body = orjson.dumps({"columns": self._columns, "rows": rows})
+        try:
+            response = await self._client.post(path, content=body, headers={"content-type": "application/json"})
+            return response.status_code, orjson.loads(response.content)
+        except (httpx.HTTPError, orjson.JSONDecodeError) as error:
+            raise ModelProcessDown(self._name) from error
