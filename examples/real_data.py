@@ -45,7 +45,9 @@ def train_and_register(name: str) -> tuple[str, pd.DataFrame, object]:
     train, test, target, _ = train_test_split(rows, data.target, random_state=1)
     model.fit(train, target)
     with mlflow.start_run(run_name=name):
-        logged = flavor.log_model(model, name="model", input_example=train.head(50))
+        # tree ensembles of scikit-learn need cloudpickle: MLflow's default format does not know their types
+        options = {"serialization_format": "cloudpickle"} if flavor is mlflow.sklearn else {}
+        logged = flavor.log_model(model, name="model", input_example=train.head(50), **options)
         mlflow.log_metric("rows", len(train))
     version = mlflow.register_model(
         logged.model_uri, name, tags={"risk_level": "medium", "owner": "data-science@company.com"}

@@ -1,5 +1,7 @@
 """Versions registered with a plain MLflow client appear in the catalogue within seconds."""
 
+from datetime import timedelta
+
 from sqlalchemy import func, select
 
 from mlops_platform.dependencies import Services
@@ -12,14 +14,11 @@ async def _copy_changes(services: Services) -> None:
     async with services.database.read_session() as session:
         models_seen = await session.scalar(select(func.max(ModelRow.updated_at)))
         versions_seen = await session.scalar(select(func.max(ModelVersionRow.registry_updated_at)))
-        known = {
-            (row.name, row.version): row.registry_updated_at
-            for row in await session.execute(
-                select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at).where(
-                    ModelVersionRow.registry_updated_at >= versions_seen
-                )
-            )
-        }
+        recent = select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at)
+        if versions_seen is not None:
+            # as far back as the registry's answer overlaps
+            recent = recent.where(ModelVersionRow.registry_updated_at >= versions_seen - timedelta(minutes=1))
+        known = {(row.name, row.version): row.registry_updated_at for row in await session.execute(recent)}
     models = await services.registry.changed_models(models_seen)
     changed = await services.registry.changed_versions(versions_seen)
     async with services.database.session() as session:

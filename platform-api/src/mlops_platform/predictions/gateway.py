@@ -134,6 +134,8 @@ class Gateway:
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
         for gone in self.table.swap(snapshot, targets):
             await self._let_go(gone)
+        for name in self.table.models:
+            self._prediction_recorder(name)
 
     async def _let_go(self, target: Target) -> None:
         target.recorder.flush()
