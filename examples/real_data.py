@@ -46,7 +46,7 @@ def train_and_register(name: str) -> tuple[str, pd.DataFrame, object]:
     model.fit(train, target)
     with mlflow.start_run(run_name=name):
         # tree ensembles of scikit-learn need cloudpickle: MLflow's default format does not know their types
-        options = {"serialization_format": "cloudpickle"} if flavor is mlflow.sklearn else {}
+        options = {"serialization_format": "cloudpickle"} if isinstance(model, HistGradientBoostingClassifier) else {}
         logged = flavor.log_model(model, name="model", input_example=train.head(50), **options)
         mlflow.log_metric("rows", len(train))
     version = mlflow.register_model(
