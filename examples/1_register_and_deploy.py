@@ -2,6 +2,7 @@
 
 import mlflow
 import requests
+
 from churn import train_model
 from workspace import MLFLOW, PLATFORM
 from workspace import token as token_of

@@ -1,6 +1,7 @@
 """Example 2: retrieve a customer's features and predict, with an explanation."""
 
 import requests
+
 from workspace import PLATFORM
 from workspace import token as token_of
 

@@ -1,6 +1,7 @@
 """Example 3: monitor a model's performance in Prometheus."""
 
 import requests
+
 from workspace import PROMETHEUS
 
 

@@ -2,12 +2,13 @@
 
 import mlflow
 import pandas as pd
-from mlops_platform.local.churn import training_set
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from mlops_platform.local.churn import training_set
 
 FEATURES = ["total_purchases", "days_since_last_purchase", "average_order_value"]
 

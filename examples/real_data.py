@@ -16,8 +16,9 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from workspace import MLFLOW, call, token, wait_until_live
 from xgboost import XGBClassifier
+
+from workspace import MLFLOW, call, token, wait_until_live
 
 CASES = {
     "breast-cancer-logistic": (

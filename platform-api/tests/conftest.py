@@ -1,5 +1,6 @@
 """Real parts for every test: PostgreSQL from the wheel, MLflow on top of it, tokens from the embedded issuer."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -8,8 +9,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -88,7 +91,8 @@ def settings(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) 
 @pytest.fixture
 async def services(settings: Settings, _truncate: Callable[[], None]) -> AsyncIterator[BuiltServices]:
     """Every part, on an empty database and an empty home."""
-    _truncate()
+    # in a thread: a session of this loop that is still open must be able to end
+    await asyncio.to_thread(_truncate)
     built = bootstrap.build(settings)
     yield built
     await built.database.dispose()
@@ -105,12 +109,17 @@ async def client(services: BuiltServices) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def client_for(services: BuiltServices, **parts: object) -> httpx.AsyncClient:
+@asynccontextmanager
+async def client_for(services: BuiltServices, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client on the whole application, optionally with other parts."""
     application = compose(replace(services, **parts) if parts else services)
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(application, raise_app_exceptions=False), base_url="http://platform"
-    )
+    transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://platform") as client:
+            yield client
+    finally:
+        # its background tasks would go on reading the database of the next test
+        await application.stop()
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ def say(sentence: str) -> None:
     """Print a sentence for a person; silent with --json."""
     if not wants_json():
         sys.stdout.write(sentence + "\n")
+        # `mlops up | tee log` must show the banner when it is said, not when the platform stops
+        sys.stdout.flush()
 
 
 def show(value: Any, sentence: str) -> None:

@@ -127,7 +127,7 @@ class ModelHost:
 
     async def _start(self, model: _Model) -> None:
         spec = model.spec
-        Path(spec["socket"]).unlink(missing_ok=True)
+        _remove(spec["socket"])
         arguments = ["--bundle", spec["bundle"], "--socket", spec["socket"], "--warm-explanations"]
         if spec.get("background"):
             arguments += ["--background", spec["background"]]
@@ -155,7 +155,7 @@ class ModelHost:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
-        Path(model.spec["socket"]).unlink(missing_ok=True)
+        _remove(model.spec["socket"])
 
     def _write_status(self, revision_id: str, model: _Model) -> None:
         process = model.process
@@ -185,6 +185,10 @@ class ModelHost:
                     log.info("ending a leftover model process", pid=status["pid"])
                     os.killpg(status["pid"], signal.SIGKILL)
             path.unlink(missing_ok=True)
+
+
+def _remove(socket: str) -> None:
+    Path(socket).unlink(missing_ok=True)
 
 
 async def _answers(socket: str) -> bool:

@@ -10,7 +10,7 @@ from mlops_platform.deployments.service import is_deployed
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.paging import MAX_LIMIT, Page
-from mlops_platform.models import service
+from mlops_platform.models import registration, service
 from mlops_platform.models.schemas import (
     Deleted,
     ModelSummary,
@@ -37,7 +37,7 @@ async def register(
     caller: CanRegister, body: RegisterRequest, session: SessionDep, services: ServicesDep
 ) -> RegisterResponse:
     """Create the next version of a model from artifacts logged with MLflow; it belongs to the caller's tenant."""
-    return await service.register(session, services.registry, caller, body)
+    return await registration.register(session, services.registry, caller, body)
 
 
 @router.get("", operation_id="list_models")
@@ -91,10 +91,10 @@ async def delete_version(
     caller: CanDelete, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
 ) -> Deleted:
     """Delete a version from the catalogue and the registry; 409 while it is deployed."""
-    return await service.delete_version(session, services.registry, caller, model_name, version, is_deployed)
+    return await registration.delete_version(session, services.registry, caller, model_name, version, is_deployed)
 
 
 @router.delete("/{model_name}", operation_id="delete_model")
 async def delete_model(caller: CanDelete, model_name: Name, session: SessionDep, services: ServicesDep) -> Deleted:
     """Delete a model with all its versions from the catalogue and the registry; 409 while one is deployed."""
-    return await service.delete_model(session, services.registry, caller, model_name, is_deployed)
+    return await registration.delete_model(session, services.registry, caller, model_name, is_deployed)

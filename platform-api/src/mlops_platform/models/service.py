@@ -2,12 +2,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import anyio
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import Update, select, update
 
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
@@ -15,17 +13,14 @@ from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.checks import service as checks
 from mlops_platform.checks.card import card
 from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.errors import Conflict, Invalid, NotFound
+from mlops_platform.errors import Invalid, NotFound
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.digests import tree_digest
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 from mlops_platform.models import mirror, repository
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.schemas import (
-    Deleted,
     ModelSummary,
-    RegisterRequest,
-    RegisterResponse,
     VersionDetail,
     VersionList,
     VersionSummary,
@@ -62,32 +57,6 @@ class NotAVersion(Invalid):
         super().__init__(f"'{version}' is not a version: use a number, or '{LATEST}'.")
 
 
-class VersionNumberTaken(Conflict):
-    """The registry would give another number."""
-
-    def __init__(self, name: str, asked: str, following: int) -> None:
-        super().__init__(
-            f"Version {asked} of '{name}' cannot be created: the next number is {following}. Leave 'version' out to take it."
-        )
-
-
-class AnotherTenantsModel(Conflict):
-    """The name belongs to another team."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The name '{name}' is taken by another team; choose another name.")
-
-
-class StillDeployed(Conflict):
-    """A deployed version cannot be deleted."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is deployed; undeploy it first (`mlops deployments undeploy`).")
-
-
-DeployedCheck = Callable[[ReadSession | Session, str, int | None], Awaitable[bool]]
-
-
 def version_number(version: str | int) -> int | None:
     """Return the number a version text names, None for 'latest'. Raises NotAVersion."""
     text = str(version)
@@ -96,68 +65,6 @@ def version_number(version: str | int) -> int | None:
     if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 1_000_000_000:  # noqa: PLR2004 - fits the column
         raise NotAVersion(text)
     return int(text)
-
-
-async def register(
-    session: Session, registry: ModelRegistry, caller: Principal, request: RegisterRequest
-) -> RegisterResponse:
-    """Create a version in the registry and the catalogue, owned by the caller's tenant.
-
-    Raises VersionNumberTaken when a number was asked for that is not the next, AnotherTenantsModel, NotInRegistry (the
-    model URI names nothing) and RegistryUnavailable; then nothing was created.
-    """
-    metadata = request.metadata
-    # two registrations of one name wait for each other, so that the promised number is the one given
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(metadata.name, 0))))
-    known = await repository.model(session, None, metadata.name)
-    if known and known[0].tenant != caller.tenant:
-        raise AnotherTenantsModel(metadata.name)
-    if metadata.version:
-        following = await _next_number(registry, metadata.name)
-        if int(metadata.version) != following:
-            raise VersionNumberTaken(metadata.name, metadata.version, following)
-    tags = {
-        **metadata.tags,
-        "risk_level": metadata.risk_level,
-        "owner": metadata.owner,
-        "tenant": caller.tenant,
-        "registered_by": caller.subject,
-    }
-    if request.training_dataset_uri:
-        tags["training_dataset_uri"] = request.training_dataset_uri
-    version = await registry.register(
-        metadata.name,
-        request.model_uri,
-        tags=tags,
-        description=metadata.description,
-        model_tags={"owner": metadata.owner, "tenant": caller.tenant},
-    )
-    await mirror.put_model(session, await registry.get_model(metadata.name))
-    parameters = {name: str(value) for name, value in request.parameters.items()}
-    await mirror.put_version(
-        session,
-        replace(version, metrics={**version.metrics, **request.metrics}, params={**version.params, **parameters}),
-        {},
-    )
-    await audit.record(
-        session,
-        action=Action.MODEL_VERSION_REGISTERED,
-        actor=caller,
-        resource=f"model:{version.name}:{version.version}",
-        tenant=caller.tenant,
-        details={"run_id": version.run_id, "source": version.source, "risk_level": metadata.risk_level},
-    )
-    message = f"Version {version.version} of {version.name} is registered; deploy it with `mlops deploy {version.name} {version.version} --to staging`."
-    return RegisterResponse(
-        model_name=version.name, model_version=str(version.version), run_id=version.run_id, message=message
-    )
-
-
-async def _next_number(registry: ModelRegistry, name: str) -> int:
-    try:
-        return (await registry.get_version(name, None)).version + 1
-    except NotInRegistry:
-        return 1
 
 
 async def list_models(
@@ -307,50 +214,6 @@ async def set_stage(
 async def set_input_schema(session: Session, name: str, version: int, schema: list[dict[str, object]]) -> None:
     """Keep the input schema the build found."""
     await session.execute(_this(name, version).values(input_schema=schema))
-
-
-async def delete_version(
-    session: Session, registry: ModelRegistry, caller: Principal, name: str, version: str, deployed: DeployedCheck
-) -> Deleted:
-    """Delete a version everywhere. Raises ModelVersionNotFound, StillDeployed and RegistryUnavailable."""
-    view = await get_version(session, caller, name, version)
-    if await deployed(session, name, view.version):
-        raise StillDeployed(f"Version {view.version} of '{name}'")
-    await audit.record(
-        session,
-        action=Action.MODEL_VERSION_DELETED,
-        actor=caller,
-        resource=f"model:{name}:{view.version}",
-        tenant=view.tenant,
-        details={"digest": view.digest},
-    )
-    await checks.forget(session, name, view.version)
-    await session.execute(
-        delete(ModelVersionRow).where(ModelVersionRow.name == name, ModelVersionRow.version == view.version)
-    )
-    latest = select(func.max(ModelVersionRow.version)).where(ModelVersionRow.name == name).scalar_subquery()
-    await session.execute(update(ModelRow).where(ModelRow.name == name).values(latest_version=latest))
-    # last, so that a registry that refuses rolls the rest back; deleting twice is fine there
-    await registry.delete_version(name, view.version)
-    return Deleted(model_name=name, model_version=str(view.version))
-
-
-async def delete_model(
-    session: Session, registry: ModelRegistry, caller: Principal, name: str, deployed: DeployedCheck
-) -> Deleted:
-    """Delete a model with all its versions. Raises ModelNotFound, StillDeployed and RegistryUnavailable."""
-    found = await repository.model(session, caller, name)
-    if found is None:
-        raise ModelNotFound(name)
-    if await deployed(session, name, None):
-        raise StillDeployed(f"'{name}'")
-    await audit.record(
-        session, action=Action.MODEL_DELETED, actor=caller, resource=f"model:{name}", tenant=found[0].tenant, details={}
-    )
-    await checks.forget(session, name)
-    await session.execute(delete(ModelRow).where(ModelRow.name == name))
-    await registry.delete_model(name)
-    return Deleted(model_name=name, model_version=None)
 
 
 def _this(name: str, version: int) -> Update:
