@@ -154,7 +154,15 @@ def principal() -> Callable[..., Principal]:
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def artifact_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the MLflow server of this session keeps artifacts."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(
+    postgres: EmbeddedPostgres, artifact_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A real MLflow server on the same PostgreSQL, artifacts proxied from a folder."""
     postgres.ensure_database("mlflow")
     port = free_port()
@@ -163,7 +171,7 @@ def mlflow_server(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathF
     process = subprocess.Popen(
         [
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", str(folder / "artifacts"), "--uvicorn-opts", "--loop uvloop",
+            "--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", str(artifact_root), "--uvicorn-opts", "--loop uvloop",
         ],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
         stdout=log, stderr=log, start_new_session=True,

@@ -193,7 +193,7 @@ class DeltaPredictionLog(PredictionLog):
             return []
         import duckdb
 
-        query = "SELECT inputs FROM predictions WHERE model = ? AND version = ? ORDER BY at DESC LIMIT ?"
+        query = 'SELECT inputs FROM predictions WHERE model = ? AND version = ? ORDER BY "at" DESC LIMIT ?'
         with duckdb.connect() as connection:
             connection.register("predictions", table.to_pyarrow_dataset())
             return [
