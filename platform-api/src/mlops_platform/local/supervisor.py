@@ -44,9 +44,10 @@ class Supervisor:
         self.stopping = False
 
     def report(self, event: Event) -> None:
-        """Tell people, and whoever reads the state file."""
-        self._report(event)
+        """Write the state file, then tell people."""
+        # saved first: who hears of an event may read the state at once
         self.save()
+        self._report(event)
 
     def save(self) -> None:
         """Write run/state.json."""
