@@ -1,0 +1,86 @@
+"""Driving load with wrk, and stating what machine it ran on."""
+
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class WrkMissing(SystemExit):
+    """wrk is not on the PATH."""
+
+    def __init__(self) -> None:
+        super().__init__("benchmarks need wrk (Debian/Ubuntu: apt-get install wrk)")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One round: answers per second, 95th percentile in milliseconds, answers that were not 2xx, all answers."""
+
+    rps: float
+    p95_ms: float
+    errors: int
+    requests: int
+
+
+_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+{authorization}
+wrk.body = [==[{body}]==]
+done = function(summary, latency, requests)
+  io.write(string.format("RESULT %d %f %f %d\\n", summary.requests, summary.duration / 1e6, latency:percentile(95.0) / 1000,
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
+end
+"""
+
+
+def wrk(
+    url: str, body: str, *, connections: int, seconds: float, token: str | None = None, method: str = "POST"
+) -> Result:
+    """Send the same request over keep-alive connections for some seconds."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise WrkMissing
+    authorization = f'wrk.headers["Authorization"] = "Bearer {token}"' if token else ""
+    script = _SCRIPT.replace("{authorization}", authorization).replace("{body}", body).replace('"POST"', f'"{method}"')
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "request.lua"
+        path.write_text(script)
+        command = [
+            program,
+            "-t1",
+            f"-c{connections}",
+            f"-d{max(1, round(seconds))}s",
+            "--timeout",
+            "10s",
+            "-s",
+            str(path),
+            url,
+        ]
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
+    found = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) (\d+)", printed)
+    assert found, printed
+    requests, duration, p95, errors = int(found[1]), float(found[2]), float(found[3]), int(found[4])
+    return Result(requests / duration, p95, errors, requests)
+
+
+def median(results: list[Result]) -> Result:
+    """Return the medians of several rounds; errors and requests are summed."""
+    return Result(
+        statistics.median(result.rps for result in results),
+        statistics.median(result.p95_ms for result in results),
+        sum(result.errors for result in results),
+        sum(result.requests for result in results),
+    )
+
+
+def machine() -> str:
+    """Return one line about the machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python {platform.python_version()}; wrk on the same machine"

@@ -1,0 +1,1 @@
+"""Ready-made servers a user would pick, run from environments of their own."""
