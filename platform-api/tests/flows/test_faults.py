@@ -39,13 +39,21 @@ class Platform:
         assert result.returncode == 0, f"mlops {arguments}: {result.stdout[-1500:]}{result.stderr[-1500:]}"
         return result.stdout.strip()
 
+    def status(self) -> str:
+        """The status as JSON, whether the platform is ready or not."""
+        program = Path(sys.executable).with_name("mlops")
+        env = {**os.environ, "MLOPS_HOME": str(self.home)}
+        return subprocess.run(
+            [str(program), "status", "--json"], check=False, capture_output=True, text=True, env=env
+        ).stdout
+
     def up(self) -> None:
         ports = ("--port", self.port, "--mlflow-port", self.mlflow_port, "--prometheus-port", self.prometheus_port)
         self.mlops("up", "--detach", "--no-demo", *map(str, ports))
 
     def pid(self, process: str) -> int:
-        shown = json.loads(self.mlops("status", "--json"))
-        return int(next(entry["pid"] for entry in shown["processes"] if entry["name"] == process))
+        shown = json.loads(self.status())
+        return int(next(entry["pid"] or 0 for entry in shown["processes"] if entry["process"] == process))
 
     def ask(self, method: str, path: str, email: str, role: str, **arguments: Any) -> httpx.Response:
         token = self._tokens.get((email, role))
@@ -143,8 +151,8 @@ def test_a_worker_killed_in_the_middle_of_a_rollout_is_healed(platform: Platform
 
 
 def test_a_killed_platform_leaves_no_process_and_continues_with_all_data(platform: Platform, live: str) -> None:
-    shown = json.loads(platform.mlops("status", "--json"))
-    pids = [entry["pid"] for entry in shown["processes"]]
+    shown = json.loads(platform.status())
+    pids = [entry["pid"] for entry in shown["processes"] if entry["pid"]]
     os.kill(platform.pid("supervisor"), signal.SIGKILL)
     eventually(lambda: not any(_alive(pid) for pid in pids), 30)
     platform.up()
