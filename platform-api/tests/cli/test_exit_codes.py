@@ -115,7 +115,8 @@ def test_nothing_running_and_nothing_answering_exit_3(mlops: Callable[..., Ran])
         ["predict", "churn", "--input", "@no-such-file"],
         ["token", "ana@company.com", "--role", "emperor"],
         ["up", "--port", "99999"],
-        ["features", "push", "events", "--rows", "{}"],
+        ["features", "push", "events", "--rows", "[1, 2]"],
+        ["deploy", "churn", "1", "--justification", "x", "--env", "no-equals-sign"],
     ],
 )
 def test_wrong_usage_exits_2_before_anything_is_sent(

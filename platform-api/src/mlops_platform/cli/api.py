@@ -124,7 +124,7 @@ def _failure(status: int, content: bytes, *, has_token: bool) -> CommandFailed:
             Exit.REFUSED, sentence, "ask somebody with the role, or use a token that carries it", problem
         )
     todo = {
-        HTTPStatus.NOT_FOUND: "check the name; `list` shows what you may see",
+        HTTPStatus.NOT_FOUND: "check the name (the `list` commands show what you may see)",
         HTTPStatus.SERVICE_UNAVAILABLE: "try again in a few seconds; `mlops status` shows what does not answer",
     }.get(HTTPStatus(status), "")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not todo:

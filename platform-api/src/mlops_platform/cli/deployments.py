@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mlops_platform.cli.api import call, pages
+from mlops_platform.cli.inputs import read_pairs
 from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_json, show_table, wants_json
 
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
@@ -28,7 +29,7 @@ def deploy(
         "target_stage": to,
         "replicas": replicas,
         "justification": justification,
-        "environment_vars": dict(text.split("=", 1) for text in env or [] if "=" in text),
+        "environment_vars": read_pairs(env or [], "--env"),
     }
     answer = call("POST", "/api/v1/models/deploy", body=body)
     if wants_json():

@@ -8,7 +8,7 @@ import typer
 from mlops_platform.cli.api import call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_json
-from mlops_platform.cli.output import Json, show, show_json, show_table, wants_json
+from mlops_platform.cli.output import Json, show, show_table
 
 app = typer.Typer(no_args_is_help=True, help="The feature store.")
 
@@ -51,33 +51,34 @@ def entities(_json: Json = False) -> None:
 
 @app.command()
 def push(
-    source: Annotated[str, typer.Argument(help="The push source.")],
-    rows: Annotated[str, typer.Option("--rows", help="JSON list of rows, @file, or @- for stdin.")],
+    view: Annotated[str, typer.Argument(help="The feature view (it needs a push source).")],
+    rows: Annotated[
+        str, typer.Option("--rows", help="JSON list of rows or object of columns, @file, or @- for stdin.")
+    ],
     _json: Json = False,
 ) -> None:
-    """Write fresh feature rows to the online and offline store."""
-    value = read_json(rows, "--rows")
-    if not isinstance(value, list):
-        raise CommandFailed(Exit.USAGE, "--rows takes a JSON list of objects")
-    answer = call("POST", "/api/v1/features/push", body={"push_source": source, "rows": value})
-    show(answer, f"pushed {len(value)} rows to {source}")
+    """Write fresh feature rows; they are served at once."""
+    columns = _columns(read_json(rows, "--rows"))
+    answer = call("POST", "/api/v1/features/push", body={"view": view, "rows": columns})
+    show(answer, f"pushed {answer['rows']} rows to {view}")
 
 
 @app.command()
 def materialize(
     view: Annotated[list[str] | None, typer.Option(help="Only these views; several times.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Begin (UTC); default: where the last run ended.")] = None,
     until: Annotated[datetime | None, typer.Option(help="End (UTC); default: now.")] = None,
     _json: Json = False,
 ) -> None:
-    """Load offline feature values into the online store."""
-    body = {"views": view, "start": _utc(since), "end": _utc(until)}
+    """Load offline feature values that are newer than the last run into the online store."""
+    body = {"views": view, "until": f"{until.isoformat()}Z" if until else None}
     answer = call("POST", "/api/v1/features/materialize", body={name: value for name, value in body.items() if value})
-    if wants_json():
-        show_json(answer)
-    else:
-        show(answer, str((answer or {}).get("message") or "materialized"))
+    show(answer, f"materialized {', '.join(answer['views'])} until {answer['until']}")
 
 
-def _utc(at: datetime | None) -> str | None:
-    return at.isoformat() + "Z" if at else None
+def _columns(value: Any) -> dict[str, list[Any]]:
+    if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
+        return value
+    rows = value if isinstance(value, list) else None
+    if rows and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows):
+        return {name: [row[name] for row in rows] for name in rows[0]}
+    raise CommandFailed(Exit.USAGE, "--rows takes a JSON list of objects with equal fields, or an object of lists")

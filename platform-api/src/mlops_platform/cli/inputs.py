@@ -24,3 +24,14 @@ def read_json(text: str, option: str) -> Any:
             f"{option} is not JSON: {error.msg} at character {error.pos}",
             f"give JSON, {option} @file, or @-",
         ) from error
+
+
+def read_pairs(texts: list[str], option: str) -> dict[str, str]:
+    """Return NAME=VALUE texts as a dictionary. Raises CommandFailed (2) for anything else."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise CommandFailed(Exit.USAGE, f"{option} takes NAME=VALUE, not '{text}'")
+        pairs[name] = value
+    return pairs

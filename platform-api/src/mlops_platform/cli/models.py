@@ -1,12 +1,13 @@
 """`mlops models`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 
 from mlops_platform.cli.api import call, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.inputs import read_pairs
 from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Registered models and their versions.")
@@ -62,7 +63,7 @@ def register(
             "description": description,
             "risk_level": risk,
             "owner": owner,
-            "tags": _pairs(tag or []),
+            "tags": read_pairs(tag or [], "--tag"),
         },
         "model_uri": model_uri,
         "training_dataset_uri": dataset,
@@ -88,13 +89,3 @@ def delete(
     path = f"/api/v1/models/{quote(model, safe='')}"
     answer = call("DELETE", f"{path}/versions/{quote(version, safe='')}" if version else path)
     show(answer, f"deleted {name}")
-
-
-def _pairs(texts: list[str]) -> dict[str, Any]:
-    pairs = {}
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise CommandFailed(Exit.USAGE, f"--tag takes NAME=VALUE, not '{text}'")
-        pairs[name] = value
-    return pairs

@@ -93,7 +93,7 @@ def _cell(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.6g}"
+            return f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
         case list() if all(isinstance(item, str) for item in value):
             return ", ".join(value) or "-"
         case dict() | list():
