@@ -26,6 +26,8 @@ from mlops_platform.telemetry import logging as telemetry_logging
 log = structlog.get_logger(__name__)
 
 _TICK = 0.25
+# a process that answers is asked less often than one that is starting; its death is seen at every tick
+_READY_PAUSE = 2.0
 _LONGEST_PAUSE = 30.0
 # the process says by this exit code that its bundle is not what was approved: waiting will not mend that
 _REFUSED = 4
@@ -42,6 +44,7 @@ class _Model:
     started_at: float = 0.0
     restarts: int = 0
     start_after: float = 0.0
+    ask_after: float = 0.0
     state: str = "starting"
     message: str = "starting"
     written: str = field(default="", repr=False)
@@ -98,6 +101,9 @@ class ModelHost:
         if model.process.returncode is not None:
             self._died(model)
             return
+        if model.state == "ready" and time.monotonic() < model.ask_after:
+            return
+        model.ask_after = time.monotonic() + _READY_PAUSE
         if await _answers(model.spec["socket"]):
             model.state, model.message = "ready", "answers"
             if time.monotonic() - model.started_at > _WELL_AFTER:
