@@ -36,10 +36,15 @@ class PlatformError(Exception):
         self.errors = errors
         self.retry_after = retry_after
 
+    @classmethod
+    def problem_type(cls) -> str:
+        """Return the stable problem type: `/problems/<class-name-in-kebab-case>`."""
+        return "/problems/" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+
     @property
     def type(self) -> str:
-        """The stable problem type: `/problems/<class-name-in-kebab-case>`."""
-        return "/problems/" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(self).__name__).lower()
+        """The stable problem type."""
+        return self.problem_type()
 
     def problem(self, request_id: str) -> dict[str, Any]:
         """Return the RFC 9457 body for this error."""

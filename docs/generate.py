@@ -1,0 +1,101 @@
+"""Write docs/reference/*.md from the code: `make docs`. A house test compares the pages with what this writes now."""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.metrics import MetricWrapperBase
+from typer.main import get_command
+
+import mlops_platform
+from mlops_platform.audit.actions import Action
+from mlops_platform.errors import PlatformError
+from mlops_platform.settings import Settings
+from mlops_platform.telemetry import metrics
+
+FOLDER = Path(__file__).parent / "reference"
+
+
+def pages() -> dict[str, str]:
+    """Return every reference page by file name."""
+    return {
+        "settings.md": _page(
+            "Settings", "Environment variables, prefix `MLOPS_`.", ("variable", "default", "meaning"), _settings()
+        ),
+        "metrics.md": _page("Metrics", "What `GET /metrics` answers.", ("metric", "labels", "meaning"), _metrics()),
+        "audit-events.md": _page(
+            "Audit events", "Every action the log can hold.", ("action",), [(f"`{action.value}`",) for action in Action]
+        ),
+        "problems.md": _page(
+            "Problems", "Every problem type (RFC 9457) by status.", ("status", "type", "title"), _problems()
+        ),
+        "cli.md": _page("Command line", "`mlops COMMAND --help` says more.", ("command", "what it does"), _commands()),
+    }
+
+
+def _page(title: str, sentence: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [
+        f"# {title}",
+        "",
+        f"{sentence} Written by `make docs`.",
+        "",
+        f"| {' | '.join(columns)} |",
+        "|---" * len(columns) + "|",
+    ]
+    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)]) + "\n"
+
+
+def _settings() -> list[tuple[str, ...]]:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = str(field.default).replace(str(Path(mlops_platform.__file__).parent), "<package>")
+        rows.append(
+            (
+                f"`MLOPS_{name.upper()}`",
+                f"`{'(secret)' if 'url' in name and 'database' in name else default}`",
+                field.description or "",
+            )
+        )
+    return rows
+
+
+def _metrics() -> list[tuple[str, ...]]:
+    found = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
+    rows = []
+    for metric in found:
+        described = metric.describe()[0]
+        name = f"{described.name}_total" if described.type == "counter" else described.name
+        rows.append((f"`{name}`", ", ".join(metric._labelnames) or "-", described.documentation))  # noqa: SLF001 - the library has no accessor
+    return sorted(rows)
+
+
+def _problems() -> list[tuple[str, ...]]:
+    for module in pkgutil.walk_packages(mlops_platform.__path__, "mlops_platform."):
+        if "migrations" not in module.name and not module.name.endswith(
+            (".demo", ".migrate", ".detached", ".watchdog")
+        ):
+            importlib.import_module(module.name)
+
+    def below(parent: type[PlatformError]) -> list[type[PlatformError]]:
+        return [parent, *(each for child in parent.__subclasses__() for each in below(child))]
+
+    rows = {(str(kind.status), f"`{kind.problem_type()}`", kind.title) for kind in below(PlatformError)}
+    return sorted(rows)
+
+
+def _commands() -> list[tuple[str, ...]]:
+    from mlops_platform.cli.main import app
+
+    def walk(command: Any, path: str) -> list[tuple[str, ...]]:
+        if hasattr(command, "commands"):
+            return [row for name, child in sorted(command.commands.items()) for row in walk(child, f"{path} {name}")]
+        return [(f"`{path}`", (command.help or "").strip().split("\n\n")[0].replace("\n", " "))]
+
+    return walk(get_command(app), "mlops")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, content in pages().items():
+        (FOLDER / name).write_text(content)

@@ -1,0 +1,112 @@
+"""Every answered row is accounted for: moved once, still waiting, or counted as dropped."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from mlops_platform.adapters import delta_prediction_log
+from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+from mlops_platform.predictions.interfaces import Account, PredictionLog
+
+
+def record(number: int, rows: int = 1) -> bytes:
+    inputs = [[float(number), float(row)] for row in range(rows)]
+    return orjson.dumps(
+        {
+            "id": f"p-{number}", "at": 1_795_000_000.0 + number, "model": "churn", "version": 1, "revision": "r", "environment": "staging",
+            "tenant": "default", "inputs": inputs, "predictions": [0.5] * rows, "entities": None, "seconds": 0.001,
+        }
+    )  # fmt: skip
+
+
+class PredictionLogContract:
+    """What every prediction log keeps to."""
+
+    __test__ = False
+
+    def hand_over(self, log: PredictionLog) -> None:
+        """Make everything appended ready to move."""
+        raise NotImplementedError
+
+    def test_every_row_is_moved_once(self, log: PredictionLog) -> None:
+        for number in range(5):
+            log.append(record(number, rows=3), 3)
+        assert log.account() == Account(stored=0, pending=15, dropped=0)
+        self.hand_over(log)
+        assert log.move() == 15
+        assert log.move() == 0
+        assert log.account() == Account(stored=15, pending=0, dropped=0)
+
+    def test_the_newest_inputs_of_a_version_can_be_read(self, log: PredictionLog) -> None:
+        assert log.recent_inputs("churn", 1, 10) == []
+        for number in range(4):
+            log.append(record(number), 1)
+        self.hand_over(log)
+        log.move()
+        assert log.recent_inputs("churn", 1, 2) == [[3.0, 0.0], [2.0, 0.0]]
+        assert log.recent_inputs("churn", 2, 2) == []
+
+
+class TestDeltaPredictionLog(PredictionLogContract):
+    __test__ = True
+
+    @pytest.fixture
+    def log(self, tmp_path: Path) -> Iterator[DeltaPredictionLog]:
+        log = DeltaPredictionLog(tmp_path)
+        yield log
+        log.close()
+
+    def hand_over(self, log: PredictionLog) -> None:
+        assert isinstance(log, DeltaPredictionLog)
+        log.close()
+
+    def test_a_move_killed_after_its_commit_stores_nothing_twice(
+        self, log: DeltaPredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(1, rows=2), 2)
+        log.close()
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", lambda _self, **_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                log.move()
+        assert DeltaPredictionLog(tmp_path).account() == Account(stored=2, pending=0, dropped=0)
+        DeltaPredictionLog(tmp_path).move()
+        assert DeltaPredictionLog(tmp_path).account() == Account(stored=2, pending=0, dropped=0)
+        assert not list((tmp_path / "segments").iterdir())
+
+    def test_a_line_torn_by_a_kill_costs_only_itself(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
+        log.append(record(1), 1)
+        log.append(record(2), 1)
+        log.close()
+        segment = next((tmp_path / "segments").glob("*.ready"))
+        segment.write_bytes(segment.read_bytes()[:-20])
+        assert log.move() == 1
+
+    def test_segments_of_dead_processes_are_moved_and_those_of_living_ones_are_not(
+        self, log: DeltaPredictionLog, tmp_path: Path
+    ) -> None:
+        log.append(record(1), 1)
+        mine = next((tmp_path / "segments").glob("*.open"))
+        assert log.move() == 0
+        mine.rename(mine.with_name(mine.name.replace(f".{os.getpid()}.", ".999999.")))
+        assert log.move() == 1
+
+    def test_a_full_disk_drops_and_counts_and_never_fails_the_answer(
+        self, log: DeltaPredictionLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(1), 1)
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(delta_prediction_log.os, "write", full)
+            log.append(record(2, rows=4), 4)
+        log.append(record(3), 1)
+        log.close()
+        log.move()
+        assert log.account() == Account(stored=2, pending=0, dropped=4)
