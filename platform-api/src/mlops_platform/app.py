@@ -17,6 +17,7 @@ from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
 from mlops_platform.idempotency.middleware import Idempotency
+from mlops_platform.predictions import description
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.routes import routers
 from mlops_platform.settings import Settings
@@ -128,6 +129,7 @@ def _describe_problems(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = original()
+        document["paths"].update(description.PATHS)
         document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = {
             "type": "object",
             "required": ["type", "title", "status", "detail", "request_id"],

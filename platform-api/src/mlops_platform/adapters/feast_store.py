@@ -1,5 +1,6 @@
 """Feast as the feature store, for any of its online stores; its definitions are read once and kept in memory."""
 
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,8 @@ from mlops_platform.features.interfaces import (
 )
 from mlops_platform.kit.clock import now
 
+# how long definitions applied elsewhere may stay unseen
+_LOOK_SECONDS = 5.0
 Result = TypeVar("Result")
 _TEXT = {ValueType.STRING, ValueType.UNKNOWN}
 _WHOLE = {ValueType.INT32, ValueType.INT64}
@@ -47,6 +50,8 @@ class FeastStore(FeatureStore):
         self._entities: list[EntityType] = []
         self._key_types: dict[str, ValueType] = {}
         self._sqlite: SqliteReader | None = None
+        self._applied = 0.0
+        self._look_after = 0.0
 
     def _open(self) -> Feast:
         """Return the open repository, reading its definitions on first use. Raises FeatureStoreUnavailable."""
@@ -60,7 +65,7 @@ class FeastStore(FeatureStore):
                     self._read_definitions(store)
             except (FeastError, OSError, ValueError) as error:
                 raise FeatureStoreUnavailable from error
-            self._store = store
+            self._store, self._applied = store, self._applied_at()
             online = store.config.online_store
             if online.type == "sqlite":
                 path = Path(online.path)
@@ -112,9 +117,23 @@ class FeastStore(FeatureStore):
         self._open()
         return self._entities
 
+    async def _follow_definitions(self) -> None:
+        """Read the definitions again when somebody applied others; a look at the registry file every few seconds tells."""
+        self._look_after = time.monotonic() + _LOOK_SECONDS
+        applied = self._applied_at()
+        if applied != self._applied:
+            await self.refresh()
+            self._applied = applied
+
+    def _applied_at(self) -> float:
+        registry = self._repo / "data" / "registry.db"
+        return registry.stat().st_mtime if registry.exists() else 0.0
+
     async def online(self, refs: Sequence[tuple[str, str]], keys: Mapping[str, Sequence[Any]]) -> OnlineFeatures:
         if self._store is None:
             await anyio.to_thread.run_sync(self._open)
+        if time.monotonic() > self._look_after:
+            await self._follow_definitions()
         wanted: dict[str, list[str]] = {}
         for view, feature in refs:
             known = self._views.get(view)

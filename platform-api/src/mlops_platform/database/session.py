@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any, NewType
 
 from fastapi import Depends, Request
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from mlops_platform.errors import Unavailable
+from mlops_platform.errors import Invalid, Unavailable
 
 # two types, so that a read path cannot be handed to a method that writes
 Session = NewType("Session", AsyncSession)
@@ -25,6 +25,15 @@ class DatabaseUnavailable(Unavailable):
         super().__init__(
             "Nothing was changed. Live models keep answering; try this again in a few seconds.", retry_after=2
         )
+
+
+class ValueNotStorable(Invalid):
+    """PostgreSQL cannot hold the value: a NUL character in text, or a number out of range."""
+
+    title = "A value cannot be stored"
+
+    def __init__(self) -> None:
+        super().__init__("A text holds a NUL character, or a number is out of range; send it without.")
 
 
 class Database:
@@ -59,6 +68,8 @@ class Database:
                 yield Session(session)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable from error
+        except DataError as error:
+            raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise DatabaseUnavailable from error
@@ -72,6 +83,8 @@ class Database:
                 yield ReadSession(session)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable from error
+        except DataError as error:
+            raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise DatabaseUnavailable from error

