@@ -102,7 +102,9 @@ class RegisterRequest(BaseModel):
 
     metadata: Metadata
     model_uri: str = Field(
-        pattern=r"^(runs|models):/[^\s]+$", max_length=1_000, description="runs:/<run>/<path> or models:/<model id>"
+        pattern=r"^(runs|models):/[A-Za-z0-9._@/-]+$",
+        max_length=1_000,
+        description="runs:/<run>/<path> or models:/<model id>",
     )
     training_dataset_uri: str | None = Field(None, max_length=2_000)
     metrics: dict[str, float] = Field(default_factory=dict, max_length=200)
