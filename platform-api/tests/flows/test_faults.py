@@ -141,8 +141,8 @@ def test_a_worker_killed_in_the_middle_of_a_rollout_is_healed(platform: Platform
         return str(shown["revisions"][0]["state"])
 
     for _ in range(3):
+        eventually(lambda: _alive(platform.pid("worker")))
         os.kill(platform.pid("worker"), signal.SIGKILL)
-        eventually(lambda: platform.pid("worker") > 0)
         time.sleep(0.7)
         if state() == "live":
             break

@@ -120,6 +120,21 @@ class MlflowRegistry(ModelRegistry):
 
         return await self._call(fetch)
 
+    async def _situation(self, error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
+        if error.error_code in _MISSING:
+            return NotInRegistry("MLflow knows no such model, version or run; `mlops models list` shows what there is.")
+        refused = RegistryRefused("MLflow does not accept this name, source or tag; check the model URI and try again.")
+        if error.error_code in _REFUSED:
+            return refused
+        # the client has one code for 'cannot connect' and for 'this URI makes no sense': only the server can tell them apart
+        return refused if await anyio.to_thread.run_sync(self._healthy) else RegistryUnavailable()
+
+    def _healthy(self) -> bool:
+        try:
+            return requests.get(f"{self._url}/health", timeout=2).ok
+        except requests.RequestException:
+            return False
+
     async def _gone(self, delete: Callable[[], None]) -> None:
         try:
             await self._call(delete)
@@ -130,17 +145,9 @@ class MlflowRegistry(ModelRegistry):
         try:
             return await anyio.to_thread.run_sync(function)
         except MlflowException as error:
-            raise _situation(error) from error
+            raise await self._situation(error) from error
         except requests.RequestException as error:
             raise RegistryUnavailable from error
-
-
-def _situation(error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
-    if error.error_code in _MISSING:
-        return NotInRegistry("MLflow knows no such model, version or run; `mlops models list` shows what there is.")
-    if error.error_code in _REFUSED:
-        return RegistryRefused("MLflow does not accept this name, source or tag; check the model URI and try again.")
-    return RegistryUnavailable()
 
 
 def _changed(search: Callable[..., Any], since: datetime | None) -> list[Any]:
