@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
+from mlops_platform.console import endpoints as console
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
@@ -83,6 +84,7 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     app.include_router(health.router)
     for router in routers():
         app.include_router(router)
+    console.install(app)
     app.add_exception_handler(PlatformError, _platform_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -154,6 +156,8 @@ def _answer(request: Request, error: PlatformError) -> Response:
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
+    if request.url.path.startswith(console.PREFIX):
+        return console.problem_page(request, error)
     return _answer(request, error)
 
 

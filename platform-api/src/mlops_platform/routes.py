@@ -29,5 +29,8 @@ PUBLIC = frozenset(
         "/api/openapi.json",
         "/issuer/.well-known/openid-configuration",
         "/issuer/jwks.json",
+        "/",
+        "/console/sign-in",
+        "/console/sign-out",
     }
 )

@@ -10,6 +10,7 @@ def banner(home: Home, state: PlatformState) -> str:
     url = state.urls.get("platform", "")
     mlflow = state.urls.get("mlflow", "")
     rows = [
+        ("console", f"{url}/console"),
         ("API", f"{url}/api/docs"),
         ("predict", f"{url}/api/v1/predict  and  {url}/v2/models/NAME/infer"),
         ("MLflow", mlflow),
