@@ -2,7 +2,7 @@
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from mlops_platform.deployments.builds import build_pending
 from mlops_platform.deployments.reconciler import reconcile
 from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
+
+from .platform import Platform, eventually
 
 COLUMNS = ["age", "income", "visits"]
 Headers = Callable[..., dict[str, str]]
@@ -151,3 +153,27 @@ async def live_model(road: Road, log_model: Callable[..., str]) -> tuple[Road, s
     await road.until(held["deployment_id"], "live")
     await road.predict_when_routed(name)
     return road, name, held["deployment_id"]
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    platform = Platform(tmp_path_factory.mktemp("home"))
+    platform.up()
+    yield platform
+    platform.mlops("down")
+
+
+@pytest.fixture(scope="session")
+def live(platform: Platform, model: Any, rows: pd.DataFrame) -> str:
+    """A low-risk model that answers."""
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
+    with mlflow.start_run():
+        logged = mlflow.sklearn.log_model(
+            model, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
+        )
+    for _ in range(2):
+        mlflow.register_model(logged.model_uri, "survivor", tags={"risk_level": "low"})
+    platform.deploy("survivor")
+    eventually(lambda: platform.predict("survivor").is_success)
+    eventually(lambda: platform.predict("survivor", return_explanations=True).is_success)
+    return "survivor"

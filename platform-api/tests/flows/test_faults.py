@@ -6,103 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
-import mlflow
-import pandas as pd
 import pytest
 
-from ..conftest import free_port
+from .platform import Platform, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-ROW = {"age": 1.0, "income": 0.5, "visits": 0.1}
-
-
-class Platform:
-    """The embedded platform in a home of its own, and the people who use it."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.port, self.mlflow_port, self.prometheus_port = free_port(), free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._tokens: dict[tuple[str, str], str] = {}
-
-    def mlops(self, *arguments: str) -> str:
-        program = Path(sys.executable).with_name("mlops")
-        env = {**os.environ, "MLOPS_HOME": str(self.home)}
-        result = subprocess.run(
-            [str(program), *arguments], check=False, capture_output=True, text=True, env=env, timeout=180
-        )
-        assert result.returncode == 0, f"mlops {arguments}: {result.stdout[-1500:]}{result.stderr[-1500:]}"
-        return result.stdout.strip()
-
-    def status(self) -> str:
-        """The status as JSON, whether the platform is ready or not."""
-        program = Path(sys.executable).with_name("mlops")
-        env = {**os.environ, "MLOPS_HOME": str(self.home)}
-        return subprocess.run(
-            [str(program), "status", "--json"], check=False, capture_output=True, text=True, env=env
-        ).stdout
-
-    def up(self) -> None:
-        ports = ("--port", self.port, "--mlflow-port", self.mlflow_port, "--prometheus-port", self.prometheus_port)
-        self.mlops("up", "--detach", "--no-demo", *map(str, ports))
-
-    def pid(self, process: str) -> int:
-        shown = json.loads(self.status())
-        return int(next(entry["pid"] or 0 for entry in shown["processes"] if entry["process"] == process))
-
-    def ask(self, method: str, path: str, email: str, role: str, **arguments: Any) -> httpx.Response:
-        token = self._tokens.get((email, role))
-        if token is None:
-            token = self._tokens[email, role] = self.mlops("token", email, "--role", role)
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, **arguments)
-
-    def predict(self, name: str, **more: Any) -> httpx.Response:
-        body = {"model_name": name, "input_data": ROW, **more}
-        return self.ask("POST", "/api/v1/predict", "ana@company.com", "data-scientist", json=body)
-
-    def deploy(self, name: str, version: str = "1") -> str:
-        body = {"model_name": name, "model_version": version, "target_stage": "staging", "justification": "test"}
-        answer = self.ask("POST", "/api/v1/models/deploy", "ana@company.com", "data-scientist", json=body)
-        assert answer.is_success, answer.text
-        return str(answer.json()["deployment_id"])
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("home"))
-    platform.up()
-    yield platform
-    platform.mlops("down")
-
-
-@pytest.fixture(scope="module")
-def live(platform: Platform, model: Any, rows: pd.DataFrame) -> str:
-    """A low-risk model that answers."""
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
-    with mlflow.start_run():
-        logged = mlflow.sklearn.log_model(
-            model, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
-        )
-    for _ in range(2):
-        mlflow.register_model(logged.model_uri, "survivor", tags={"risk_level": "low"})
-    platform.deploy("survivor")
-    eventually(lambda: platform.predict("survivor").is_success)
-    eventually(lambda: platform.predict("survivor", return_explanations=True).is_success)
-    return "survivor"
 
 
 def test_a_killed_model_process_is_restarted_and_says_so_meanwhile(platform: Platform, live: str) -> None:

@@ -1,0 +1,50 @@
+"""A manager approves in a browser with JavaScript switched off."""
+
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from playwright.sync_api import sync_playwright
+
+from .platform import Platform, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
+_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+
+
+def test_a_person_signs_in_reads_and_approves_without_javascript(platform: Platform, live: str, tmp_path: Path) -> None:
+    version = mlflow.MlflowClient(f"http://127.0.0.1:{platform.mlflow_port}").get_model_version(live, "1")
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
+    mlflow.register_model(version.source, "browsed", tags={"risk_level": "medium", "owner": "ana@company.com"})
+    deployment = platform.deploy("browsed")
+    token = platform.mlops("token", "max@company.com", "--role", "manager")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        page = browser.new_context(java_script_enabled=False).new_page()
+        page.goto(f"{platform.url}/")
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        assert page.get_by_role("heading", name="Models").is_visible()
+        page.get_by_role("link", name="Approvals").click()
+        page.get_by_role("link", name="browsed 1").first.click()
+        page.screenshot(path=str(tmp_path / "approval.png"), full_page=True)
+        page.get_by_label("Comment").fill("read and agreed")
+        page.get_by_role("button", name="Approve these bytes").click()
+        assert page.get_by_text("read and agreed").is_visible()
+        page.get_by_role("link", name="Deployments").click()
+        assert page.get_by_role("link", name="browsed").is_visible()
+        browser.close()
+    shown = platform.ask("GET", "/api/v1/approvals?model_name=browsed", "max@company.com", "manager").json()["items"][0]
+    assert [decision["person"] for decision in shown["decisions"]] == ["max@company.com"]
+    assert shown["missing"] == ["senior-data-scientist"]
+    path = f"/api/v1/approvals/{shown['id']}/decisions"
+    assert platform.ask(
+        "POST", path, "sam@company.com", "senior-data-scientist", json={"decision": "approve"}
+    ).is_success
+    eventually(lambda: platform.predict("browsed").is_success)
+    detail = platform.ask("GET", f"/api/v1/deployments/{deployment}", "max@company.com", "manager").json()
+    assert detail["state"] in {"live", "rolling_out"}
