@@ -152,6 +152,7 @@ class Gateway:
         for recorder in (*self._recorders.values(), *self._predictions.values(), self._nameless):
             recorder.flush()
         self.table.flush()
+        self._services.prediction_log.flush()
 
     # --- requests
 

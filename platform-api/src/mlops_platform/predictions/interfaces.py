@@ -26,6 +26,10 @@ class PredictionLog(ABC):
         """Keep one JSON record (without line feed) of so many rows before the answer is sent. Never raises, never waits on a network."""
 
     @abstractmethod
+    def flush(self) -> None:
+        """Hand what was counted since the last call to the metrics."""
+
+    @abstractmethod
     def move(self) -> int:
         """Move finished segments to the table, exactly once each; return the rows moved. Blocking: for the worker."""
 
