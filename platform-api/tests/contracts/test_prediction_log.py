@@ -10,11 +10,12 @@ import pytest
 
 from mlops_platform.adapters import delta_prediction_log
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+from mlops_platform.predictions.inputs import Column, InputDecoder
 from mlops_platform.predictions.interfaces import Account, PredictionLog
 
 
 def record(number: int, rows: int = 1) -> bytes:
-    inputs = [[float(number), float(row)] for row in range(rows)]
+    inputs = [{"a": float(number), "b": float(row)} for row in range(rows)]
     return orjson.dumps(
         {
             "id": f"p-{number}", "at": 1_795_000_000.0 + number, "model": "churn", "version": 1, "revision": "r", "environment": "staging",
@@ -47,7 +48,7 @@ class PredictionLogContract:
             log.append(record(number), 1)
         self.hand_over(log)
         log.move()
-        assert log.recent_inputs("churn", 1, 2) == [[3.0, 0.0], [2.0, 0.0]]
+        assert log.recent_inputs("churn", 1, 2) == [{"a": 3.0, "b": 0.0}, {"a": 2.0, "b": 0.0}]
         assert log.recent_inputs("churn", 2, 2) == []
 
 
@@ -85,6 +86,26 @@ class TestDeltaPredictionLog(PredictionLogContract):
         segment = next((tmp_path / "segments").glob("*.ready"))
         segment.write_bytes(segment.read_bytes()[:-20])
         assert log.move() == 1
+
+    def test_the_callers_layout_does_not_break_a_record(self, log: DeltaPredictionLog) -> None:
+        columns = [Column("a", "double", required=True), Column("b", "string", required=True)]
+        decoder = InputDecoder(columns)
+        bodies = [
+            b'{\n "a": 1,\r\n "b": "x\\n[y"}',
+            b'[\n{"a": 1, "b": "\xc3\xa4"},\r{"a": 2, "b": ""}]',
+            b'{"a": [1], "b": ["z"]}',
+        ]
+        for number, raw in enumerate(bodies):
+            rows = decoder.decode(raw)
+            fields = orjson.loads(record(number)) | {
+                "inputs": decoder.objects(raw, rows),
+                "predictions": [0.5] * len(rows),
+            }
+            log.append(orjson.dumps(fields), len(rows))
+        log.close()
+        assert log.move() == 4
+        stored = [(row["a"], row["b"]) for row in log.recent_inputs("churn", 1, 10)]
+        assert sorted(stored) == [(1, "x\n[y"), (1, "z"), (1, "ä"), (2, "")]
 
     def test_segments_of_dead_processes_are_moved_and_those_of_living_ones_are_not(
         self, log: DeltaPredictionLog, tmp_path: Path

@@ -100,9 +100,8 @@ class DeltaPredictionLog(PredictionLog):
         self._kept += rows
 
     def _ready_segment(self) -> int:
-        stale = time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES
         # a forked process must not write into its parent's file
-        if self._descriptor is None or stale or self._pid != os.getpid():
+        if self._descriptor is None or self._pid != os.getpid():
             self._close()
             self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
             started = int(psutil.Process().create_time())
@@ -130,6 +129,8 @@ class DeltaPredictionLog(PredictionLog):
         # per request the library's counter would cost as much as the write itself
         metrics.prediction_log_rows_total.inc(self._kept)
         self._kept = 0
+        if time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES:
+            self._close()
 
     def close(self) -> None:
         """Hand over the open segment: for an orderly stop, and for tests."""
@@ -155,7 +156,7 @@ class DeltaPredictionLog(PredictionLog):
     def _move_segment(self, path: Path) -> int:
         segment = path.name.split(".", 1)[0]
         lines, torn = [], 0
-        for line in path.read_bytes().splitlines():
+        for line in _lines(path):
             try:
                 lines.append(orjson.loads(line))
             except orjson.JSONDecodeError:
@@ -190,7 +191,7 @@ class DeltaPredictionLog(PredictionLog):
         pending = 0
         for path in self._segments.glob("*.*"):
             if path.suffix in {".open", ".ready"} and not self._is_moved(path.name.split(".", 1)[0]):
-                pending += sum(_count(line) for line in path.read_bytes().splitlines())
+                pending += sum(_count(line) for line in _lines(path))
         return Account(stored, pending, self._dropped)
 
     def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
@@ -207,9 +208,14 @@ class DeltaPredictionLog(PredictionLog):
             ]
 
 
+def _lines(path: Path) -> list[bytes]:
+    # not splitlines(): a record may hold a carriage return of its caller's layout
+    return [line for line in path.read_bytes().split(b"\n") if line]
+
+
 def _rows(record: dict[str, Any], segment: str) -> list[dict[str, Any]]:
     """Return one table row per predicted row of a log record."""
-    inputs = [record["raw"]] if "raw" in record else record["inputs"]
+    inputs = record["inputs"]
     entities = record["entities"] or [None] * len(inputs)
     at = datetime.fromtimestamp(record["at"], UTC)
     return [

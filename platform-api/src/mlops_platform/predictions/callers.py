@@ -1,7 +1,7 @@
 """Who is calling, remembered: a token is verified once and then known until it expires."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlops_platform.identity.authorizer import Authorizer
@@ -45,17 +45,14 @@ class Callers:
         self._authorizer = authorizer
         self._known: dict[bytes, Caller] = {}
 
-    def known(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller | None:
+    def known(self, headers: Mapping[bytes, bytes]) -> Caller | None:
         """Return the caller when this very token was verified before and still counts."""
-        for name, value in headers:
-            if name == b"authorization":
-                caller = self._known.get(value)
-                return caller if caller is not None and caller.valid_until > time.time() else None
-        return None
+        caller = self._known.get(headers.get(b"authorization", b""))
+        return caller if caller is not None and caller.valid_until > time.time() else None
 
-    async def ask(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
+    async def ask(self, headers: Mapping[bytes, bytes]) -> Caller:
         """Verify the request's token. Raises MissingToken, InvalidToken (401) and IssuerUnavailable (503)."""
-        value = next((value for name, value in headers if name == b"authorization"), b"")
+        value = headers.get(b"authorization", b"")
         scheme, _, token = value.partition(b" ")
         if scheme.lower() != b"bearer" or not token.strip():
             raise MissingToken

@@ -77,7 +77,8 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._run = self._session.run
+        # the public wrapper checks names on every call, which costs a fifth of a small graph; ours are fixed
+        self._run = self._session._sess.run  # noqa: SLF001
         self._task = description.task
         self._labels = description.labels
         self._tensor = graph["mode"] == "tensor"
@@ -94,12 +95,11 @@ class OnnxModel:
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return predictions and, for classifiers, the label of each row."""
         if self._tensor:
-            output = self._run(self._outputs, {self._input: np.array(rows, self._dtype)})[0]
+            output = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)[0]
         else:
             columns = zip(self._columns, zip(*rows, strict=True), strict=True)
-            output = self._run(
-                self._outputs, {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
-            )[0]
+            feed = {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
+            output = self._run(self._outputs, feed, None)[0]
         if self._task == "regression":
             return output.reshape(-1).tolist(), None
         if self._task == "binary":

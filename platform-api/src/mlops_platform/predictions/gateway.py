@@ -7,7 +7,7 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 import orjson
@@ -156,21 +156,21 @@ class Gateway:
 
     # --- requests
 
-    def request_id(self, scope: Scope) -> str:
+    def request_id(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
         """Return the caller's request id when it sent one, else a new one."""
-        for name, _ in scope["headers"]:
-            if name == b"x-request-id":
-                return request_id_of(scope)
+        if b"x-request-id" in headers:
+            return request_id_of(scope)
         self._count += 1
         return f"{self._process}{self._count:x}"
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = self.request_id(scope)
+        headers = dict(scope["headers"])
+        request_id = self.request_id(scope, headers)
         model_name = ""
         try:
-            caller = self._callers.known(scope["headers"]) or await self._callers.ask(scope["headers"])
-            body = await self._body(scope, receive)
+            caller = self._callers.known(headers) or await self._callers.ask(headers)
+            body = await self._body(headers, receive)
             answer = await self._predictor.predict(caller, body, began)
             model_name, version = answer.target.live.model_name, answer.version
             await _send(send, 200, answer.body, request_id, (b"x-model-version", version))
@@ -183,11 +183,12 @@ class Gateway:
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = self.request_id(scope)
+        headers = dict(scope["headers"])
+        request_id = self.request_id(scope, headers)
         try:
-            caller = self._callers.known(scope["headers"]) or await self._callers.ask(scope["headers"])
+            caller = self._callers.known(headers) or await self._callers.ask(headers)
             caller.require("feature:read")
-            body = await self._body(scope, receive)
+            body = await self._body(headers, receive)
             await _send(send, 200, await retrieve_raw(self._services, caller.principal, body), request_id)
             status = 200
         except PlatformError as error:
@@ -197,19 +198,20 @@ class Gateway:
 
     async def _open_inference(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        request_id = self.request_id(scope)
+        headers = dict(scope["headers"])
+        request_id = self.request_id(scope, headers)
         model_name, endpoint = "", "/v2"
         try:
             endpoint, action = self._oip.resolve(scope["method"], scope["path"])
-            body = await self._body(scope, receive)
-            model_name, content = await action(scope["headers"], body, request_id, began)
+            body = await self._body(headers, receive)
+            model_name, content = await action(headers, body, request_id, began)
             status = 200
             await _send(send, status, content, request_id)
         except PlatformError as error:
             status = error.status
             model_name = getattr(error, "counted_model", "")
-            headers = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
-            await _send(send, status, orjson.dumps({"error": error.detail}), request_id, *headers)
+            described = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
+            await _send(send, status, orjson.dumps({"error": error.detail}), request_id, *described)
         if model_name:
             self._prediction_recorder(model_name).record(status, time.perf_counter() - began)
         else:
@@ -233,16 +235,16 @@ class Gateway:
             endpoint = getattr(route, "path", None) or "unmatched"
             self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         message = await receive()
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
             if len(body) > self._limit:
                 raise BodyTooLarge(self._limit)
             return body
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value) > self._limit:
-                raise BodyTooLarge(self._limit)
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > self._limit:
+            raise BodyTooLarge(self._limit)
         parts = [body]
         size = len(body)
         while message.get("more_body", False):

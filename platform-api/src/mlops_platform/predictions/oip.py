@@ -1,6 +1,6 @@
 """Open Inference Protocol v2 (REST) over the same routes, models and log; errors in the protocol's own shape."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.problems import InputNotValid, PredictNotJson, PredictNotValid, RoutesUnknown
 from mlops_platform.predictions.routing import RoutingTable, Target
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Mapping[bytes, bytes]
 # (headers, body, request id, began) -> (model name to count the request for, JSON)
 Action = Callable[[Headers, bytes, str, float], Awaitable[tuple[str, bytes]]]
 
@@ -141,7 +141,7 @@ class OpenInference:
         outputs = [_tensor("prediction", predictions)]
         if labels is not None:
             outputs.append({"name": "label", "datatype": _label_type(labels), "shape": [len(labels)], "data": labels})
-        self._predictor.keep(target, prediction_id, rows, None, predictions, None, began)
+        self._predictor.keep(target, prediction_id, rows, b"", predictions, None, began)
         return orjson.dumps(
             {
                 "model_name": target.live.model_name,

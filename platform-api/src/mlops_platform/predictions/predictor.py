@@ -82,7 +82,7 @@ class Predictor:
                 raise PredictNotValid(
                     "Send 'input_data' (values) or 'entity_ids' (values come from the feature store)."
                 )
-            predictions, labels = await self.compute(target, rows)
+            predictions, labels = self._run(target, rows) if target.onnx else await self.compute(target, rows)
             prediction_id = self.next_id()
             answer = {**target.answer, "prediction_id": prediction_id, "prediction": predictions}
             if labels is not None:
@@ -92,7 +92,7 @@ class Predictor:
         except PlatformError as error:
             self._count_failure(target, error, began)
             raise
-        self.keep(target, prediction_id, rows, raw if not entities else None, predictions, entities, began)
+        self.keep(target, prediction_id, rows, raw, predictions, entities, began)
         return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
@@ -109,44 +109,41 @@ class Predictor:
     async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return predictions and labels. Raises ModelFailed and ModelProcessDown."""
         if target.onnx is not None:
-            try:
-                return target.onnx.predict(rows)
-            except Exception as error:  # the runtime raises many kinds for one situation; the log has which
-                log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
-                raise ModelFailed(target.live.model_name) from error
+            return self._run(target, rows)
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
         return await target.process.predict(rows)
+
+    def _run(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
+        assert target.onnx is not None
+        try:
+            return target.onnx.predict(rows)
+        except Exception as error:  # the runtime raises many kinds for one situation; the log has which
+            log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
+            raise ModelFailed(target.live.model_name) from error
 
     def keep(
         self,
         target: Target,
         prediction_id: str,
         rows: list[Row],
-        raw: bytes | None,
+        raw: bytes,
         predictions: list[Any],
         entities: list[str | int] | None,
         began: float,
     ) -> None:
-        """Log an answer before it is sent, and count it for its revision."""
+        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty."""
         seconds = time.perf_counter() - began
-        live = target.live
-        single = raw is not None and len(rows) == 1 and raw[:1] == b"{"
         record = {
             "id": prediction_id,
             "at": time.time(),
-            "model": live.model_name,
-            "version": live.version,
-            "revision": live.revision_id,
-            "environment": live.environment,
-            "tenant": live.tenant,
-            # the caller's own bytes, when they are one row already: nothing is parsed or written twice
-            "raw" if single else "inputs": orjson.Fragment(raw) if single and raw is not None else rows,
+            "inputs": target.decoder.objects(raw, rows),
             "predictions": predictions,
             "entities": entities,
             "seconds": seconds,
         }
-        self._log.append(orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY), len(rows))
+        # the half of a record that never changes was encoded once, with the revision
+        self._log.append(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
         target.recorder.record(200, len(rows), seconds)
 
     def next_id(self) -> str:

@@ -3,9 +3,10 @@
 import random
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import orjson
 import structlog
 
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
@@ -30,6 +31,7 @@ class Target:
     recorder: RevisionRecorder
     # the parts of an answer and of a log record that never change
     answer: dict[str, object] = field(repr=False)
+    record_head: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def _environment(targets: Iterable[Target]) -> Environment:
 def _target(live: LiveRevision, known: Target | None) -> Target:
     if known is not None and known.live.bundle_path == live.bundle_path and known.live.socket_path == live.socket_path:
         # the same bytes with another share of traffic
-        return Target(live, known.description, known.decoder, known.onnx, known.process, known.recorder, known.answer)
+        return replace(known, live=live)
     bundle = Path(live.bundle_path)
     description = describe(bundle)
     onnx = OnnxModel(bundle, description) if live.engine == "onnx" else None
@@ -146,6 +148,13 @@ def _target(live: LiveRevision, known: Target | None) -> Target:
     }
     if description.task == "multiclass":
         answer["classes"] = list(description.labels)
+    record = {
+        "model": live.model_name,
+        "version": live.version,
+        "revision": live.revision_id,
+        "environment": live.environment,
+        "tenant": live.tenant,
+    }
     return Target(
         live=live,
         description=description,
@@ -154,4 +163,5 @@ def _target(live: LiveRevision, known: Target | None) -> Target:
         process=ModelProcess(live.model_name, live.socket_path, columns) if live.socket_path else None,
         recorder=RevisionRecorder(live.model_name, live.revision_id),
         answer=answer,
+        record_head=orjson.dumps(record)[:-1] + b",",
     )
