@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from deltalake import DeltaTable
 
 from mlops_platform.adapters import delta_prediction_log
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
@@ -106,6 +107,22 @@ class TestDeltaPredictionLog(PredictionLogContract):
         assert log.move() == 4
         stored = [(row["a"], row["b"]) for row in log.recent_inputs("churn", 1, 10)]
         assert sorted(stored) == [(1, "x\n[y"), (1, "z"), (1, "ä"), (2, "")]
+
+    def test_rows_are_stored_with_all_they_came_with(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
+        fields = orjson.loads(record(1, rows=3)) | {
+            "predictions": ["yes", [0.25, 0.75], 0.1],
+            "entities": ["c-1", 7, "é"],
+        }
+        log.append(orjson.dumps(fields), 3)
+        log.close()
+        log.move()
+        rows = DeltaTable(str(tmp_path / "table")).to_pyarrow_table().to_pylist()
+        assert [(row["row"], row["entity"], orjson.loads(row["prediction"])) for row in rows] == [
+            (0, "c-1", "yes"), (1, "7", [0.25, 0.75]), (2, "é", 0.1),
+        ]  # fmt: skip
+        assert {row["prediction_id"] for row in rows} == {"p-1"}
+        assert {row["at"].isoformat() for row in rows} == {"2026-11-18T11:06:41+00:00"}
+        assert {row["date"] for row in rows} == {"2026-11-18"}
 
     def test_segments_of_dead_processes_are_moved_and_those_of_living_ones_are_not(
         self, log: DeltaPredictionLog, tmp_path: Path

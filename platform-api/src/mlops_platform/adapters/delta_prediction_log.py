@@ -7,13 +7,14 @@ segment's name as an application transaction: moved twice means moved once.
 
 import os
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import orjson
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import TableNotFoundError
@@ -47,6 +48,23 @@ _SCHEMA = pa.schema(
         ("date", pa.string()),
     ]
 )
+
+
+# one thread, and nothing fetched from anywhere
+_ENGINE: dict[str, Any] = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
+# read by an engine and not in Python: a row costs 4 us and not 40, on the machine that answers the next request
+_READ = """
+SELECT id AS prediction_id, (number - 1)::INTEGER AS "row", make_timestamp(("at" * 1000000)::BIGINT) AS "at", model, version, revision, environment,
+  tenant, entities[number] AS entity, inputs[number]::VARCHAR AS inputs, predictions[number]::VARCHAR AS prediction, seconds,
+  $segment AS segment, strftime(make_timestamp(("at" * 1000000)::BIGINT), '%Y-%m-%d') AS date
+FROM (
+  SELECT *, unnest(range(1, len(inputs) + 1)) AS number
+  FROM read_json($path, format = 'newline_delimited', ignore_errors = true, maximum_object_size = 128000000, columns = {
+    'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
+    'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
+)
+WHERE id IS NOT NULL
+"""
 
 
 class PredictionLogNotWritable(Unavailable):
@@ -155,23 +173,13 @@ class DeltaPredictionLog(PredictionLog):
 
     def _move_segment(self, path: Path) -> int:
         segment = path.name.split(".", 1)[0]
-        lines, torn = [], 0
-        for line in _lines(path):
-            try:
-                lines.append(orjson.loads(line))
-            except orjson.JSONDecodeError:
-                # only the last line of a killed process or of a full disk: its answer was never sent, or was counted as dropped
-                torn += 1
-        rows = [row for record in lines for row in _rows(record, segment)]
-        if torn:
-            log.warning("torn lines in a segment", segment=segment, lines=torn)
-        if rows and not self._is_moved(segment):
+        rows = _read(path, segment)
+        if rows.num_rows and not self._is_moved(segment):
             properties = CommitProperties(app_transactions=[Transaction(segment, 1)])
-            table = pa.Table.from_pylist(rows, schema=_SCHEMA)
-            write_deltalake(str(self._table), table, mode="append", partition_by=["date"], commit_properties=properties)
-            metrics.prediction_log_moved_total.inc(len(rows))
+            write_deltalake(str(self._table), rows, mode="append", partition_by=["date"], commit_properties=properties)
+            metrics.prediction_log_moved_total.inc(rows.num_rows)
         path.unlink()
-        return len(rows)
+        return int(rows.num_rows)
 
     def _is_moved(self, segment: str) -> bool:
         table = self._open_table()
@@ -198,45 +206,28 @@ class DeltaPredictionLog(PredictionLog):
         table = self._open_table()
         if table is None:
             return []
-        import duckdb
-
         query = 'SELECT inputs FROM predictions WHERE model = ? AND version = ? ORDER BY "at" DESC LIMIT ?'
-        with duckdb.connect() as connection:
+        with duckdb.connect(config=_ENGINE) as connection:
             connection.register("predictions", table.to_pyarrow_dataset())
             return [
                 orjson.loads(inputs) for (inputs,) in connection.execute(query, [model_name, version, limit]).fetchall()
             ]
 
 
+def _read(path: Path, segment: str) -> pa.Table:
+    """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
+    with duckdb.connect(config=_ENGINE) as connection:
+        found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
+    # the answer of a torn line was never sent, or was counted as dropped
+    torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
+    if torn:
+        log.warning("torn lines in a segment", segment=segment, lines=torn)
+    return found.cast(_SCHEMA)
+
+
 def _lines(path: Path) -> list[bytes]:
     # not splitlines(): a record may hold a carriage return of its caller's layout
     return [line for line in path.read_bytes().split(b"\n") if line]
-
-
-def _rows(record: dict[str, Any], segment: str) -> list[dict[str, Any]]:
-    """Return one table row per predicted row of a log record."""
-    inputs = record["inputs"]
-    entities = record["entities"] or [None] * len(inputs)
-    at = datetime.fromtimestamp(record["at"], UTC)
-    return [
-        {
-            "prediction_id": record["id"],
-            "row": index,
-            "at": at,
-            "model": record["model"],
-            "version": record["version"],
-            "revision": record["revision"],
-            "environment": record["environment"],
-            "tenant": record["tenant"],
-            "entity": None if entity is None else str(entity),
-            "inputs": orjson.dumps(given).decode(),
-            "prediction": orjson.dumps(prediction).decode(),
-            "seconds": record["seconds"],
-            "segment": segment,
-            "date": at.date().isoformat(),
-        }
-        for index, (given, prediction, entity) in enumerate(zip(inputs, record["predictions"], entities, strict=True))
-    ]
 
 
 def _count(line: bytes) -> int:
