@@ -10,7 +10,7 @@ import numpy as np
 from model_server.artifact import Artifact
 from model_server.background import Rows, find_rows
 from model_server.bundle import InputColumn, OnnxGraph
-from model_server.compile import compile_model
+from model_server.compile import compile_model, forms_of
 from model_server.compiled import Compiled
 from model_server.inputs import NUMERIC, table
 from model_server.native import NativeModel
@@ -115,30 +115,31 @@ def compile_and_prove(
         content = {"columns": names, "rows": description.samples, "source": description.sample_source}
         write_json(output / "background.json", content)
     attempts: list[str] = []
-    seconds_of: list[tuple[Compiled, Parity]] = []
+    candidates: list[tuple[Compiled, Parity]] = []
     rows = proof_rows(description.inputs, description.samples, native.estimator)
     with events.step("compile") as step:
         for mode, dtype in _attempts(description):
             try:
-                compiled = compile_model(native, description.inputs, mode, dtype)
-                parity = compare(native, compiled, description.inputs, rows, description.native_input)
+                for compiled in forms_of(compile_model(native, description.inputs, mode, dtype)):
+                    parity = compare(native, compiled, description.inputs, rows, description.native_input)
+                    candidates.append((compiled, parity))
+                    if parity.proven:
+                        break
             except NotCompilable as reason:
                 attempts.append(f"{mode} {dtype}: {reason}")
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a graph onnxruntime rejects is an outcome: the model stays native
                 attempts.append(f"{mode} {dtype}: {type(error).__name__}: {str(error).splitlines()[0][:160]}")
-            else:
-                seconds_of.append((compiled, parity))
-                if parity.proven:
-                    break
+            if candidates and candidates[-1][1].proven:
+                break
         step.facts = {"attempts": attempts}
-        if not seconds_of:
+        if not candidates:
             step.status = "warning"
             step.detail = f"not compiled, served by its own library: {'; '.join(dict.fromkeys(attempts))}"
         else:
-            step.detail = f"ONNX, {seconds_of[-1][0].mode} of {seconds_of[-1][0].dtype}"
-    return _prove(seconds_of, output, events)
+            step.detail = f"ONNX, {candidates[-1][0].mode} of {candidates[-1][0].dtype}"
+    return _prove(candidates, output, events)
 
 
 def _attempts(description: Description) -> list[tuple[Literal["tensor", "columns"], str]]:

@@ -1,5 +1,6 @@
 """Compile a native model to ONNX, where its kind allows."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from model_server.bundle import InputColumn
@@ -44,6 +45,23 @@ def compile_model(
     return Compiled(
         converted.SerializeToString(), mode, dtype, columns, {**names, **dict(zip(wanted, found, strict=True))}
     )
+
+
+def forms_of(compiled: Compiled) -> list[Compiled]:
+    """Return the forms to try, fastest first: without the label's nodes, for most classifiers name the likeliest class.
+
+    Not all do: a support vector machine's label and its probabilities come from different fits.
+    """
+    if compiled.outputs["probabilities"] is None:
+        return [compiled]
+    import onnx
+    from onnx.utils import Extractor
+
+    model = onnx.load_from_string(compiled.model)
+    names = [entry.name for entry in model.graph.input]
+    lean = Extractor(model).extract_model(names, [compiled.outputs["probabilities"]])
+    outputs = {**compiled.outputs, "label": None}
+    return [replace(compiled, model=lean.SerializeToString(), outputs=outputs), compiled]
 
 
 def _column_type(column: InputColumn, dtype: str) -> str:

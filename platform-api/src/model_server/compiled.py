@@ -29,14 +29,19 @@ class Compiled:
 
 
 def run_compiled(
-    session: Any, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows
+    session: Any, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows, labels: tuple[Any, ...]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Run the graph on checked rows; return its outputs by kind. Values come as [rows]."""
+    """Run the graph on checked rows; return its outputs by kind. Values come as [rows].
+
+    A graph without a label output names the likeliest class, the first of equals.
+    """
     kinds = {kind: name for kind, name in compiled.outputs.items() if name}
     answers = session.run(list(kinds.values()), feed(compiled, inputs, rows))
     found = dict(zip(kinds, answers, strict=True))
     if "value" in found:
         found["value"] = np.asarray(found["value"], dtype=np.float64).reshape(-1)
+    elif "label" not in found:
+        found["label"] = np.array(labels, dtype=object)[found["probabilities"].argmax(axis=1)]
     return found
 
 

@@ -59,7 +59,7 @@ def compare(native: NativeModel, compiled: Compiled, inputs: tuple[InputColumn, 
     data = table(inputs, rows, form)
     expected = native.outputs(data)
     session = session_of(compiled.model)
-    found = run_compiled(session, compiled, inputs, rows)
+    found = run_compiled(session, compiled, inputs, rows, native.labels)
     if native.task == "regression":
         difference = np.abs(found["value"] - expected) / np.maximum(1.0, np.abs(expected))
         largest = float(np.nanmax(difference)) if np.isfinite(found["value"]).all() else float("inf")

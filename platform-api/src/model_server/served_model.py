@@ -54,7 +54,7 @@ class ServedModel:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
         checked = reorder(self.bundle.inputs, columns, rows)
         if self._compiled is not None:
-            found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked)
+            found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
             return self._answer(found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()

@@ -124,6 +124,16 @@ class TestDeltaPredictionLog(PredictionLogContract):
         assert {row["at"].isoformat() for row in rows} == {"2026-11-18T11:06:41+00:00"}
         assert {row["date"] for row in rows} == {"2026-11-18"}
 
+    def test_a_forked_process_writes_a_segment_of_its_own(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
+        log.append(record(1), 1)
+        child = os.fork()
+        if child == 0:
+            log.append(record(2), 1)
+            os._exit(0)
+        os.waitpid(child, 0)
+        log.append(record(3), 1)
+        assert sorted(path.read_bytes().count(b"\n") for path in (tmp_path / "segments").glob("*.open")) == [1, 2]
+
     def test_segments_of_dead_processes_are_moved_and_those_of_living_ones_are_not(
         self, log: DeltaPredictionLog, tmp_path: Path
     ) -> None:

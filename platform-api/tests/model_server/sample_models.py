@@ -63,6 +63,13 @@ def coded() -> Data:
     return frame, (frame["code"].isin([1.0, 4.0]) ^ (frame["size"] > 0)).astype(int)
 
 
+def noisy() -> Data:
+    """So few rows that a support vector machine's probabilities, from a fit of their own, often favour the other class."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(40, 4)), columns=list("abcd"))
+    return frame, (frame["a"] + random.normal(size=40) * 1.5 > 0.3).astype(int)
+
+
 def _fit(make: Callable[[], Any], data: Callable[[], Data], flavor: str = "sklearn") -> Fitted:
     frame, target = data()
     return make().fit(frame, target), frame, flavor
@@ -86,6 +93,7 @@ MODELS: dict[str, Callable[[], Fitted]] = {
     "random forest": lambda: _fit(lambda: RandomForestClassifier(20, random_state=0), cancer),
     "gradient boosting": lambda: _fit(lambda: GradientBoostingClassifier(n_estimators=20), cancer),
     "support vectors": lambda: _fit(lambda: make_pipeline(StandardScaler(), SVC(probability=True)), cancer),
+    "two minds": lambda: _fit(lambda: make_pipeline(StandardScaler(), SVC(probability=True, random_state=0)), noisy),
     "ridge": lambda: _fit(Ridge, diabetes),
     "xgboost": lambda: _fit(lambda: xgboost.XGBClassifier(n_estimators=20, n_jobs=1), cancer, "xgboost"),
     "lightgbm": lambda: _fit(lambda: lightgbm.LGBMRegressor(n_estimators=20, verbose=-1), diabetes, "lightgbm"),

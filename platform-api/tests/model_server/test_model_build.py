@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_models import MODELS, Built, log
 
 from mlops_platform.kit.digests import tree_digest as platform_digest
+from mlops_platform.predictions.engine import OnnxModel, describe
 from model_server.build import build, main
 from model_server.bundle import read_bundle
 from model_server.digests import tree_digest
@@ -36,6 +38,32 @@ def test_model_is_compiled_and_agrees_with_its_own_library(built: Callable[[str]
         np.testing.assert_allclose(answer, expected[:, 1] if bundle.task == "binary" else expected, atol=1e-5)
     else:
         np.testing.assert_allclose(answer, sample.model.predict(part), atol=1e-5)
+
+
+def test_a_label_is_the_models_own_even_where_its_probabilities_favour_another(built: Callable[[str], Built]) -> None:
+    sample = built("two minds")
+    unseen = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 4)), columns=sample.frame.columns)
+    labels = sample.model.predict(unseen).tolist()
+    assert labels != sample.model.predict_proba(unseen).argmax(axis=1).tolist()
+    rows = unseen.to_numpy().tolist()
+    assert ServedModel(sample.folder).predict(list(sample.frame.columns), rows).labels == labels
+    engine = OnnxModel(sample.folder, describe(sample.folder))
+    assert engine.predict([tuple(row) for row in rows])[1] == labels
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_both_ways_of_serving_answer_alike(built: Callable[[str], Built], name: str) -> None:
+    sample = built(name)
+    served = ServedModel(sample.folder).predict(list(sample.frame.columns), sample.rows(0, 30))
+    engine = OnnxModel(sample.folder, describe(sample.folder))
+    rows = [tuple(row) for row in sample.rows(0, 30)]
+    predictions, labels = engine.predict(rows)
+    np.testing.assert_allclose(predictions, served.prediction, rtol=1e-9)
+    assert labels == served.labels
+    # one row goes another way through the engine
+    ones = [engine.predict([row]) for row in rows]
+    np.testing.assert_allclose([one[0][0] for one in ones], served.prediction, rtol=1e-6)
+    assert [one[1][0] for one in ones if one[1]] == (served.labels or [])
 
 
 @pytest.mark.parametrize("name", ["hist gradient boosting", "lightgbm booster", "xgboost"])

@@ -7,6 +7,8 @@ segment's name as an application transaction: moved twice means moved once.
 
 import os
 import time
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +85,12 @@ class DeltaPredictionLog(PredictionLog):
         self._path: Path | None = None
         self._opened = 0.0
         self._bytes = 0
-        self._pid = 0
         self._complained = 0.0
         self._dropped = 0
         self._kept = 0
+
+        # a forked process must not write into its parent's file
+        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
 
     # --- in the processes that answer
 
@@ -118,14 +122,12 @@ class DeltaPredictionLog(PredictionLog):
         self._kept += rows
 
     def _ready_segment(self) -> int:
-        # a forked process must not write into its parent's file
-        if self._descriptor is None or self._pid != os.getpid():
-            self._close()
+        if self._descriptor is None:
             self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
             started = int(psutil.Process().create_time())
             self._path = self._segments / f"{new_id()}.{os.getpid()}.{started}.open"
             self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._opened, self._bytes, self._pid = time.monotonic(), 0, os.getpid()
+            self._opened, self._bytes = time.monotonic(), 0
         return self._descriptor
 
     def _close(self) -> None:
@@ -133,7 +135,7 @@ class DeltaPredictionLog(PredictionLog):
             return
         os.close(self._descriptor)
         self._descriptor = None
-        if self._path is not None and self._pid == os.getpid() and self._path.exists():
+        if self._path is not None and self._path.exists():
             self._path.rename(self._path.with_suffix(".ready"))
 
     def _drop(self, rows: int, reason: str) -> None:
@@ -212,6 +214,14 @@ class DeltaPredictionLog(PredictionLog):
             return [
                 orjson.loads(inputs) for (inputs,) in connection.execute(query, [model_name, version, limit]).fetchall()
             ]
+
+
+def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
+    """Leave the parent's segment to the parent."""
+    log = reference()
+    if log is not None and log._descriptor is not None:  # noqa: SLF001 - its own module
+        os.close(log._descriptor)  # noqa: SLF001
+        log._descriptor = None  # noqa: SLF001
 
 
 def _read(path: Path, segment: str) -> pa.Table:

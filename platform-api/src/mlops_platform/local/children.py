@@ -65,7 +65,7 @@ def api(options: Options, env: dict[str, str]) -> Child:
         argv=[
             sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.app:create", "--host", options.host,
             "--port", str(options.port), "--workers", str(options.workers), "--loop", "uvloop", "--http", "httptools",
-            "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "5", "--log-level", "warning",
+            "--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "5", "--log-level", "warning",
         ],
         env=env,
         ready=answers(f"{options.url}/health"),

@@ -90,18 +90,27 @@ class OnnxModel:
             else []
         )
         self._outputs = [graph["value"] if description.task == "regression" else graph["probabilities"]]
+        # only for models whose label is not always their likeliest class; ONNX holds labels as whole numbers or text
+        self._names_label = graph["label"] is not None
+        if self._names_label:
+            self._outputs.append(graph["label"])
+        self._by_value = {label: label for label in self._labels}
         self.decoder = InputDecoder(description.columns)
 
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return predictions and, for classifiers, the label of each row."""
         if self._tensor:
-            output = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)[0]
+            outputs = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)
         else:
             columns = zip(self._columns, zip(*rows, strict=True), strict=True)
             feed = {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
-            output = self._run(self._outputs, feed, None)[0]
+            outputs = self._run(self._outputs, feed, None)
+        output = outputs[0]
         if self._task == "regression":
             return output.reshape(-1).tolist(), None
+        if self._names_label:
+            values = output[:, 1] if self._task == "binary" else output
+            return values.tolist(), [self._by_value.get(label, label) for label in outputs[1].tolist()]
         if self._task == "binary":
             if len(rows) == 1:
                 # the common case, without array arithmetic: argmax of two, the first wins a tie

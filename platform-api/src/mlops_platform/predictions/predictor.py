@@ -40,7 +40,8 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 _DECODER = msgspec.json.Decoder(_Request)
 
 
-@dataclass(frozen=True, slots=True)
+# not frozen: that would triple what making one costs
+@dataclass(slots=True)
 class Answer:
     """A finished answer: who gave it, and the bytes."""
 
