@@ -20,6 +20,11 @@ from mlops_platform.features.interfaces import FeatureStoreUnavailable
 Found = dict[str, tuple[Value, datetime | None]] | None
 
 
+def encoded(keys: Sequence[EntityKey], version: int) -> list[bytes]:
+    """Return entity keys as Feast stores them."""
+    return [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys]
+
+
 class SqliteReader:
     """A read-only connection of this process; SQLite allows writers beside it."""
 
@@ -28,14 +33,20 @@ class SqliteReader:
         self._project = project
         self._connection: sqlite3.Connection | None = None
 
-    def read_entities(self, view: str, keys: Sequence[EntityKey], features: Sequence[str], version: int) -> list[Found]:
-        """Return what is stored for each key, in order. Raises FeatureStoreUnavailable."""
-        encoded = [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys]
+    def read_entities(self, view: str, keys: Sequence[bytes], features: Sequence[str]) -> list[Found]:
+        """Return what is stored for each key (see `encoded`), in order. Raises FeatureStoreUnavailable."""
         found: dict[bytes, dict[str, tuple[Value, datetime | None]]] = {}
-        for key, feature, value, moment in self.read(view, encoded, features):
-            parsed = Value.FromString(value)
-            found.setdefault(key, {})[feature] = (parsed, _time(moment))
-        return [found.get(key) for key in encoded]
+        # rows written together share their event time: it is parsed once
+        moments: dict[float | str | None, datetime | None] = {}
+        for key, feature, value, stored in self.read(view, keys, features):
+            moment = moments.get(stored)
+            if moment is None:
+                moment = moments[stored] = _time(stored)
+            values = found.get(key)
+            if values is None:
+                values = found[key] = {}
+            values[feature] = (Value.FromString(value), moment)
+        return [found.get(key) for key in keys]
 
     def read(self, view: str, keys: Sequence[bytes], features: Sequence[str]) -> list[tuple[Any, ...]]:
         """Return (key, feature, value bytes, event time text) rows."""

@@ -17,7 +17,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.value_type import ValueType
 
-from mlops_platform.adapters.feast_reader import Found, SqliteReader
+from mlops_platform.adapters.feast_reader import Found, SqliteReader, encoded
 from mlops_platform.features.interfaces import (
     EntityType,
     FeatureNotFound,
@@ -145,20 +145,24 @@ class FeastStore(FeatureStore):
         columns: dict[str, list[Any]] = {feature: [] for _, feature in refs}
         statuses: dict[str, list[Status]] = {feature: [] for _, feature in refs}
         timestamps: dict[str, list[datetime | None]] = {feature: [] for _, feature in refs}
+        assert self._store is not None
+        version = self._store.config.entity_key_serialization_version
+        # views of one entity share their keys
+        entity_keys: dict[tuple[str, ...], list[EntityKey]] = {}
+        stored_keys: dict[tuple[str, ...], list[bytes]] = {}
         for view, features in wanted.items():
-            found = await self._read(view, features, keys)
+            join_keys = tuple(self._views[view].join_keys)
+            if join_keys not in entity_keys:
+                entity_keys[join_keys] = self._entity_keys(join_keys, keys)
+                stored_keys[join_keys] = encoded(entity_keys[join_keys], version) if self._sqlite else []
+            if self._sqlite is not None:
+                found = self._sqlite.read_entities(view, stored_keys[join_keys], features)
+            else:
+                found = await self._read(view, features, entity_keys[join_keys])
             _fill(found, features, self._views[view].ttl_seconds, columns, statuses, timestamps)
         return OnlineFeatures(columns, statuses, timestamps)
 
-    async def _read(self, view: str, features: list[str], keys: Mapping[str, Sequence[Any]]) -> list[Found]:
-        join_keys = list(self._views[view].join_keys)
-        rows = zip(*(self._typed(key, keys[key]) for key in join_keys), strict=True)
-        entity_keys = [EntityKey(join_keys=join_keys, entity_values=values) for values in rows]
-        assert self._store is not None
-        store = self._store
-        if self._sqlite is not None:
-            version = store.config.entity_key_serialization_version
-            return self._sqlite.read_entities(view, entity_keys, features, version)
+    async def _read(self, view: str, features: list[str], entity_keys: list[EntityKey]) -> list[Found]:
         definition = self._definitions[view]
 
         def read(feast: Feast) -> list[Found]:
@@ -169,6 +173,10 @@ class FeastStore(FeatureStore):
             ]
 
         return await self._call(read)
+
+    def _entity_keys(self, join_keys: tuple[str, ...], keys: Mapping[str, Sequence[Any]]) -> list[EntityKey]:
+        rows = zip(*(self._typed(key, keys[key]) for key in join_keys), strict=True)
+        return [EntityKey(join_keys=join_keys, entity_values=values) for values in rows]
 
     def _typed(self, key: str, values: Sequence[Any]) -> list[Value]:
         """Return the keys as Feast values. Raises KeysNotValid for a key of the wrong type."""
@@ -237,6 +245,7 @@ def _fill(
     statuses: dict[str, list[Status]],
     timestamps: dict[str, list[datetime | None]],
 ) -> None:
+    # Feast's older adapters give times without a zone: they are UTC
     oldest = now() - timedelta(seconds=ttl_seconds) if ttl_seconds else None
     for feature in features:
         values, states, times = columns[feature], statuses[feature], timestamps[feature]
