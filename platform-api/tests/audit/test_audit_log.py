@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import InternalError
 
 from mlops_platform.audit import service
 from mlops_platform.audit.actions import Action
@@ -36,6 +37,12 @@ async def _verify(database: Database) -> Verification:
 async def log_of_nine(database: Database, principal: Callable[..., Principal]) -> Database:
     await _write(database, 9, principal("ana@company.com", "data-scientist"))
     return database
+
+
+async def test_a_read_session_cannot_write(log_of_nine: Database) -> None:
+    with pytest.raises(InternalError, match="read-only transaction"):
+        async with log_of_nine.read_session() as session:
+            await session.execute(text("DELETE FROM audit_events"))
 
 
 async def test_an_untouched_log_is_intact(log_of_nine: Database) -> None:

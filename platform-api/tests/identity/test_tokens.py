@@ -205,6 +205,14 @@ async def test_an_unreachable_issuer_is_503_not_a_free_pass(oidc: OidcIdentity, 
         await oidc.authenticate(outside.token(outside.keys[0]))
 
 
+async def test_known_keys_go_on_counting_while_the_issuer_is_down(outside: _Issuer) -> None:
+    oidc = OidcIdentity(outside.url, "mlops-platform", 30, 0, httpx.AsyncClient(transport=outside.transport()))
+    await oidc.authenticate(outside.token(outside.keys[0]))
+    outside.down = True
+    oidc._tried_at = float("-inf")
+    assert (await oidc.authenticate(outside.token(outside.keys[0]))).principal.subject == "ana"
+
+
 async def test_a_token_of_the_wrong_issuer_is_refused_by_a_provider_of_another(
     oidc: OidcIdentity, services: BuiltServices, token_for: Callable[..., str]
 ) -> None:

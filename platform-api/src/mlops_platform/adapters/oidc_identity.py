@@ -4,11 +4,14 @@ import time
 from typing import Any
 
 import httpx
+import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
 from mlops_platform.identity.tokens import IssuerUnavailable, TokenVerifier
+
+log = structlog.get_logger(__name__)
 
 # a stream of tokens with made-up key ids must not turn into a stream of requests to the issuer
 _MIN_SECONDS_BETWEEN_REFRESHES = 10
@@ -25,6 +28,7 @@ class OidcIdentity(IdentityProvider):
         cache_seconds: int,
         client: httpx.AsyncClient | None = None,
     ) -> None:
+        super().__init__()
         self._issuer = issuer
         self._verifier = TokenVerifier(issuer, audience, skew_seconds)
         self._keys = KeySet([])
@@ -37,9 +41,17 @@ class OidcIdentity(IdentityProvider):
         return self._verifier.verify(token, self._keys)
 
     async def authenticate(self, token: str) -> VerifiedToken:
-        """As the interface says; keys older than the cache time are read again first, so that withdrawn keys stop working."""
+        """As the interface says; keys older than the cache time are read again first, so that withdrawn keys stop working.
+
+        While the issuer is down the keys it published last go on counting: an outage of sign-in is not one of serving.
+        """
         if time.monotonic() - self._read_at > self._cache_seconds:
-            await self.refresh()
+            try:
+                await self.refresh()
+            except IssuerUnavailable as error:
+                if not self._keys.keys:
+                    raise
+                log.warning("signing keys not read again, the known ones go on counting", reason=error.detail)
         return await super().authenticate(token)
 
     async def refresh(self) -> None:

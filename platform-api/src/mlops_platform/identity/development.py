@@ -105,6 +105,7 @@ class DevelopmentIdentity(IdentityProvider):
     """Verifies tokens of the embedded issuer by reading its key folder: no HTTP call to ourselves."""
 
     def __init__(self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int) -> None:
+        super().__init__()
         self._issuer = issuer
         self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds)
         self._keys = issuer.keys()

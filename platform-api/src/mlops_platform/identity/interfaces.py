@@ -1,9 +1,14 @@
 """What the identity room needs from outside."""
 
+import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlops_platform.identity.principal import Principal
+
+# a key that was withdrawn stops counting within this time, whatever the token's own expiry says
+_TRUST_SECONDS = 300.0
+_MOST_TOKENS = 10_000
 
 
 @dataclass(frozen=True)
@@ -12,7 +17,9 @@ class VerifiedToken:
 
     principal: Principal
     expires_at: float
-    """Unix seconds; a cached answer must not be used after it."""
+    """Unix seconds; the answer must not be used after it."""
+    trusted_until: float = 0.0
+    """Unix seconds; when the token has to be verified again, because its key may have been withdrawn."""
 
 
 class IdentityProvider(ABC):
@@ -29,12 +36,26 @@ class IdentityProvider(ABC):
     async def refresh(self) -> None:
         """Read the issuer's signing keys again (rate-limited). Raises IssuerUnavailable when they cannot be read."""
 
+    def __init__(self) -> None:
+        self._verified: dict[str, VerifiedToken] = {}
+
     async def authenticate(self, token: str) -> VerifiedToken:
-        """Return the verified token, reading rotated keys once when the token names an unknown one."""
+        """Return the verified token, reading rotated keys once when the token names an unknown one.
+
+        A token that was verified is trusted for five minutes or until it expires, whichever comes first.
+        """
+        known = self._verified.get(token)
+        if known is not None and known.trusted_until > time.time():
+            return known
         from mlops_platform.identity.tokens import UnknownSigningKey
 
         try:
-            return self.verify(token)
+            verified = self.verify(token)
         except UnknownSigningKey:
             await self.refresh()
-            return self.verify(token)
+            verified = self.verify(token)
+        if len(self._verified) >= _MOST_TOKENS:
+            self._verified.clear()
+        until = min(verified.expires_at, time.time() + _TRUST_SECONDS)
+        verified = self._verified[token] = replace(verified, trusted_until=until)
+        return verified

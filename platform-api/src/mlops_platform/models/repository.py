@@ -1,12 +1,16 @@
 """Reading the catalogue. Every query starts from what the caller may see."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Row, Select, and_, or_, select
 
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.identity.principal import Principal
+from mlops_platform.models.stages import Stage
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
+from mlops_platform.risk.scoring import RiskLevel
 
 
 def visible_to(caller: Principal | None) -> Select[Any]:
@@ -80,10 +84,14 @@ async def version(
 
 async def versions(
     session: ReadSession, caller: Principal, name: str, before: int | None, limit: int
-) -> list[tuple[ModelVersionRow, ModelRow]]:
-    """Return a model's versions, newest first."""
-    query = _versions_visible_to(caller).where(ModelVersionRow.name == name)
+) -> Sequence[Row[int, Stage, str, RiskLevel, str | None, datetime, dict[str, str]]]:
+    """Return the lines of a model's version list, newest first: only what a line shows, for a version's JSON can be long."""
+    line = ModelVersionRow
+    query = (
+        select(line.version, line.stage, line.status, line.risk_level, line.digest, line.created_at, line.tags)
+        .where(line.name == name)
+        .where(visible_to(caller).where(ModelRow.name == name).exists())
+    )
     if before is not None:
-        query = query.where(ModelVersionRow.version < before)
-    rows = await session.execute(query.order_by(ModelVersionRow.version.desc()).limit(limit))
-    return [(row[0], row[1]) for row in rows]
+        query = query.where(line.version < before)
+    return (await session.execute(query.order_by(line.version.desc()).limit(limit))).all()

@@ -117,7 +117,7 @@ async def list_versions(
             version=str(row.version), stage=row.stage, status=row.status, risk_level=row.risk_level, digest=row.digest,
             created_at=row.created_at, tags=row.tags,
         )
-        for row, _ in rows[:limit]
+        for row in rows[:limit]
     ]  # fmt: skip
     following = encode_cursor({"version": int(shown[-1].version)}) if len(rows) > limit else None
     return VersionList.model_construct(model_name=name, versions=shown, next_cursor=following)

@@ -1,4 +1,4 @@
-"""Who is calling, remembered: a token is verified once and then known until it expires."""
+"""Who is calling, remembered with the decisions about it, for as long as its token is trusted."""
 
 import time
 from collections.abc import Mapping
@@ -10,8 +10,6 @@ from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.tokens import MissingToken
 
-# a key that was withdrawn stops counting within this time, whatever the token's own expiry says
-_LONGEST_SECONDS = 300.0
 _MOST_TOKENS = 10_000
 
 
@@ -59,6 +57,5 @@ class Callers:
         verified = await self._identity.authenticate(token.strip().decode("latin-1"))
         if len(self._known) >= _MOST_TOKENS:
             self._known.clear()
-        until = min(verified.expires_at, time.time() + _LONGEST_SECONDS)
-        caller = self._known[value] = Caller(verified.principal, until, self._authorizer)
+        caller = self._known[value] = Caller(verified.principal, verified.trusted_until, self._authorizer)
         return caller
