@@ -116,7 +116,9 @@ def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: F
     if native.task == "raw":
         raise NotExplainable("This model's predictions are not numbers, so there is nothing to attribute.")
     if not background:
-        raise NoBackground("No background rows are known: log the model with an input_example of two rows or more.")
+        raise NoBackground(
+            "No background rows are known: log the model with an input_example of two rows or more, or explain it later: its recent inputs will do."
+        )
     model_agnostic = PermutationAttribution(native, inputs, form, background)
     explainer = Explainer(native, inputs, form, [model_agnostic])
     for kind in (LinearAttribution, TreeAttribution):

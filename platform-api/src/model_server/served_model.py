@@ -47,8 +47,7 @@ class ServedModel:
         if self._compiled is None:
             self._native_model()
         self._background = read_background(folder / "background.json", self.bundle.inputs)
-        if not self._background and background is not None:
-            self._background = read_background(background, self.bundle.inputs)
+        self._later = background
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
@@ -84,6 +83,9 @@ class ServedModel:
         """Return the explainer, made at first use: SHAP takes two seconds to import and a hundred megabytes to hold."""
         native = self._native_model()
         with self._loading:
+            if not self._background and self._later is not None:
+                # recent inputs are kept once there are enough of them: the file may appear while the model serves
+                self._background = read_background(self._later, self.bundle.inputs)
             if self._explainer is None:
                 self._explainer = make_explainer(native, self.bundle.inputs, self.bundle.native_input, self._background)
             return self._explainer

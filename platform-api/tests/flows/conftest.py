@@ -11,6 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.models import infer_signature
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -43,13 +44,14 @@ def model(rows: pd.DataFrame) -> Any:
 def log_model(mlflow_server: str, model: Any, rows: pd.DataFrame) -> Callable[..., str]:
     """Log and register with the plain MLflow client; return the model's name."""
 
-    def log(risk_level: str | None = "medium", name: str | None = None, **tags: str) -> str:
+    def log(risk_level: str | None = "medium", name: str | None = None, *, examples: int = 40, **tags: str) -> str:
         mlflow.set_tracking_uri(mlflow_server)
         name = name or f"model-{new_id()[-12:]}"
         with mlflow.start_run():
             logged = mlflow.sklearn.log_model(
-                model, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
-            )
+                model, name="model", input_example=rows.head(examples) if examples else None,
+                signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"],
+            )  # fmt: skip
             mlflow.log_metric("accuracy", 0.9)
         declared = {"risk_level": risk_level} if risk_level else {}
         mlflow.register_model(logged.model_uri, name, tags={**declared, "owner": "ana@company.com", **tags})

@@ -14,6 +14,7 @@ from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.approvals import service as approvals
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
+from mlops_platform.predictions.jobs import keep_backgrounds
 
 from ..conftest import client_for
 from .conftest import COLUMNS, Road, hostile_bytes
@@ -225,6 +226,25 @@ async def test_every_answered_row_is_in_the_log(live_model: tuple[Road, str, str
     after = log.account()
     assert after == Account(stored=before.stored + before.pending + 9, pending=0, dropped=0)
     assert log.recent_inputs(name, 1, 1)
+
+
+async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_asked(
+    road: Road, log_model: Callable[..., str]
+) -> None:
+    name = log_model("low", examples=0)
+    await road.until((await road.deploy(name)).json()["deployment_id"], "live")
+    first = await road.predict_when_routed(name, return_explanations=True)
+    assert first["explanations"]["error"] == "no_background"
+    for number in range(25):
+        await road.predict(name, input_data={"age": number / 10, "income": 0.1 * number, "visits": -0.5})
+    log = road.services.prediction_log
+    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.move()
+    await keep_backgrounds(road.services)
+    later = await road.predict_when_routed(name, return_explanations=True)
+    explained = later["explanations"]
+    total = explained["base_values"][0] + math.fsum(explained["shap_values"][0])
+    assert total == pytest.approx(later["prediction"][0], abs=1e-6)
 
 
 async def test_wrong_inputs_are_explained_one_by_one(live_model: tuple[Road, str, str]) -> None:

@@ -21,6 +21,7 @@ from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository, service
+from mlops_platform.deployments.interfaces import TRAINING_SAMPLE
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.kit.digests import tree_digest
 from mlops_platform.models import service as models
@@ -126,7 +127,7 @@ async def _keep_background(services: Services, scratch: Path, name: str, version
     if not kept.exists():
         sample = await services.registry.training_sample(name, version, scratch / "sample")
         if sample is not None:
-            await anyio.to_thread.run_sync(lambda: shutil.copyfile(sample, kept.with_name("training-sample.json")))
+            await anyio.to_thread.run_sync(lambda: shutil.copyfile(sample, kept.with_name(TRAINING_SAMPLE)))
 
 
 async def _accept(services: Services, revision_id: str, bundle: Path) -> None:

@@ -21,6 +21,11 @@ class SignalsUnavailable(Unavailable):
     title = "The rollout's metrics cannot be read"
 
 
+# rows that explanations compare with, beside a bundle's own background.json
+TRAINING_SAMPLE = "training-sample.json"
+RECENT_INPUTS = "recent-inputs.json"
+
+
 @dataclass(frozen=True)
 class RevisionSpec:
     """What should run for one revision. Applying the same spec twice changes nothing."""
@@ -34,6 +39,7 @@ class RevisionSpec:
     resources: dict[str, str] = field(default_factory=dict)
     environment_vars: dict[str, str] = field(default_factory=dict)
     background: Path | None = None
+    """Rows for explanations; the file may appear later."""
 
 
 @dataclass(frozen=True)

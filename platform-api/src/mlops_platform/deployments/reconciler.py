@@ -20,7 +20,7 @@ from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository, service
-from mlops_platform.deployments.interfaces import Observed, RevisionSpec
+from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE, Observed, RevisionSpec
 from mlops_platform.deployments.operations import make_live
 from mlops_platform.deployments.rollout import Advance, Hold, Next, Promote, RollBack, Signal, next_step
 from mlops_platform.deployments.state import RUNNING
@@ -88,7 +88,7 @@ async def _sweep(services: Services) -> None:
 
 def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
     bundle = Path(revision.bundle or "")
-    sample = bundle / "training-sample.json"
+    sample = bundle / TRAINING_SAMPLE
     return RevisionSpec(
         revision_id=revision.id,
         model_name=deployment.model_name,
@@ -98,7 +98,8 @@ def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
         replicas=revision.config["replicas"],
         resources=revision.config["resources"],
         environment_vars=revision.config["environment_vars"],
-        background=sample if sample.exists() else None,
+        # without a training sample the model is explained against what it was asked, once there is enough of it
+        background=sample if sample.exists() else bundle / RECENT_INPUTS,
     )
 
 

@@ -1,13 +1,45 @@
-"""Moving answered predictions from segments to the table."""
+"""What the worker does with answered predictions: into the table, and into backgrounds of explanations."""
+
+import os
+from pathlib import Path
 
 import anyio
+import orjson
+import structlog
 
 from mlops_platform.dependencies import Services
+from mlops_platform.deployments import service as deployments
+from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.kit.jobs import Job
+
+log = structlog.get_logger(__name__)
+
+# fewer rows say little about what a model is usually asked; SHAP's cost grows with more
+_LEAST_ROWS, _MOST_ROWS = 20, 100
 
 
 async def _move(services: Services) -> None:
     await anyio.to_thread.run_sync(services.prediction_log.move)
 
 
-JOBS = (Job("prediction-log", 2, _move),)
+async def keep_backgrounds(services: Services) -> None:
+    """Give live models that came without a training sample their recent inputs to be explained against, once."""
+    async with services.database.read_session() as session:
+        snapshot = await deployments.live_routes(session, services.runtime.address)
+    for live in snapshot.revisions:
+        bundle = Path(live.bundle_path)
+        if any((bundle / name).exists() for name in ("background.json", TRAINING_SAMPLE, RECENT_INPUTS)):
+            continue
+        rows = await anyio.to_thread.run_sync(
+            services.prediction_log.recent_inputs, live.model_name, live.version, _MOST_ROWS
+        )
+        if len(rows) >= _LEAST_ROWS:
+            columns = list(rows[0])
+            content = {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
+            fresh = bundle / f".{RECENT_INPUTS}.{os.getpid()}"
+            fresh.write_bytes(orjson.dumps(content))
+            fresh.replace(bundle / RECENT_INPUTS)
+            log.info("recent inputs kept for explanations", model=live.model_name, version=live.version, rows=len(rows))
+
+
+JOBS = (Job("prediction-log", 2, _move), Job("explanation-backgrounds", 15, keep_backgrounds))

@@ -33,8 +33,8 @@ class ModelProcess:
         if status == httpx.codes.CONFLICT:
             return {
                 "method": "shap",
-                "error": str(answer.get("error", "not_explainable")),
-                "detail": str(answer.get("detail", "")),
+                "error": str(answer.get("reason", "not_explainable")),
+                "detail": str(answer.get("error", "")),
             }
         self._refuse(status, answer)
         return answer
