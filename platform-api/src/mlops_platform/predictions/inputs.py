@@ -34,10 +34,13 @@ class InputDecoder:
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
         names = {f"f{index}": column.name for index, column in enumerate(columns)}
-        fields = [(alias, _field_type(column)) for alias, column in zip(names, columns, strict=True)]
-        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False)
-        lists = [(alias, list[kind]) for alias, kind in fields]  # type: ignore[valid-type]  # types made at run time
-        table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False)
+        fields, lists = [_field(*pair) for pair in zip(names, columns, strict=True)], []
+        for alias, kind, *optional in fields:
+            # types made at run time
+            lists.append((alias, list[kind] | None, None) if optional else (alias, list[kind]))  # type: ignore[valid-type]
+        # keyword-only, so that optional fields may stand before required ones
+        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
+        table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
         self._row = msgspec.json.Decoder(row)
         self._rows = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
         self._table = msgspec.json.Decoder(table)
@@ -51,7 +54,9 @@ class InputDecoder:
                 try:
                     return [msgspec.structs.astuple(self._row.decode(raw))]
                 except msgspec.ValidationError:
-                    rows = list(zip(*msgspec.structs.astuple(self._table.decode(raw)), strict=True))
+                    columns = msgspec.structs.astuple(self._table.decode(raw))
+                    count = max((len(values) for values in columns if values is not None), default=0)
+                    rows = list(zip(*([None] * count if values is None else values for values in columns), strict=True))
         except (msgspec.DecodeError, ValueError) as error:
             raise self._explained(bytes(raw)) from error
         if not 0 < len(rows) <= MAX_ROWS:
@@ -110,15 +115,16 @@ class InputDecoder:
         found = [_problem(f"{at}/{name}", "is not an input of this model") for name in row if name not in known]
         for column in self.columns:
             if column.name not in row:
-                found.append(_problem(f"{at}/{column.name}", "is missing"))
+                if column.required:
+                    found.append(_problem(f"{at}/{column.name}", "is missing"))
             elif sentence := _wrong(row[column.name], column):
                 found.append(_problem(f"{at}/{column.name}", sentence))
         return found
 
 
-def _field_type(column: Column) -> Any:
+def _field(alias: str, column: Column) -> Any:
     kind = _TYPES[column.type]
-    return kind if column.required else kind | None
+    return (alias, kind) if column.required else (alias, kind | None, None)
 
 
 def _wrong(value: Any, column: Column) -> str | None:

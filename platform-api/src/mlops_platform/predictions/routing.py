@@ -18,6 +18,8 @@ from mlops_platform.predictions.recorder import RevisionRecorder
 
 log = structlog.get_logger(__name__)
 
+_MAX_DIGITS = 9
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -69,8 +71,8 @@ class ModelRoutes:
             if version == "latest":
                 if routes.shares:
                     return routes.choose(sticky)
-            elif version.isdigit() and int(version) in routes.by_version:
-                return routes.by_version[int(version)]
+            elif (named := routes.by_version.get(_number(version))) is not None:
+                return named
         raise VersionNotLive(name, version, self.live_versions())
 
     def live_versions(self) -> list[int]:
@@ -118,6 +120,11 @@ class RoutingTable:
         """Hand what revisions counted to the metrics."""
         for target in self._targets.values():
             target.recorder.flush()
+
+
+def _number(version: str) -> int:
+    """Return the version a text names, 0 (which none has) when it names none."""
+    return int(version) if version.isdecimal() and len(version) <= _MAX_DIGITS else 0
 
 
 def _environment(targets: Iterable[Target]) -> Environment:

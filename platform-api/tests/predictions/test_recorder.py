@@ -1,0 +1,61 @@
+"""Counting in batches tells the metrics library what counting one by one would have told it."""
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from mlops_platform.predictions.recorder import EndpointRecorder, RevisionRecorder
+from mlops_platform.telemetry import metrics
+
+seconds = st.lists(
+    st.floats(0, 20) | st.sampled_from(metrics.LATENCY_BUCKETS + metrics.API_BUCKETS), min_size=1, max_size=40
+)
+
+
+def samples(name: str, **labels: str) -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, sample.labels.get("le", "")): sample.value
+        for family in REGISTRY.collect()
+        if family.name == name
+        for sample in family.samples
+        if labels.items() <= sample.labels.items() and not sample.name.endswith("_created")
+    }
+
+
+@given(st.lists(seconds, min_size=1, max_size=3))
+def test_batches_and_single_observations_agree(batches: list[list[float]]) -> None:
+    ours, theirs = f"/{uuid.uuid4()}", f"/{uuid.uuid4()}"
+    recorder = EndpointRecorder("GET", ours)
+    for batch in batches:
+        for value in batch:
+            recorder.record(200, value)
+            metrics.http_request_duration_seconds.labels("GET", theirs, "").observe(value)
+            metrics.platform_api_request_duration_seconds.labels("GET", theirs).observe(value)
+        recorder.flush()
+    recorder.flush()
+    for name in ("http_request_duration_seconds", "platform_api_request_duration_seconds"):
+        found, expected = samples(name, endpoint=ours), samples(name, endpoint=theirs)
+        assert found.keys() == expected.keys()
+        assert all(abs(found[key] - expected[key]) < 1e-9 * max(1, expected[key]) for key in expected)
+    total = sum(len(batch) for batch in batches)
+    assert samples("http_requests", endpoint=ours) == {("http_requests_total", ""): total}
+
+
+def test_a_revision_is_counted_by_status_rows_and_outcome() -> None:
+    model, revision = str(uuid.uuid4()), str(uuid.uuid4())
+    recorder = RevisionRecorder(model, revision)
+    recorder.record(200, 3, 0.002)
+    recorder.record(200, 1, 0.002)
+    recorder.record(422, 0, 0.001)
+    recorder.flush()
+    counted = {
+        (sample.labels["status"], sample.value)
+        for family in REGISTRY.collect()
+        if family.name == "model_revision_requests"
+        for sample in family.samples
+        if sample.labels.get("revision") == revision and sample.name.endswith("_total")
+    }
+    assert counted == {("200", 2.0), ("422", 1.0)}
+    assert samples("prediction_rows", model_name=model) == {("prediction_rows_total", ""): 4.0}
