@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from mlops_platform.adapters.mlflow_registry import MlflowRegistry
@@ -226,6 +227,30 @@ async def test_every_answered_row_is_in_the_log(live_model: tuple[Road, str, str
     after = log.account()
     assert after == Account(stored=before.stored + before.pending + 9, pending=0, dropped=0)
     assert log.recent_inputs(name, 1, 1)
+
+
+async def test_predictions_go_on_and_are_counted_when_the_log_cannot_be_written(
+    live_model: tuple[Road, str, str],
+) -> None:
+    road, name, _ = live_model
+    log = road.services.prediction_log
+    log.close()  # type: ignore[attr-defined]
+    segments = road.services.settings.home / "predictions" / "segments"
+    aside = segments.rename(segments.with_name("aside"))
+    segments.write_text("a file where the folder was: nothing can be opened below it")
+    before, counted = log.account().dropped, REGISTRY.get_sample_value("prediction_log_dropped_total") or 0
+    try:
+        for _ in range(3):
+            await road.predict_when_routed(name)
+        assert log.account().dropped == before + 3
+        assert REGISTRY.get_sample_value("prediction_log_dropped_total") == counted + 3
+        checks = (await road.client.get("/ready")).json()["checks"]
+        assert not checks["prediction_log"]["ok"]
+    finally:
+        segments.unlink()
+        aside.rename(segments)
+    await road.predict_when_routed(name)
+    assert log.account().dropped == before + 3
 
 
 async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_asked(
