@@ -166,9 +166,13 @@ class FeastStore(FeatureStore):
         definition = self._definitions[view]
 
         def read(feast: Feast) -> list[Found]:
-            answer = feast._get_provider().online_read(feast.config, definition, entity_keys, features)  # noqa: SLF001 - Feast's own readers go this way
+            # a list of its own: the Redis store adds names to the one it is given
+            answer = feast._get_provider().online_read(feast.config, definition, entity_keys, list(features))  # noqa: SLF001 - Feast's own readers go this way
             return [
-                None if values is None else {name: (value, moment) for name, value in values.items()}
+                # Redis answers nulls of 1970 for an entity it has never seen
+                None
+                if values is None or moment is None or moment.timestamp() == 0
+                else {name: (value, moment) for name, value in values.items()}
                 for moment, values in answer
             ]
 
