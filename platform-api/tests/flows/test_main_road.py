@@ -13,6 +13,8 @@ from sqlalchemy import text
 
 from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.approvals import service as approvals
+from mlops_platform.approvals.interfaces import Notice, Notifier
+from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
 from mlops_platform.predictions.jobs import keep_backgrounds
@@ -82,6 +84,26 @@ async def test_requester_cannot_approve_nor_anybody_twice_nor_without_the_role(
     second_manager = await road.decide(approval_id, "mia@company.com", "manager")
     assert (second_manager.status_code, second_manager.json()["type"]) == (403, "/problems/role-not-needed")
     assert (await road.decide(approval_id, "v@company.com", "viewer")).status_code == 403
+
+
+async def test_those_who_must_decide_are_told_once_the_request_stands(
+    services: BuiltServices, as_: Callable[..., dict[str, str]], log_model: Callable[..., str]
+) -> None:
+    told: list[Notice] = []
+
+    class Listening(Notifier):
+        async def tell(self, notice: Notice) -> None:
+            told.append(notice)
+
+    name = log_model()
+    async with client_for(services, notifier=Listening()) as client:
+        road = Road(services, client, as_)
+        held = (await road.deploy(name)).json()
+        await road.deploy("no-such-model")
+    [notice] = told
+    assert (notice.roles, notice.tenant) == (("senior-data-scientist", "manager"), "default")
+    assert notice.link.endswith(f"/console/approvals/{held['approval_id']}")
+    assert f"ana@company.com asks to bring {name} version 1 (medium risk) to staging" in notice.sentence
 
 
 async def test_a_rejected_deployment_never_continues(road: Road, log_model: Callable[..., str]) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Select, select, tuple_
 
+from mlops_platform.approvals.interfaces import Notice
 from mlops_platform.approvals.policy import (
     Decision,
     Policy,
@@ -120,6 +121,19 @@ async def request(
         details={**details, "risk_level": risk_level},
     )  # fmt: skip
     return _shown(row, [])
+
+
+async def notice(session: ReadSession, approval_id: str, url: str) -> Notice | None:
+    """Return what those who have to decide should be told; None when there is nothing left to decide."""
+    row = await session.get(ApprovalRow, approval_id)
+    if row is None or row.status != "pending":
+        return None
+    roles = tuple(needed["role"] for needed in row.requirements)
+    sentence = (
+        f"{row.requester} asks to bring {row.model_name} version {row.model_version} ({row.risk_level} risk) to {row.transition}; "
+        f"needed until {row.due_at:%Y-%m-%d %H:%M} UTC: {', '.join(roles)}."
+    )
+    return Notice("approval-requested", roles, row.tenant, sentence, f"{url}/console/approvals/{row.id}")
 
 
 async def decide(session: Session, caller: Principal, approval_id: str, body: DecisionRequest) -> Approval:

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, BackgroundTasks, Path, Query
 
+from mlops_platform.approvals import service as approvals
 from mlops_platform.approvals.policy import Environment
 from mlops_platform.database.session import ReadSessionDep, SessionDep
-from mlops_platform.dependencies import ServicesDep
+from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.deployments import operations, service
 from mlops_platform.deployments.operations import Operation
 from mlops_platform.deployments.schemas import (
@@ -28,9 +29,22 @@ DeploymentId = Annotated[str, Path(max_length=64)]
 
 
 @router.post("/models/deploy", operation_id="deploy_model")
-async def deploy(caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep) -> DeployResponse:
+async def deploy(
+    caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep, after: BackgroundTasks
+) -> DeployResponse:
     """Ask for a version to be deployed: 'pending_approval' with the approval's id, or 'success' when nobody must agree."""
-    return await service.deploy(session, services, caller, body)
+    answer = await service.deploy(session, services, caller, body)
+    if answer.approval_id is not None:
+        # after the commit: nobody is called to a request that was rolled back
+        after.add_task(_call_approvers, services, answer.approval_id)
+    return answer
+
+
+async def _call_approvers(services: Services, approval_id: str) -> None:
+    async with services.database.read_session() as session:
+        notice = await approvals.notice(session, approval_id, services.settings.url)
+    if notice is not None:
+        await services.notifier.tell(notice)
 
 
 @router.get("/deployments", operation_id="list_deployments")
