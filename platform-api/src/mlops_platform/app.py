@@ -17,7 +17,7 @@ from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
-from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError
+from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
 from mlops_platform.idempotency.middleware import Idempotency
 from mlops_platform.predictions import description
 from mlops_platform.predictions.gateway import Gateway
@@ -54,10 +54,6 @@ class MethodNotAllowed(PlatformError):
 
     status = 405
     title = "This path does not answer this method"
-
-
-class ServerError(PlatformError):
-    """A defect of ours: the log has it, the answer does not."""
 
 
 def create_control_plane(services: BuiltServices) -> FastAPI:

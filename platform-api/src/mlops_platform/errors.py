@@ -10,6 +10,7 @@ PlatformError
 ├── TooLarge (413)          the body is over the limit
 ├── Invalid (422)           the request can be read but makes no sense
 ├── TooManyRequests (429)   over a quota
+├── ServerError (500)       a defect of ours
 └── Unavailable (503)       something we depend on is not answering; try again
 
 Rooms subclass the base whose status is true and say in `detail` what happened and what to do next. Exceptions of
@@ -138,3 +139,7 @@ class Unavailable(PlatformError):
 
     def __init__(self, detail: str, *, errors: list[dict[str, Any]] | None = None, retry_after: int = 1) -> None:
         super().__init__(detail, errors=errors, retry_after=retry_after)
+
+
+class ServerError(PlatformError):
+    """A defect of ours: the log has it, the answer does not."""

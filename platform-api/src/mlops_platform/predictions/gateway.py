@@ -5,9 +5,8 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import anyio
 import orjson
@@ -16,14 +15,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
-from mlops_platform.errors import PROBLEM_JSON, PlatformError
+from mlops_platform.errors import PlatformError
 from mlops_platform.features.fastpath import retrieve_raw
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions import oip
 from mlops_platform.predictions.callers import Callers
-from mlops_platform.predictions.predictor import Predictor
+from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
 from mlops_platform.predictions.problems import BodyTooLarge
 from mlops_platform.predictions.recorder import EndpointRecorder
+from mlops_platform.predictions.replies import Reply, as_refusal, error_headers, refused, reply, send_reply
 from mlops_platform.predictions.routing import RoutingTable, Target
 from mlops_platform.telemetry.requests import request_id_of
 
@@ -34,10 +34,10 @@ RETRIEVE = "/api/v1/features/retrieve"
 # how often a process asks whether routes changed: the promise is one second
 _POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
-_JSON = (b"content-type", b"application/json")
 # other methods are made-up words of a caller and must not become label values
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+Headers = Sequence[tuple[bytes, bytes]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
 
@@ -50,7 +50,7 @@ class Gateway:
         self._services = services
         self._routes = routes
         self._generation = generation
-        self._limit = services.settings.max_body_bytes
+        self.limit = services.settings.max_body_bytes
         self._callers = Callers(services.identity, services.authorizer)
         self.table = RoutingTable()
         self._predictor = Predictor(services, self.table)
@@ -156,66 +156,90 @@ class Gateway:
 
     # --- requests
 
-    def request_id(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    def request_id(self, headers: Headers, named: Mapping[bytes, bytes]) -> str:
         """Return the caller's request id when it sent one, else a new one."""
-        if b"x-request-id" in headers:
-            return request_id_of(scope)
+        if b"x-request-id" in named:
+            return request_id_of(headers)
         self._count += 1
         return f"{self._process}{self._count:x}"
+
+    def at_once(self, headers: Headers, body: bytes) -> Reply | None:
+        """Answer a whole prediction request when nothing has to be waited for; None when the long way has to be taken.
+
+        None leaves nothing behind: no count, no record.
+        """
+        began = time.perf_counter()
+        named = dict(headers)
+        caller = self._callers.known(named)
+        if caller is None:
+            return None
+        request_id = self.request_id(headers, named)
+        try:
+            opened = self._predictor.open(caller, body)
+            if not waits_for_nothing(*opened):
+                return None
+            answer = self._predictor.answer(*opened, began)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            return self._refused(error, request_id, began)
+        return self._predicted(answer, request_id, began)
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id = self.request_id(scope, headers)
-        model_name = ""
+        request_id = self.request_id(scope["headers"], headers)
         try:
             caller = self._callers.known(headers) or await self._callers.ask(headers)
             body = await self._body(headers, receive)
             answer = await self._predictor.predict(caller, body, began)
-            model_name, version = answer.target.live.model_name, answer.version
-            await _send(send, 200, answer.body, request_id, (b"x-model-version", version))
-            status = 200
-        except PlatformError as error:
-            status = error.status
-            model_name = getattr(error, "counted_model", "")
-            await _refuse(send, error, request_id)
-        self._prediction_recorder(model_name).record(status, time.perf_counter() - began)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            await send_reply(send, self._refused(error, request_id, began))
+        else:
+            await send_reply(send, self._predicted(answer, request_id, began))
+
+    def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
+        recorder = self._prediction_recorder(answer.target.live.model_name)
+        recorder.record(200, time.perf_counter() - began)
+        return reply(200, answer.body, request_id, (b"x-model-version", answer.version))
+
+    def _refused(self, error: Exception, request_id: str, began: float) -> Reply:
+        refusal = as_refusal(error)
+        recorder = self._prediction_recorder(getattr(refusal, "counted_model", ""))
+        recorder.record(refusal.status, time.perf_counter() - began)
+        return refused(refusal, request_id)
 
     async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id = self.request_id(scope, headers)
+        request_id = self.request_id(scope["headers"], headers)
         try:
             caller = self._callers.known(headers) or await self._callers.ask(headers)
             caller.require("feature:read")
             body = await self._body(headers, receive)
-            await _send(send, 200, await retrieve_raw(self._services, caller.principal, body), request_id)
-            status = 200
-        except PlatformError as error:
-            status = error.status
-            await _refuse(send, error, request_id)
-        self._recorder("POST", RETRIEVE).record(status, time.perf_counter() - began)
+            answer = reply(200, await retrieve_raw(self._services, caller.principal, body), request_id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            answer = refused(as_refusal(error), request_id)
+        await send_reply(send, answer)
+        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - began)
 
     async def _open_inference(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id = self.request_id(scope, headers)
+        request_id = self.request_id(scope["headers"], headers)
         model_name, endpoint = "", "/v2"
         try:
             endpoint, action = self._oip.resolve(scope["method"], scope["path"])
             body = await self._body(headers, receive)
             model_name, content = await action(headers, body, request_id, began)
-            status = 200
-            await _send(send, status, content, request_id)
-        except PlatformError as error:
-            status = error.status
-            model_name = getattr(error, "counted_model", "")
-            described = [(name.lower().encode(), value.encode()) for name, value in error.headers().items()]
-            await _send(send, status, orjson.dumps({"error": error.detail}), request_id, *described)
-        if model_name:
-            self._prediction_recorder(model_name).record(status, time.perf_counter() - began)
-        else:
-            self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
+            answer = reply(200, content, request_id)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            refusal = as_refusal(error)
+            model_name = getattr(refusal, "counted_model", "")
+            # the protocol's own form of an error
+            content = orjson.dumps({"error": refusal.detail})
+            answer = reply(refusal.status, content, request_id, *error_headers(refusal))
+        await send_reply(send, answer)
+        recorder = self._prediction_recorder(model_name) if model_name else self._recorder(_method(scope), endpoint)
+        recorder.record(answer.status, time.perf_counter() - began)
 
     async def _control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -239,20 +263,20 @@ class Gateway:
         message = await receive()
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
-            if len(body) > self._limit:
-                raise BodyTooLarge(self._limit)
+            if len(body) > self.limit:
+                raise BodyTooLarge(self.limit)
             return body
         announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._limit:
-            raise BodyTooLarge(self._limit)
+        if announced.isdigit() and int(announced) > self.limit:
+            raise BodyTooLarge(self.limit)
         parts = [body]
         size = len(body)
         while message.get("more_body", False):
             message = await receive()
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._limit:
-                raise BodyTooLarge(self._limit)
+            if size > self.limit:
+                raise BodyTooLarge(self.limit)
         return b"".join(parts)
 
     def _prediction_recorder(self, model_name: str) -> EndpointRecorder:
@@ -273,26 +297,3 @@ class Gateway:
 
 def _method(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "other"
-
-
-async def _send(send: Send, status: int, body: bytes, request_id: str, *headers: tuple[bytes, bytes]) -> None:
-    described = [_JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode()), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": described})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse(send: Send, error: PlatformError, request_id: str) -> None:
-    body = orjson.dumps(error.problem(request_id))
-    described: list[tuple[bytes, bytes]] = [
-        (b"content-type", PROBLEM_JSON.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request_id.encode()),
-        *((name.lower().encode(), value.encode()) for name, value in error.headers().items()),
-    ]
-    if error.status == BodyTooLarge.status:
-        # what is left of the body is not read
-        described.append((b"connection", b"close"))
-    # a caller that went away needs no answer
-    with contextlib.suppress(OSError):
-        await send({"type": "http.response.start", "status": error.status, "headers": described})
-        await send({"type": "http.response.body", "body": body})

@@ -28,7 +28,9 @@ from mlops_platform.predictions.routing import RoutingTable, Target
 log = structlog.get_logger(__name__)
 
 
-class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The body of a prediction request."""
+
     model_name: str
     input_data: msgspec.Raw = msgspec.Raw()
     model_version: str | int = "latest"
@@ -37,7 +39,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     entity_ids: list[str | int] | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Request)
+_DECODER = msgspec.json.Decoder(PredictRequest)
 
 
 # not frozen: that would triple what making one costs
@@ -63,6 +65,11 @@ class Predictor:
 
     async def predict(self, caller: Caller, body: bytes, began: float) -> Answer:
         """Answer one `POST /api/v1/predict`. Raises the situations of problems.py and what the feature store raises."""
+        opened = self.open(caller, body)
+        return self.answer(*opened, began) if waits_for_nothing(*opened) else await self._answer(caller, *opened, began)
+
+    def open(self, caller: Caller, body: bytes) -> tuple[PredictRequest, Target]:
+        """Return what is asked and the revision that answers. Raises the situations of problems.py."""
         caller.require("prediction:create")
         try:
             request = _DECODER.decode(body)
@@ -70,30 +77,54 @@ class Predictor:
             raise PredictNotValid(f"{error}.") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise PredictNotJson from error
-        entities = request.entity_ids
-        sticky = str(entities[0]) if entities else None
-        target = self.find(caller, request.model_name, str(request.model_version), request.environment, sticky)
+        sticky = str(request.entity_ids[0]) if request.entity_ids else None
+        return request, self.find(caller, request.model_name, str(request.model_version), request.environment, sticky)
+
+    def answer(self, request: PredictRequest, target: Target, began: float) -> Answer:
+        """Answer a request that `waits_for_nothing`, in one go. Raises the situations of problems.py."""
         try:
             raw = bytes(request.input_data)
-            if entities:
-                rows = await self._from_store(caller, target, entities, raw)
-            elif raw:
-                rows = target.decoder.decode(raw)
-            else:
-                raise PredictNotValid(
-                    "Send 'input_data' (values) or 'entity_ids' (values come from the feature store)."
-                )
-            predictions, labels = self._run(target, rows) if target.onnx else await self.compute(target, rows)
-            prediction_id = self.next_id()
-            answer = {**target.answer, "prediction_id": prediction_id, "prediction": predictions}
-            if labels is not None:
-                answer["labels"] = labels
-            if request.return_explanations:
-                answer["explanations"] = await self._explain(target, rows)
+            rows = _rows(target, raw)
+            predictions, labels = self._run(target, rows)
         except PlatformError as error:
             self._count_failure(target, error, began)
             raise
-        self.keep(target, prediction_id, rows, raw, predictions, entities, began)
+        return self._kept(target, rows, raw, predictions, labels, request, began)
+
+    async def _answer(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
+        explanations = None
+        try:
+            raw = bytes(request.input_data)
+            if request.entity_ids:
+                rows = await self._from_store(caller, target, request.entity_ids, raw)
+            else:
+                rows = _rows(target, raw)
+            predictions, labels = await self.compute(target, rows)
+            if request.return_explanations:
+                explanations = await self._explain(target, rows)
+        except PlatformError as error:
+            self._count_failure(target, error, began)
+            raise
+        return self._kept(target, rows, raw, predictions, labels, request, began, explanations)
+
+    def _kept(
+        self,
+        target: Target,
+        rows: list[Row],
+        raw: bytes,
+        predictions: list[Any],
+        labels: list[Any] | None,
+        request: PredictRequest,
+        began: float,
+        explanations: dict[str, Any] | None = None,
+    ) -> Answer:
+        prediction_id = self.next_id()
+        answer = {**target.answer, "prediction_id": prediction_id, "prediction": predictions}
+        if labels is not None:
+            answer["labels"] = labels
+        if explanations is not None:
+            answer["explanations"] = explanations
+        self.keep(target, prediction_id, rows, raw, predictions, request.entity_ids, began)
         return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
@@ -191,3 +222,14 @@ class Predictor:
     def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
         error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer
         target.recorder.record(error.status, 0, time.perf_counter() - began)
+
+
+def waits_for_nothing(request: PredictRequest, target: Target) -> bool:
+    """Return whether the answer needs no feature store and no other process."""
+    return target.onnx is not None and not request.entity_ids and not request.return_explanations
+
+
+def _rows(target: Target, raw: bytes) -> list[Row]:
+    if not raw:
+        raise PredictNotValid("Send 'input_data' (values) or 'entity_ids' (values come from the feature store).")
+    return target.decoder.decode(raw)

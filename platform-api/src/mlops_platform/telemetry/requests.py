@@ -1,6 +1,7 @@
 """Request ids: every request has one, every answer carries it, every log line of the request names it."""
 
 import re
+from collections.abc import Iterable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,9 +12,9 @@ HEADER = b"x-request-id"
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def request_id_of(scope: Scope) -> str:
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Return the caller's X-Request-ID when it is short and plain, else a new id."""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == HEADER and _ACCEPTABLE.fullmatch(value):
             return str(value.decode())
     return new_id()
@@ -29,7 +30,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = request_id_of(scope)
+        request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
