@@ -4,11 +4,12 @@ SHELL := /bin/bash
 UV_VERSION := 0.13.9
 PYTHON ?= python3
 VENV := .venv
+TOOLS := .venv-tools
 BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup up down test check format lock bench docs migration
+.PHONY: help setup tools up down test check format lock bench docs migration
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -31,6 +32,15 @@ up: setup ## start the whole platform on this machine
 down: setup ## stop it
 	@$(BIN)/mlops down $(ARGS)
 
+# checkov pins versions that the platform's own environment must not follow, so it lives apart
+$(TOOLS)/.installed: tools/requirements.lock | $(BIN)/python
+	@echo "installing the scanners into $(TOOLS)"
+	@$(UV) venv --quiet --allow-existing --python $(BIN)/python $(TOOLS)
+	@VIRTUAL_ENV=$(CURDIR)/$(TOOLS) $(UV) pip install --quiet --require-hashes -r tools/requirements.lock
+	@touch $@
+
+tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
+
 test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
@@ -49,8 +59,10 @@ docs: setup ## write docs/reference from the code
 	@$(BIN)/python docs/generate.py
 
 lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
-	@cd $(API) && uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
+	@cd tools && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 requirements.in -o requirements.lock
 
 migration: setup ## write a migration for changed tables: make migration NAME=add_risk_tier
 	@cd $(API) && ../$(BIN)/mlops database revision "$(NAME)"

@@ -1,0 +1,151 @@
+# Who in the cluster may do what in AWS: one role per workload, worn through Pod Identity by one service account of one
+# namespace. Each may do what its work needs and nothing more; tests/terraform simulates what they may not.
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  account   = data.aws_caller_identity.current.account_id
+  partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.name
+
+  read_key  = { Effect = "Allow", Action = ["kms:Decrypt", "kms:DescribeKey"], Resource = [var.data_kms_key_arn] }
+  write_key = { Effect = "Allow", Action = ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"], Resource = [var.data_kms_key_arn] }
+
+  artifacts      = var.bucket_arns["artifacts"]
+  data_lake      = var.bucket_arns["data-lake"]
+  prediction_log = var.bucket_arns["prediction-log"]
+  audit          = var.bucket_arns["audit"]
+
+  workloads = {
+    # the tracking server keeps runs' files below its own prefix
+    mlflow = {
+      namespace       = "mlflow"
+      service_account = "mlflow"
+      statements = [
+        { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/mlflow/*"] },
+        { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts], Condition = { StringLike = { "s3:prefix" = ["mlflow/*", "mlflow"] } } },
+        local.write_key,
+      ]
+    }
+
+    # reads what people logged, writes what it built and proved; the audit log only ever grows
+    platform-api = {
+      namespace       = "mlops-platform"
+      service_account = "platform-api"
+      statements = [
+        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/mlflow/*", "${local.artifacts}/bundles/*"] },
+        { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*"] },
+        { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
+        { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject"], Resource = ["${local.audit}/*"] },
+        { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
+        { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [var.table_arns["audit-log"], "${var.table_arns["audit-log"]}/index/*"] },
+        { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [var.table_arns["approvals"], "${var.table_arns["approvals"]}/index/*"] },
+        { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },
+        local.write_key,
+      ]
+    }
+
+    # loads approved models; whoever breaks out of one changes nothing
+    model-serving = {
+      namespace       = "serving"
+      service_account = "model-server"
+      statements = [
+        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/bundles/*"] },
+        { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts], Condition = { StringLike = { "s3:prefix" = ["bundles/*"] } } },
+        local.read_key,
+      ]
+    }
+
+    feast = {
+      namespace       = "feast"
+      service_account = "feast"
+      statements = concat(
+        [
+          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource = ["${local.data_lake}/features/*", "${local.data_lake}/registry/*"] },
+          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.data_lake}/raw/*", "${local.data_lake}/processed/*"] },
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.data_lake] },
+          { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },
+          local.write_key,
+        ],
+        [for table, arn in var.table_arns :
+          { Effect = "Allow", Action = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:Query"], Resource = [arn] }
+          if table == "online-store"
+        ],
+      )
+    }
+
+    external-secrets = {
+      namespace       = "external-secrets"
+      service_account = "external-secrets"
+      statements = [
+        { Effect = "Allow", Action = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], Resource = concat(["arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${var.secrets_prefix}/*"], var.extra_secret_arns) },
+        { Effect = "Allow", Action = ["kms:Decrypt", "kms:DescribeKey"], Resource = [var.secrets_kms_key_arn, var.database_kms_key_arn] },
+      ]
+    }
+
+    # may make and change load balancers that carry the cluster's tag, and look at everything else
+    load-balancer-controller = {
+      namespace       = "kube-system"
+      service_account = "aws-load-balancer-controller"
+      statements      = local.load_balancer_statements
+    }
+
+    # the Cost Explorer and CloudWatch have no resources to name: these actions can only be allowed on all
+    cost-exporter = {
+      namespace       = "monitoring"
+      service_account = "cost-exporter"
+      statements = [
+        { Effect = "Allow", Action = ["ce:GetCostAndUsage", "ce:GetCostForecast", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], Resource = ["*"] },
+      ]
+    }
+  }
+}
+
+resource "aws_iam_role" "this" {
+  for_each = local.workloads
+
+  name        = "${var.name}-${each.key}"
+  description = "${each.value.namespace}/${each.value.service_account} in ${var.cluster_name}"
+  # only this account's pods, and only of this cluster, namespace and service account
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Condition = {
+        StringEquals = {
+          "aws:SourceAccount"                         = local.account
+          "aws:RequestTag/kubernetes-namespace"       = each.value.namespace
+          "aws:RequestTag/kubernetes-service-account" = each.value.service_account
+        }
+        ArnEquals = {
+          "aws:SourceArn" = "arn:${local.partition}:eks:${local.region}:${local.account}:cluster/${var.cluster_name}"
+        }
+      }
+    }]
+  })
+  tags = var.tags
+}
+
+resource "aws_iam_role_policy" "this" {
+  #checkov:skip=CKV_AWS_290:Only the load balancer controller's describe calls and the cost exporter's reads name all resources; those actions have no resource level
+  #checkov:skip=CKV_AWS_355:As above: ce:Get*, cloudwatch:GetMetricData and elasticloadbalancing:Describe* cannot be limited to resources
+  for_each = local.workloads
+
+  name   = "work"
+  role   = aws_iam_role.this[each.key].id
+  policy = jsonencode({ Version = "2012-10-17", Statement = each.value.statements })
+}
+
+resource "aws_eks_pod_identity_association" "this" {
+  for_each = { for workload, settings in local.workloads : workload => settings if var.manage_access }
+
+  cluster_name    = var.cluster_name
+  namespace       = each.value.namespace
+  service_account = each.value.service_account
+  role_arn        = aws_iam_role.this[each.key].arn
+  tags            = var.tags
+}

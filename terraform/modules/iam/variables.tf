@@ -1,0 +1,72 @@
+variable "name" {
+  description = "Prefix of the roles' names."
+  type        = string
+}
+
+variable "cluster_name" {
+  description = "Cluster whose pods wear the roles."
+  type        = string
+}
+
+variable "bucket_arns" {
+  description = "ARNs of the buckets artifacts, data-lake, prediction-log and audit."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for bucket in ["artifacts", "data-lake", "prediction-log", "audit"] : contains(keys(var.bucket_arns), bucket)])
+    error_message = "bucket_arns must name artifacts, data-lake, prediction-log and audit: the output bucket_arns of the s3 module."
+  }
+}
+
+variable "table_arns" {
+  description = "ARNs of the tables audit-log, approvals and, where there is one, online-store."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for table in ["audit-log", "approvals"] : contains(keys(var.table_arns), table)])
+    error_message = "table_arns must name audit-log and approvals: the output table_arns of the dynamodb module."
+  }
+}
+
+variable "online_store_connect_arns" {
+  description = "Replication group and user of the online feature store: the output connect_arns of the elasticache module."
+  type        = list(string)
+}
+
+variable "data_kms_key_arn" {
+  description = "Key of the buckets and tables."
+  type        = string
+}
+
+variable "secrets_kms_key_arn" {
+  description = "Key of the secrets."
+  type        = string
+}
+
+variable "database_kms_key_arn" {
+  description = "Key of the database, which also encrypts the password RDS keeps."
+  type        = string
+}
+
+variable "secrets_prefix" {
+  description = "Path below which the cluster may read secrets."
+  type        = string
+}
+
+variable "extra_secret_arns" {
+  description = "Secrets elsewhere that the cluster may read: the database password RDS manages."
+  type        = list(string)
+  default     = []
+}
+
+variable "manage_access" {
+  description = "Make Pod Identity associations. False only where the API does not exist (an emulated AWS)."
+  type        = bool
+  default     = true
+}
+
+variable "tags" {
+  description = "Tags of every resource, beside the provider's default tags."
+  type        = map(string)
+  default     = {}
+}
