@@ -59,3 +59,9 @@ def test_a_revision_is_counted_by_status_rows_and_outcome() -> None:
     }
     assert counted == {("200", 2.0), ("422", 1.0)}
     assert samples("prediction_rows", model_name=model) == {("prediction_rows_total", ""): 4.0}
+
+
+def test_a_models_first_request_is_an_increase() -> None:
+    labels = {"method": "POST", "endpoint": "/p", "status": "200", "model_name": "not-asked-yet"}
+    EndpointRecorder("POST", "/p", "not-asked-yet")
+    assert REGISTRY.get_sample_value("http_requests_total", labels) == 0.0

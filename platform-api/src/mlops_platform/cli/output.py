@@ -11,6 +11,10 @@ import typer
 from mlops_platform.cli.exits import CommandFailed
 
 _chosen = {"json": False}
+_PIPE_WIDTH = 250
+# sentences may fold, names and figures may not
+_PROSE = frozenset({"found", "to_do", "message", "reason", "description"})
+_PROSE_WIDTH = 25
 
 
 def _choose(value: bool) -> bool:
@@ -69,11 +73,30 @@ def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], empty:
     for column in columns:
         # names and ids are what people copy: they are never cut
         table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column in {"id", "name", "approval_id"})
-    for row in found:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+    cells = [[_cell(row.get(column)) for column in columns] for row in found]
+    for row_cells in cells:
+        table.add_row(*row_cells)
     console = Console()
-    # piped output has no width: eighty columns would fold every id
-    console.print(table, width=None if console.is_terminal else 200)
+    if not console.is_terminal:
+        # piped output has no width: eighty columns would fold every id
+        console = Console(width=_PIPE_WIDTH)
+    widest = [max(map(len, values)) for values in zip(columns, *cells, strict=True)]
+    needed = sum(
+        2 + (min(width, _PROSE_WIDTH) if column in _PROSE else width)
+        for column, width in zip(columns, widest, strict=True)
+    )
+    if needed <= console.width:
+        console.print(table)
+        return
+    # folded columns cannot be read: a screen that is too narrow gets a block of lines for each row
+    width = max(len(column) for column in columns)
+    blocks = (
+        "\n".join(
+            f"{column.replace('_', ' '):<{width}}  {cell}" for column, cell in zip(columns, row_cells, strict=True)
+        )
+        for row_cells in cells
+    )
+    sys.stdout.write("\n\n".join(blocks) + "\n")
 
 
 def show_fields(value: Mapping[str, Any]) -> None:

@@ -34,6 +34,9 @@ class EndpointRecorder:
         self._seconds: list[float] = []
         self._durations = metrics.http_request_duration_seconds.labels(method, endpoint, model_name)
         self._api_durations = metrics.platform_api_request_duration_seconds.labels(method, endpoint)
+        if model_name:
+            # a series that begins at its first request has no rate: the first request of a model must be an increase
+            metrics.http_requests_total.labels(method, endpoint, "200", model_name)
 
     def record(self, status: int, seconds: float) -> None:
         """Count one answered request."""

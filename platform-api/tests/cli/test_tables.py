@@ -1,0 +1,40 @@
+"""Lists are readable wherever they are printed: names, ids and figures are never folded."""
+
+import pytest
+
+from mlops_platform.cli.output import show_table
+
+ROWS = [
+    {"id": "01a20d8a-5acb-7b2d-9b19-25caddd4c770", "model_name": "customer-churn-predictor", "missing": ["manager", "architect"], "due_at": "2026-11-26T12:31:40Z"}
+]  # fmt: skip
+
+
+def test_piped_lists_have_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(ROWS * 3, list(ROWS[0]), "none")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all("customer-churn-predictor" in line and ROWS[0]["due_at"] in line for line in lines[1:])
+
+
+def test_a_narrow_screen_gets_a_block_for_each_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show_table(ROWS * 2, list(ROWS[0]), "none")
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.splitlines()[0] == f"id          {ROWS[0]['id']}"
+    assert "missing     manager, architect" in first
+    assert second.strip() == first
+
+
+def test_sentences_may_fold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    show_table([{"check": "memory", "found": "much of it " * 12}], ["check", "found"], "none")
+    assert capsys.readouterr().out.count("memory") == 1
+
+
+def test_no_rows_are_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table([], ["id"], "nothing waits")
+    assert capsys.readouterr().out == "nothing waits\n"
