@@ -26,13 +26,13 @@ http_request_duration_seconds = Histogram(
     buckets=LATENCY_BUCKETS,
 )
 worker_job_runs_total = Counter(
-    "worker_job_runs_total", "Passes of each worker job, by result (ok, failed, busy).", ["job", "result"]
+    "worker_job_runs_total", "Passes of each worker job, by result (ok, failed, busy).", ["worker_job", "result"]
 )
-worker_job_seconds = Histogram("worker_job_seconds", "Seconds per pass of each worker job.", ["job"])
+worker_job_seconds = Histogram("worker_job_seconds", "Seconds per pass of each worker job.", ["worker_job"])
 worker_last_success_timestamp_seconds = Gauge(
     "worker_last_success_timestamp_seconds",
     "When each worker job last ended without an error (Unix seconds).",
-    ["job"],
+    ["worker_job"],
     multiprocess_mode=_NEWEST,
 )
 data_pipeline_failures_total = Counter(
