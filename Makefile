@@ -45,12 +45,12 @@ test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules
-	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
 
 format: setup ## rewrite the code in the house style
-	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring
 
 bench: setup ## measure the hot paths beside their peers, print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)

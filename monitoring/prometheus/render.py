@@ -30,7 +30,9 @@ def _represent(dumper: yaml.SafeDumper, text: _Block) -> yaml.ScalarNode:
 yaml.SafeDumper.add_representer(_Block, _represent)
 
 
-def config_map(name: str, files: dict[str, str], namespace: str = "monitoring", labels: dict[str, str] | None = None) -> str:
+def config_map(
+    name: str, files: dict[str, str], namespace: str = "monitoring", labels: dict[str, str] | None = None
+) -> str:
     """Return a ConfigMap of text files as YAML, each file readable as a block."""
     content = {
         "apiVersion": "v1",
