@@ -3,6 +3,7 @@
 from typing import get_args
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from mlops_platform.approvals.policy import Environment, RiskLevel
 from mlops_platform.dependencies import Services
@@ -26,7 +27,7 @@ async def measure(services: Services) -> None:
         select(DeploymentRow.id, DeploymentRow.environment, RevisionRow.risk_level)
         .join(RevisionRow)
         .where(RevisionRow.state.in_(ANSWERING))
-        .distinct(DeploymentRow.id)
+        .ext(distinct_on(DeploymentRow.id))
         .order_by(DeploymentRow.id, RevisionRow.traffic.desc(), RevisionRow.number.desc())
     )
     behind = select(func.count()).where(DeploymentRow.generation > DeploymentRow.observed_generation)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest, multiprocess
 from prometheus_client.registry import Collector
+from prometheus_client.values import MutexValue, ValueClass
 
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+# as the library decided when it was imported: Feast sets the variable afterwards, for a server of its own
+_SHARED = ValueClass is not MutexValue
 
 
 class _Shown(Collector):
@@ -25,9 +28,9 @@ class _Shown(Collector):
 
 
 def registry() -> CollectorRegistry:
-    """Return what to expose: this process, or all processes when PROMETHEUS_MULTIPROC_DIR is set."""
+    """Return what to expose: this process, or all processes when it was started with PROMETHEUS_MULTIPROC_DIR."""
     shown = CollectorRegistry()
-    if _FOLDER not in os.environ:
+    if not _SHARED:
         shown.register(_Shown(REGISTRY))
         return shown
     collected = CollectorRegistry()
@@ -38,7 +41,7 @@ def registry() -> CollectorRegistry:
 
 def exposition() -> bytes:
     """Return the Prometheus text of `registry()`. What processes that died were doing is forgotten; what they counted is kept."""
-    if _FOLDER in os.environ:
+    if _SHARED:
         _forget_the_dead(Path(os.environ[_FOLDER]))
     return bytes(generate_latest(registry()))
 
