@@ -285,3 +285,11 @@ tls_certificate_expiry_timestamp_seconds = Gauge(
 idempotent_replays_total = Counter(
     "idempotent_replays_total", "Writes answered from memory because their Idempotency-Key was known."
 )
+
+# a counter that is born with its first event shows no increase: those that alerts look for are there from the start
+for _environment in ("staging", "production"):
+    for _by in ("gate", "person"):
+        deployment_rollbacks_total.labels(_environment, _by)
+for _result in ("built", "refused", "error"):
+    build_runs_total.labels(_result)
+data_pipeline_failures_total.labels("feature-materialization")
