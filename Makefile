@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check format lock bench docs migration
+.PHONY: help setup tools up down test check format lock bench docs migration render-monitoring dashboards
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -45,18 +45,24 @@ test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules
-	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
 
 format: setup ## rewrite the code in the house style
-	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring
 
 bench: setup ## measure the hot paths beside their peers, print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: setup ## write docs/reference from the code
 	@$(BIN)/python docs/generate.py
+
+render-monitoring: setup ## write monitoring/prometheus/prometheus-config.yaml from its sources
+	@$(BIN)/python monitoring/prometheus/render.py
+
+dashboards: setup ## write Grafana's dashboards (JSON and ConfigMaps) from Python
+	@$(BIN)/python monitoring/grafana/generate.py
 
 lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
 	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

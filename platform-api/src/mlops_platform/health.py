@@ -1,26 +1,18 @@
 """Is the process alive, is the platform ready, and what is it made of: three public paths for machines."""
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-import structlog
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 
-from mlops_platform.dependencies import Services, ServicesDep
-from mlops_platform.errors import PlatformError
+from mlops_platform.dependencies import ServicesDep
 from mlops_platform.kit.clock import now
+from mlops_platform.monitoring import probes
+from mlops_platform.monitoring.probes import Check
 from mlops_platform.telemetry.exposition import exposition
 
-log = structlog.get_logger(__name__)
 router = APIRouter(tags=["health"])
-
-# a dependency slower than this is not one to send traffic to
-_PATIENCE_SECONDS = 3.0
 
 
 class Health(BaseModel):
@@ -28,14 +20,6 @@ class Health(BaseModel):
 
     status: str
     timestamp: datetime
-
-
-class Check(BaseModel):
-    """What one dependency said just now."""
-
-    ok: bool
-    milliseconds: float
-    message: str = ""
 
 
 class Readiness(BaseModel):
@@ -55,14 +39,7 @@ def health() -> Health:
 @router.get("/ready", operation_id="ready", responses={503: {"model": Readiness}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
     """Ask every dependency now; 200 when all answer, 503 with the same body when one does not."""
-    probes: dict[str, Callable[[], Awaitable[object]]] = {
-        "database": lambda: _ask_database(services),
-        "mlflow": services.registry.ping,
-        "feast": services.features.ping,
-        "prediction_log": services.prediction_log.ping,
-    }
-    answers = await asyncio.gather(*(_probe(name, probe) for name, probe in probes.items()))
-    checks = dict(zip(probes, answers, strict=True))
+    checks = await probes.ask(services)
     ok = all(check.ok for check in checks.values())
     response.status_code = 200 if ok else 503
     seams = {
@@ -82,24 +59,3 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
 def metrics() -> Response:
     """Return the metrics of all API processes in the Prometheus text format."""
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _ask_database(services: Services) -> None:
-    async with services.database.read_session() as session:
-        await session.execute(text("SELECT 1"))
-
-
-async def _probe(name: str, probe: Callable[[], Awaitable[object]]) -> Check:
-    began = time.perf_counter()
-    message = ""
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await probe()
-    except TimeoutError:
-        message = f"no answer within {_PATIENCE_SECONDS:g} s"
-    except PlatformError as error:
-        message = error.title
-    except Exception:  # a probe is a boundary: whatever it raises means 'not ready', and the log says what it was
-        log.exception("readiness probe failed", dependency=name)
-        message = "the probe failed; see the log"
-    return Check(ok=not message, milliseconds=round((time.perf_counter() - began) * 1000, 2), message=message)

@@ -8,6 +8,7 @@ import signal
 import time
 
 import structlog
+from prometheus_client import start_http_server
 
 from mlops_platform.bootstrap import build
 from mlops_platform.database.locks import try_lock
@@ -16,10 +17,11 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
 from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry.exposition import registry
 
 log = structlog.get_logger(__name__)
 
-ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit", "idempotency")
+ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency")
 
 
 def jobs() -> list[Job]:
@@ -42,6 +44,8 @@ async def run_job(job: Job, services: Services) -> str:
     ):  # the worker's boundary: one failing job must not stop the others; it is logged, counted and retried
         log.exception("job failed", job=job.name)
         result = "failed"
+        if job.pipeline:
+            metrics.data_pipeline_failures_total.labels(job.name).inc()
     metrics.worker_job_runs_total.labels(job.name, result).inc()
     metrics.worker_job_seconds.labels(job.name).observe(time.perf_counter() - began)
     if result == "ok":
@@ -68,6 +72,10 @@ async def run(services: Services, stop: asyncio.Event) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), job.every_seconds)
 
+    for job in jobs():
+        if job.pipeline:
+            # a counter that is born with its first failure shows no increase of it
+            metrics.data_pipeline_failures_total.labels(job.name).inc(0)
     log.info("worker started", jobs=[job.name for job in jobs()])
     await asyncio.gather(*(repeat(job) for job in jobs()))
     log.info("worker stopped")
@@ -76,7 +84,10 @@ async def run(services: Services, stop: asyncio.Event) -> None:
 async def main() -> None:
     """Run the worker until SIGTERM or SIGINT."""
     telemetry_logging.configure("worker")
-    services = build(Settings())
+    settings = Settings()
+    services = build(settings)
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, settings.host, registry())
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -79,6 +79,13 @@ class FeatureStoreContract:
 
     __test__ = False
 
+    async def test_it_says_up_to_when_each_view_was_materialised(self, store: FeatureStore) -> None:
+        found = await store.materialized()
+        assert found.keys() == {"customers", "visits"}
+        for moment in found.values():
+            assert moment is not None
+            assert abs((moment - NOW).total_seconds()) < 2
+
     @pytest.fixture(scope="class")
     def feast(self, tmp_path_factory: pytest.TempPathFactory) -> Any:
         raise NotImplementedError

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,7 @@ from deltalake import DeltaTable
 from mlops_platform.adapters import delta_prediction_log
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
 from mlops_platform.predictions.inputs import Column, InputDecoder
-from mlops_platform.predictions.interfaces import Account, PredictionLog
+from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 
 
 def record(number: int, rows: int = 1) -> bytes:
@@ -51,6 +52,27 @@ class PredictionLogContract:
         log.move()
         assert log.recent_inputs("churn", 1, 2) == [{"a": 3.0, "b": 0.0}, {"a": 2.0, "b": 0.0}]
         assert log.recent_inputs("churn", 2, 2) == []
+
+    def test_rows_of_a_window_are_those_since_its_beginning_newest_first(self, log: PredictionLog) -> None:
+        since = datetime.fromtimestamp(1_795_000_002, UTC)
+        assert log.window("churn", 1, since, 10) == []
+        for number in range(4):
+            log.append(record(number), 1)
+        self.hand_over(log)
+        log.move()
+        newest, older = LoggedRow({"a": 3.0, "b": 0.0}, 0.5), LoggedRow({"a": 2.0, "b": 0.0}, 0.5)
+        assert log.window("churn", 1, since, 10) == [newest, older]
+        assert log.window("churn", 1, since, 1) == [newest]
+        assert log.window("churn", 2, since, 10) == []
+
+    def test_what_is_not_moved_is_the_backlog(self, log: PredictionLog) -> None:
+        assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
+        log.append(record(1), 1)
+        self.hand_over(log)
+        found = log.backlog()
+        assert (found.segments, 0 <= found.oldest_seconds < 60) == (1, True)
+        log.move()
+        assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
 
 
 class TestDeltaPredictionLog(PredictionLogContract):

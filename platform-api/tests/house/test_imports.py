@@ -15,7 +15,7 @@ ROOMS = frozenset(
 )
 DOORS = frozenset({"console", "cli", "local"})
 # files that decide: values in, values out
-PURE = frozenset({"policy.py", "state.py", "rollout.py", "scoring.py", "merkle.py"})
+PURE = frozenset({"policy.py", "state.py", "rollout.py", "scoring.py", "merkle.py", "drift.py", "waiting.py"})
 IO_LIBRARIES = frozenset(
     {
         "sqlalchemy",

@@ -8,6 +8,7 @@ segment's name as an application transaction: moved twice means moved once.
 import os
 import time
 import weakref
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from deltalake.exceptions import TableNotFoundError
 
 from mlops_platform.errors import Unavailable
 from mlops_platform.kit.ids import new_id
-from mlops_platform.predictions.interfaces import Account, PredictionLog
+from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -204,6 +205,26 @@ class DeltaPredictionLog(PredictionLog):
                 pending += sum(_count(line) for line in _lines(path))
         return Account(stored, pending, self._dropped)
 
+    def backlog(self) -> Backlog:
+        ready = list(self._segments.glob("*.ready"))
+        ages = [time.time() - moment for path in ready if (moment := _modified(path)) is not None]
+        return Backlog(len(ready) + len(list(self._segments.glob("*.open"))), max(ages, default=0.0))
+
+    def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
+        table = self._open_table()
+        if table is None:
+            return []
+        # the date is the table's partition: older days are not opened
+        query = (
+            'SELECT inputs, prediction FROM predictions WHERE date >= ? AND model = ? AND version = ? AND "at" >= ? '
+            'ORDER BY "at" DESC LIMIT ?'
+        )
+        asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
+        with duckdb.connect(config=_ENGINE) as connection:
+            connection.register("predictions", table.to_pyarrow_dataset())
+            found = connection.execute(query, asked).fetchall()
+        return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
+
     def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
         table = self._open_table()
         if table is None:
@@ -245,6 +266,14 @@ def _count(line: bytes) -> int:
         return len(orjson.loads(line)["predictions"])
     except orjson.JSONDecodeError:
         return 0
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        # moved between the listing and the look
+        return None
 
 
 def _alive(pid: int, started: int) -> bool:

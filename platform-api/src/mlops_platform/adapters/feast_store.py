@@ -109,6 +109,13 @@ class FeastStore(FeatureStore):
     async def refresh(self) -> None:
         await self._call(self._read_definitions)
 
+    async def materialized(self) -> dict[str, datetime | None]:
+        def read(feast: Feast) -> dict[str, datetime | None]:
+            views = feast.list_feature_views(allow_cache=False)
+            return {view.name: _zoned(view.most_recent_end_time) for view in views if view.online}
+
+        return await self._call(read)
+
     def views(self) -> dict[str, View]:
         self._open()
         return self._views
@@ -241,6 +248,11 @@ class FeastStore(FeatureStore):
         )
 
 
+def _zoned(moment: datetime | None) -> datetime | None:
+    # Feast's older stores give times without a zone: they are UTC
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+
+
 def _fill(
     found: list[Found],
     features: list[str],
@@ -249,7 +261,6 @@ def _fill(
     statuses: dict[str, list[Status]],
     timestamps: dict[str, list[datetime | None]],
 ) -> None:
-    # Feast's older adapters give times without a zone: they are UTC
     oldest = now() - timedelta(seconds=ttl_seconds) if ttl_seconds else None
     for feature in features:
         values, states, times = columns[feature], statuses[feature], timestamps[feature]
@@ -261,8 +272,7 @@ def _fill(
                 times.append(None)
                 continue
             value, moment = stored
-            if moment is not None and moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
+            moment = _zoned(moment)
             kind = value.WhichOneof("val")
             times.append(moment)
             if oldest is not None and moment is not None and moment < oldest:

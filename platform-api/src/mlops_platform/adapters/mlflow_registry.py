@@ -1,6 +1,7 @@
 """MLflow 3 as the model registry: aliases and tags, never stages. Its client is blocking, so calls run in threads."""
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from mlops_platform.models.interfaces import (
     RegistryRefused,
     RegistryUnavailable,
 )
+from mlops_platform.telemetry import metrics
 
 Result = TypeVar("Result")
 # what a run logs for explanations to be measured against: {"columns": […], "rows": [[…], …]}
@@ -30,6 +32,11 @@ SAMPLE = "background.json"
 _PAGE = 200
 # changes within one millisecond of the last seen one may be seen later
 _OVERLAP = timedelta(seconds=2)
+_STATUSES: dict[type[Exception], str] = {
+    NotInRegistry: "missing",
+    RegistryRefused: "refused",
+    RegistryUnavailable: "unavailable",
+}
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "BAD_REQUEST", "PERMISSION_DENIED"}
 
@@ -49,10 +56,10 @@ class MlflowRegistry(ModelRegistry):
         def health() -> None:
             requests.get(f"{self._url}/health", timeout=2).raise_for_status()
 
-        await self._call(health)
+        await self._call("ping", health)
 
     async def get_model(self, name: str) -> RegisteredModel:
-        return _model(await self._call(lambda: self._client.get_registered_model(name)))
+        return _model(await self._call("get_model", lambda: self._client.get_registered_model(name)))
 
     async def get_version(self, name: str, version: int | None) -> RegisteredVersion:
         def read() -> RegisteredVersion:
@@ -65,15 +72,17 @@ class MlflowRegistry(ModelRegistry):
             entry = self._client.get_model_version(name, str(number))
             return _version(entry, self._client.get_run(entry.run_id) if entry.run_id else None)
 
-        return await self._call(read)
+        return await self._call("get_version", read)
 
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         search = self._client.search_registered_models
-        return [_model(entry) for entry in await self._call(lambda: _changed(search, since))]
+        return [_model(entry) for entry in await self._call("changed_models", lambda: _changed(search, since))]
 
     async def changed_versions(self, since: datetime | None) -> list[RegisteredVersion]:
         search = self._client.search_model_versions
-        return [_version(entry, None) for entry in await self._call(lambda: _changed(search, since))]
+        return [
+            _version(entry, None) for entry in await self._call("changed_versions", lambda: _changed(search, since))
+        ]
 
     async def register(
         self, name: str, model_uri: str, *, tags: dict[str, str], description: str, model_tags: dict[str, str]
@@ -91,16 +100,16 @@ class MlflowRegistry(ModelRegistry):
             entry = mlflow.register_model(model_uri, name, tags=tags)
             return _version(entry, self._client.get_run(entry.run_id) if entry.run_id else None)
 
-        return await self._call(create)
+        return await self._call("register", create)
 
     async def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
-        await self._call(lambda: self._client.set_model_version_tag(name, str(version), key, value))
+        await self._call("set_version_tag", lambda: self._client.set_model_version_tag(name, str(version), key, value))
 
     async def delete_version(self, name: str, version: int) -> None:
-        await self._gone(lambda: self._client.delete_model_version(name, str(version)))
+        await self._gone("delete_version", lambda: self._client.delete_model_version(name, str(version)))
 
     async def delete_model(self, name: str) -> None:
-        await self._gone(lambda: self._client.delete_registered_model(name))
+        await self._gone("delete_model", lambda: self._client.delete_registered_model(name))
 
     async def download(self, name: str, version: int, into: Path) -> Path:
         def fetch() -> Path:
@@ -108,7 +117,7 @@ class MlflowRegistry(ModelRegistry):
             source = self._client.get_model_version_download_uri(name, str(version))
             return Path(download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self._url))
 
-        return await self._call(fetch)
+        return await self._call("download", fetch)
 
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         def fetch() -> Path | None:
@@ -118,7 +127,7 @@ class MlflowRegistry(ModelRegistry):
             into.mkdir(parents=True, exist_ok=True)
             return Path(self._client.download_artifacts(run_id, SAMPLE, str(into)))
 
-        return await self._call(fetch)
+        return await self._call("training_sample", fetch)
 
     async def _situation(self, error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
         if error.error_code in _MISSING:
@@ -135,19 +144,29 @@ class MlflowRegistry(ModelRegistry):
         except requests.RequestException:
             return False
 
-    async def _gone(self, delete: Callable[[], None]) -> None:
+    async def _gone(self, operation: str, delete: Callable[[], None]) -> None:
         try:
-            await self._call(delete)
+            await self._call(operation, delete)
         except NotInRegistry:
             return
 
-    async def _call(self, function: Callable[[], Result]) -> Result:
+    async def _call(self, operation: str, function: Callable[[], Result]) -> Result:
+        status, began = "ok", time.perf_counter()
         try:
             return await anyio.to_thread.run_sync(function)
         except MlflowException as error:
-            raise await self._situation(error) from error
+            situation = await self._situation(error)
+            status = _STATUSES[type(situation)]
+            raise situation from error
         except requests.RequestException as error:
+            status = "unavailable"
             raise RegistryUnavailable from error
+        except BaseException:
+            status = "failed"
+            raise
+        finally:
+            metrics.mlflow_requests_total.labels(operation, status).inc()
+            metrics.mlflow_request_duration_seconds.labels(operation).observe(time.perf_counter() - began)
 
 
 def _changed(search: Callable[..., Any], since: datetime | None) -> list[Any]:

@@ -1,8 +1,18 @@
-"""Requests nobody decides on expire."""
+"""Requests nobody decides on expire; who keeps whom waiting is measured."""
 
 from mlops_platform.approvals import service
+from mlops_platform.approvals.document import load
+from mlops_platform.approvals.waiting import by_role
 from mlops_platform.dependencies import Services
+from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
+from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry.gauges import Family
+
+_PENDING = Family(metrics.approvals_pending, gone=0)
+_OLDEST = Family(metrics.approvals_oldest_pending_seconds, gone=0)
+_LATE = Family(metrics.approvals_over_sla, gone=0)
+_SLA = Family(metrics.approval_sla_seconds)
 
 
 async def _expire(services: Services) -> None:
@@ -10,4 +20,16 @@ async def _expire(services: Services) -> None:
         await service.expire_due(session)
 
 
-JOBS = (Job("approval-expiry", 5, _expire),)
+async def measure(services: Services) -> None:
+    """Show what waits for each role, and for how long."""
+    hours = load(services.settings.policy_file).sla_hours
+    async with services.database.read_session() as session:
+        found = by_role(await service.still_missing(session), hours, now())
+    _PENDING.replace({(role.value,): waiting.pending for role, waiting in found.items()})
+    _OLDEST.replace({(role.value,): waiting.oldest_seconds for role, waiting in found.items()})
+    _LATE.replace({(role.value,): waiting.over_sla for role, waiting in found.items()})
+    _SLA.replace({(role.value,): due * 3_600 for role, due in hours.items()})
+
+
+# measuring is reading: every worker does it, so that none shows what was true when it last held the lock
+JOBS = (Job("approval-expiry", 5, _expire), Job("approval-metrics", 10, measure, exclusive=False))

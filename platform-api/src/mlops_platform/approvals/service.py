@@ -1,7 +1,7 @@
 """Asking for approval, deciding, expiring; what waits for it is told in the same transaction."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, select, tuple_
 
@@ -28,6 +28,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
+from mlops_platform.telemetry import metrics
 
 
 class ApprovalNotFound(NotFound):
@@ -120,6 +121,7 @@ async def request(
         session, action=Action.APPROVAL_REQUESTED, actor=requester, resource=f"approval:{row.id}", tenant=tenant,
         details={**details, "risk_level": risk_level},
     )  # fmt: skip
+    metrics.approval_requests_total.labels(transition, risk_level).inc()
     return _shown(row, [])
 
 
@@ -175,6 +177,7 @@ async def decide(session: Session, caller: Principal, approval_id: str, body: De
         session, action=Action.APPROVAL_DECIDED, actor=caller, resource=f"approval:{row.id}", tenant=row.tenant,
         details={"decision": body.decision, "roles": sorted(caller.roles), "digest": row.digest, "policy": row.policy_version},
     )  # fmt: skip
+    metrics.approval_decisions_total.labels(body.decision).inc()
     decisions = [*decisions, fresh]
     status = evaluate(requirements, _made(decisions), row.requester, row.expires_at, now())
     if status != "pending":
@@ -255,6 +258,14 @@ async def list_approvals(
     )
 
 
+async def still_missing(session: ReadSession) -> list[tuple[datetime, list[Role]]]:
+    """Return, for each open request of any tenant, when it was asked and the role slots nobody fills yet."""
+    query = select(ApprovalRow).where(ApprovalRow.status == "pending", ApprovalRow.expires_at > now())
+    rows = (await session.execute(query)).scalars().all()
+    made = await _decisions_of(session, [row.id for row in rows])
+    return [(row.created_at, missing(_requirements(row), _made(made.get(row.id, [])), row.requester)) for row in rows]
+
+
 def can_approve(approval: Approval, caller: Principal) -> bool:
     """Return whether the caller's approval would count now."""
     if approval.status != "pending" or not caller.sees(approval.tenant):
@@ -278,6 +289,8 @@ async def _settle(
         session, action=Action.APPROVAL_SETTLED, actor=actor, resource=f"approval:{row.id}", tenant=row.tenant,
         details={"status": status, "digest": row.digest, "policy": row.policy_version},
     )  # fmt: skip
+    metrics.approvals_settled_total.labels(status).inc()
+    metrics.approval_time_to_decision_seconds.labels(status).observe((row.settled_at - row.created_at).total_seconds())
     for listener in on_settled:
         await listener(session, _shown(row, decisions))
 

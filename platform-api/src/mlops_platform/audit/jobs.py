@@ -1,14 +1,40 @@
 """What the worker does for the audit log."""
 
+import time
+
+import structlog
+
 from mlops_platform.audit import service
+from mlops_platform.audit.verify import verify
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.jobs import Job
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
 
 
 async def _anchor(services: Services) -> None:
     async with services.database.read_session() as session:
-        await service.anchor_missing(session)
+        metrics.audit_heads_anchored_late_total.inc(await service.anchor_missing(session))
 
 
-# a head that missed its anchor (full disk, kill between commit and append) is anchored within seconds
-JOBS = (Job("audit-anchor", 5, _anchor),)
+async def _verify(services: Services) -> None:
+    """Verify the whole log and say so in metrics: an alert is raised when it is not intact, or when nobody looked."""
+    began = time.perf_counter()
+    async with services.database.read_session() as session:
+        found = await verify(session)
+    metrics.audit_verification_seconds.set(time.perf_counter() - began)
+    metrics.audit_log_events.set(found.events)
+    metrics.audit_verification_problems.set(len(found.problems))
+    metrics.audit_verification_ok.set(1 if found.intact else 0)
+    metrics.audit_last_verification_timestamp_seconds.set_to_current_time()
+    if not found.intact:
+        log.error("the audit log is not intact", problems=[problem.sentence for problem in found.problems[:5]])
+
+
+JOBS = (
+    # a head that missed its anchor (full disk, kill between commit and append) is anchored within seconds
+    Job("audit-anchor", 5, _anchor),
+    # reads every event: often enough to find tampering the same hour, seldom enough to cost nothing
+    Job("audit-verification", 900, _verify, exclusive=False),
+)

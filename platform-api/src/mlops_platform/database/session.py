@@ -10,7 +10,11 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from mlops_platform.database.watch import watch
 from mlops_platform.errors import Invalid, Unavailable
+from mlops_platform.telemetry import metrics
+
+_WRITE, _READ = "write", "read"
 
 # two types, so that a read path cannot be handed to a method that writes
 Session = NewType("Session", AsyncSession)
@@ -46,6 +50,9 @@ class Database:
         self.engine = _engine(url, pool_size)
         # reads need no transaction: two round trips less for each, and PostgreSQL itself refuses what would write
         self._reading = _engine(url, pool_size, "-c default_transaction_read_only=on", isolation_level="AUTOCOMMIT")
+        # overflow connections count: a pool at its limit makes requests wait
+        for engine, name in ((self.engine, _WRITE), (self._reading, _READ)):
+            watch(engine, name, 2 * pool_size)
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, info=info or {})
         self._read_sessions = async_sessionmaker(self._reading, expire_on_commit=False, info=info or {})
 
@@ -60,12 +67,12 @@ class Database:
             async with self._sessions() as session, session.begin():
                 yield Session(session)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise DatabaseUnavailable from error
+            raise _unavailable(_WRITE) from error
         except DataError as error:
             raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise DatabaseUnavailable from error
+                raise _unavailable(_WRITE) from error
             raise
 
     @asynccontextmanager
@@ -75,18 +82,23 @@ class Database:
             async with self._read_sessions() as session:
                 yield ReadSession(session)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise DatabaseUnavailable from error
+            raise _unavailable(_READ) from error
         except DataError as error:
             raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise DatabaseUnavailable from error
+                raise _unavailable(_READ) from error
             raise
 
     async def dispose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
         await self._reading.dispose()
+
+
+def _unavailable(pool: str) -> DatabaseUnavailable:
+    metrics.database_unavailable_total.labels(pool).inc()
+    return DatabaseUnavailable()
 
 
 def _engine(url: str, pool_size: int, options: str = "", **extra: Any) -> AsyncEngine:

@@ -4,8 +4,9 @@ import asyncio
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import structlog
@@ -25,6 +26,7 @@ from mlops_platform.deployments.interfaces import TRAINING_SAMPLE
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.kit.digests import tree_digest
 from mlops_platform.models import service as models
+from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
@@ -40,17 +42,30 @@ async def build_pending(services: Services) -> None:
     for revision_id in waiting:
         async with try_lock(services.database, f"build:{revision_id}") as held:
             if held:
-                await _build(services, revision_id)
+                await _counted(services, revision_id)
 
 
-async def _build(services: Services, revision_id: str) -> None:
+async def _counted(services: Services, revision_id: str) -> None:
+    began = time.perf_counter()
+    try:
+        result = await _build(services, revision_id)
+    except Exception:
+        metrics.build_runs_total.labels("error").inc()
+        raise
+    if result is not None:
+        metrics.build_runs_total.labels(result).inc()
+        metrics.build_duration_seconds.observe(time.perf_counter() - began)
+
+
+async def _build(services: Services, revision_id: str) -> Literal["built", "refused"] | None:
+    """Build one revision; None when it was built meanwhile."""
     async with services.database.read_session() as session:
         revision = await session.get(RevisionRow, revision_id)
         assert revision is not None
         deployment = await session.get(DeploymentRow, revision.deployment_id)
         assert deployment is not None
     if revision.build != "pending":
-        return
+        return None
     name, version, digest = deployment.model_name, revision.version, revision.digest
     bundle = bundle_folder(services.settings.bundle_dir, digest, name, version)
     if not (bundle / "bundle.json").exists():
@@ -67,7 +82,7 @@ async def _build(services: Services, revision_id: str) -> None:
                 await _refuse(
                     services, revision_id, sentence, [{"name": "digest", "status": "failed", "detail": sentence}]
                 )
-                return
+                return "refused"
             log.info("building", model=name, version=version, digest=digest)
             report = await _run(services, source, scratch / "bundle", name, version, revision.feature_refs)
             if report["verdict"] != "built":
@@ -77,7 +92,7 @@ async def _build(services: Services, revision_id: str) -> None:
                     report.get("detail") or report.get("sentence") or str(report.get("reason")),
                     report["steps"],
                 )
-                return
+                return "refused"
             await _keep_background(services, scratch, name, version)
             # the rename is what makes a bundle exist: a half-built one is never seen
             if not bundle.exists():
@@ -85,6 +100,7 @@ async def _build(services: Services, revision_id: str) -> None:
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
     await _accept(services, revision_id, bundle)
+    return "built"
 
 
 def bundle_folder(folder: Path, digest: str, name: str, version: int) -> Path:

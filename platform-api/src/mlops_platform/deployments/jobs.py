@@ -1,6 +1,7 @@
-"""Builds and reconciliation, apart, so that a long build holds up no rollout."""
+"""Builds and reconciliation, apart, so that a long build holds up no rollout; and counting."""
 
 from mlops_platform.deployments.builds import build_pending
+from mlops_platform.deployments.measures import measure
 from mlops_platform.deployments.reconciler import reconcile
 from mlops_platform.kit.jobs import Job
 
@@ -8,4 +9,5 @@ from mlops_platform.kit.jobs import Job
 JOBS = (
     Job("deployment-builds", 0.5, build_pending, exclusive=False),
     Job("deployment-reconcile", 0.5, reconcile, exclusive=False),
+    Job("deployment-metrics", 10, measure, exclusive=False),
 )

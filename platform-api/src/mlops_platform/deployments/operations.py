@@ -13,6 +13,7 @@ from mlops_platform.deployments.service import DeploymentNotFound, NothingToOper
 from mlops_platform.deployments.state import ENDED
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal
+from mlops_platform.telemetry import metrics
 
 Operation = Literal["promote", "pause", "resume", "rollback", "undeploy"]
 _Act = Callable[[Session, DeploymentRow, list[RevisionRow], Principal, str], Awaitable[None]]
@@ -33,6 +34,7 @@ async def operate(
         session, action=Action.DEPLOYMENT_OPERATED, actor=caller, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
         details={"operation": operation, "reason": reason},
     )  # fmt: skip
+    metrics.deployment_operations_total.labels(operation).inc()
     await repository.bump_routing(session)
     return await service.get(session, caller, deployment_id)
 

@@ -32,6 +32,7 @@ from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 from mlops_platform.models import service as models
+from mlops_platform.telemetry import metrics
 
 Actor = Principal | SystemActor
 
@@ -203,6 +204,10 @@ async def move(
         session, action=Action.DEPLOYMENT_STATE_CHANGED, actor=actor, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
         details={"revision": revision.number, "version": revision.version, "from": before, "to": state, "reason": reason},
     )  # fmt: skip
+    metrics.deployment_state_changes_total.labels(deployment.environment, state).inc()
+    if state == "rolled_back":
+        by = "gate" if isinstance(actor, SystemActor) else "person"
+        metrics.deployment_rollbacks_total.labels(deployment.environment, by).inc()
 
 
 async def approval_settled(session: Session, approval: Approval) -> None:

@@ -105,6 +105,10 @@ class FeatureStore(ABC):
         """Read the definitions again."""
 
     @abstractmethod
+    async def materialized(self) -> dict[str, datetime | None]:
+        """Return, for each view that is online, up to when it was materialised; None for never."""
+
+    @abstractmethod
     async def online(self, refs: Sequence[tuple[str, str]], keys: Mapping[str, Sequence[Any]]) -> OnlineFeatures:
         """Return the newest values of (view, feature) pairs for entities given by join key columns of one length.
 

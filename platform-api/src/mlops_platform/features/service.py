@@ -1,11 +1,19 @@
 """Reading and writing features, for those who may."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from mlops_platform.errors import Invalid, NotFound
-from mlops_platform.features.interfaces import FeatureStore, FeatureViewNotFound, KeysNotValid, OnlineFeatures, View
+from mlops_platform.features.interfaces import (
+    FeatureStore,
+    FeatureStoreUnavailable,
+    FeatureViewNotFound,
+    KeysNotValid,
+    OnlineFeatures,
+    View,
+)
 from mlops_platform.features.schemas import (
     EntityList,
     EntitySummary,
@@ -17,6 +25,7 @@ from mlops_platform.features.schemas import (
 )
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
+from mlops_platform.telemetry import metrics
 
 
 class MalformedFeatureRef(Invalid):
@@ -81,9 +90,22 @@ async def retrieve(
     if len(set(names)) != len(names):
         raise AmbiguousFeatureName(next(name for name in names if names.count(name) > 1))
     join_keys = {key for name in {view for view, _ in pairs} for key in visible_view(store, caller, name).join_keys}
-    found = await store.online(pairs, _keys(join_keys, entity_ids, entities))
+    found = await _timed(store, pairs, _keys(join_keys, entity_ids, entities))
     if missing_is_error:
         _refuse_missing(found, entity_ids)
+    return found
+
+
+async def _timed(
+    store: FeatureStore, pairs: Sequence[tuple[str, str]], keys: Mapping[str, Sequence[Any]]
+) -> OnlineFeatures:
+    began = time.perf_counter()
+    try:
+        found = await store.online(pairs, keys)
+    except FeatureStoreUnavailable:
+        metrics.feature_retrieval_failures_total.inc()
+        raise
+    metrics.feature_retrieval_seconds.observe(time.perf_counter() - began)
     return found
 
 
@@ -151,7 +173,10 @@ async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> Pus
     visible_view(store, caller, body.view)
     if len({len(column) for column in body.rows.values()}) != 1:
         raise KeysNotValid("Every column of 'rows' must have the same number of entries.")
-    return PushResponse(rows=await store.push(body.view, body.rows))
+    rows = await store.push(body.view, body.rows)
+    metrics.feature_rows_pushed_total.labels(body.view).inc(rows)
+    metrics.feature_last_push_timestamp_seconds.labels(body.view).set_to_current_time()
+    return PushResponse(rows=rows)
 
 
 async def materialize(
@@ -164,4 +189,13 @@ async def materialize(
     for name in names:
         visible_view(store, caller, name)
     moment = until or now()
-    return MaterializeResponse(views=await store.materialize(names, moment), until=moment)
+    began = time.perf_counter()
+    try:
+        done = await store.materialize(names, moment)
+    except FeatureStoreUnavailable:
+        metrics.feature_materializations_total.labels("failed").inc()
+        metrics.data_pipeline_failures_total.labels("feature-materialization").inc()
+        raise
+    metrics.feature_materializations_total.labels("ok").inc()
+    metrics.feature_materialization_seconds.observe(time.perf_counter() - began)
+    return MaterializeResponse(views=done, until=moment)

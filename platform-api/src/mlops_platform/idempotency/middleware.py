@@ -16,6 +16,7 @@ from mlops_platform.dependencies import Services
 from mlops_platform.errors import PROBLEM_JSON, Conflict, Invalid, PlatformError, TooLarge, Unauthenticated
 from mlops_platform.idempotency.tables import IdempotencyKeyRow
 from mlops_platform.kit.clock import now
+from mlops_platform.telemetry import metrics
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LIFETIME = timedelta(hours=24)
@@ -84,6 +85,7 @@ class Idempotency:
                 raise IdempotencyKeyReused
             if row.status is None:
                 raise RequestInProgress
+            metrics.idempotent_replays_total.inc()
             replayed = [(b"idempotency-replayed", b"true")]
             await _send(send, row.status, row.content_type or "", row.body or b"", replayed)
             return

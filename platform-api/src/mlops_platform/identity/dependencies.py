@@ -9,6 +9,7 @@ from mlops_platform.errors import Forbidden
 from mlops_platform.identity.authorizer import ACTIONS, UnknownAction
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.tokens import MissingToken
+from mlops_platform.telemetry import metrics
 
 PERMISSION = "mlops_permission"
 
@@ -17,6 +18,8 @@ class NotPermitted(Forbidden):
     """The caller's roles do not include this action."""
 
     def __init__(self, action: str, principal: Principal) -> None:
+        # counted here because both planes raise it
+        metrics.authorization_denials_total.labels(action).inc()
         roles = ", ".join(sorted(principal.roles)) or "no role"
         super().__init__(f"'{action}' needs another role than yours ({roles}); ask a platform administrator.")
 

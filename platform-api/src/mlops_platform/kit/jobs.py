@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 class Job:
     """One recurring piece of work.
 
-    name: unique, appears in logs and in `worker_job_runs_total{job}`.
+    name: unique, appears in logs and in `worker_job_runs_total{worker_job}`.
     every_seconds: pause between two runs of this job.
     run: one pass; raising is logged, counted, and tried again at the next tick.
     exclusive: hold a PostgreSQL advisory lock while running, so that two workers never run the same pass at once.
+    pipeline: moves data; a failed pass is counted in `data_pipeline_failures_total{pipeline}` too.
     """
 
     name: str
     every_seconds: float
     run: "Callable[[Services], Awaitable[None]]"
     exclusive: bool = True
+    pipeline: bool = False

@@ -114,7 +114,10 @@ async def _start(options: Options, home: Home, supervisor: Supervisor) -> str:
             supervisor.report(Event("note", "prometheus", prometheus_server.HOW_TO_GET_IT))
         else:
             supervisor.state.urls["prometheus"] = options.prometheus_url
-            targets = {"platform-api": f"{options.host}:{options.port}"}
+            targets = {
+                "platform-api": f"{options.host}:{options.port}",
+                "prometheus": f"{options.host}:{options.prometheus_port}",
+            }
             group.create_task(
                 supervisor.start(
                     prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)

@@ -14,10 +14,21 @@ HOW_TO_GET_IT = (
     "(Debian/Ubuntu: apt-get install prometheus; macOS: brew install prometheus; then `mlops down && mlops up`)"
 )
 
+# monitoring/prometheus of the checkout
+_SHIPPED = Path(__file__).parents[4] / "monitoring" / "prometheus"
+
 
 def program() -> str | None:
     """Return the program's path, None when it is not installed."""
     return shutil.which("prometheus")
+
+
+def rule_files() -> list[str]:
+    """Return the rules and alerts of the cluster's Prometheus, when this runs from a checkout; else none.
+
+    On one machine the alerts have no receiver: they are to be seen at <prometheus>/alerts and on the dashboards.
+    """
+    return [str(path) for folder in ("rules", "alerts") for path in sorted((_SHIPPED / folder).glob("*.yaml"))]
 
 
 def configuration(targets: dict[str, str]) -> str:
@@ -25,6 +36,7 @@ def configuration(targets: dict[str, str]) -> str:
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
+            "rule_files": rule_files(),
             "scrape_configs": [
                 {"job_name": job, "metrics_path": "/metrics", "static_configs": [{"targets": [target]}]}
                 for job, target in targets.items()

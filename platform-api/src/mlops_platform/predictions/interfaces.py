@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
@@ -12,6 +13,22 @@ class Account:
     stored: int
     pending: int
     dropped: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What the table does not hold yet."""
+
+    segments: int
+    oldest_seconds: float
+
+
+@dataclass(frozen=True)
+class LoggedRow:
+    """One answered row."""
+
+    inputs: dict[str, Any]
+    prediction: Any
 
 
 class PredictionLog(ABC):
@@ -36,6 +53,14 @@ class PredictionLog(ABC):
     @abstractmethod
     def account(self) -> Account:
         """Count every row. Blocking."""
+
+    @abstractmethod
+    def backlog(self) -> Backlog:
+        """Return how many segments wait to be moved, and the age of the oldest that could be. Blocking, cheap."""
+
+    @abstractmethod
+    def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
+        """Return the newest stored rows of a version since a time, at most `limit`. Blocking."""
 
     @abstractmethod
     def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.kit.jobs import Job
+from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +21,13 @@ _LEAST_ROWS, _MOST_ROWS = 20, 100
 
 async def _move(services: Services) -> None:
     await anyio.to_thread.run_sync(services.prediction_log.move)
+
+
+async def measure(services: Services) -> None:
+    """Show what waits to be moved."""
+    found = await anyio.to_thread.run_sync(services.prediction_log.backlog)
+    metrics.prediction_log_pending_segments.set(found.segments)
+    metrics.prediction_log_lag_seconds.set(found.oldest_seconds)
 
 
 async def keep_backgrounds(services: Services) -> None:
@@ -42,4 +50,8 @@ async def keep_backgrounds(services: Services) -> None:
             log.info("recent inputs kept for explanations", model=live.model_name, version=live.version, rows=len(rows))
 
 
-JOBS = (Job("prediction-log", 2, _move), Job("explanation-backgrounds", 15, keep_backgrounds))
+JOBS = (
+    Job("prediction-log", 2, _move, pipeline=True),
+    Job("prediction-log-metrics", 10, measure, exclusive=False),
+    Job("explanation-backgrounds", 15, keep_backgrounds),
+)
