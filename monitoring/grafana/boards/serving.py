@@ -117,6 +117,29 @@ BOARD = Board(
         ),
         Panel(
             "graph",
+            "Model servers",
+            (
+                Query(
+                    f"sum by (model_name, kind, status) (rate(model_server_requests_total{{{_M}}}[5m]))",
+                    "{{model_name}} {{kind}} {{status}}",
+                ),
+            ),
+            unit="reqps",
+            about="As the servers of KServe count them; the gateway's own counts are above.",
+        ),
+        Panel(
+            "graph",
+            "Model servers (P99)",
+            (
+                Query(
+                    f"histogram_quantile(0.99, sum by (model_name, kind, le) (rate(model_server_request_duration_seconds_bucket{{{_M}}}[5m])))",
+                    "{{model_name}} {{kind}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "graph",
             "Operations",
             (Query("sum by (operation) (increase(deployment_operations_total[1d]))", "{{operation}}"),),
         ),

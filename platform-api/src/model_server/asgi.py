@@ -6,6 +6,7 @@ time: each uses a whole core.
 
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import orjson
 from model_server import protocols
 from model_server.explain import NoBackground, NotAdditive, NotExplainable
 from model_server.inputs import BadInput
+from model_server.metrics import CONTENT_TYPE, ServerMetrics
 from model_server.refusals import Refused
 from model_server.served_model import ServedModel
 
@@ -40,6 +42,7 @@ class ModelServerApp:
 
     def __init__(self, model: ServedModel) -> None:
         self._model = model
+        self._metrics = ServerMetrics(model.bundle.model_name)
         name = model.bundle.model_name
         version = f"/v2/models/{name}/versions/{model.bundle.model_version}"
         self._threads = {"predict": anyio.CapacityLimiter(2), "explain": anyio.CapacityLimiter(1)}
@@ -67,12 +70,13 @@ class ModelServerApp:
         """Serve one connection event."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/metrics":
+            await _send(send, 200, CONTENT_TYPE, self._metrics.text())
         elif scope["type"] == "http":
+            began = time.perf_counter()
             status, content = await self._answer(scope["method"], scope["path"], receive)
-            body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _send(send, status, b"application/json", orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+            self._metrics.count(scope["path"], status, time.perf_counter() - began)
 
     async def _answer(self, method: str, path: str, receive: Receive) -> Response:
         if path in self._reads:
@@ -102,6 +106,12 @@ class ModelServerApp:
 
     async def _run(self, kind: str, work: Callable[..., Any], *arguments: Any) -> Any:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads[kind])
+
+
+async def _send(send: Send, status: int, content_type: bytes, body: bytes) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _handled(handler: Handler, body: bytes | None) -> Response:

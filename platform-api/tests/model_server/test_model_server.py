@@ -219,3 +219,25 @@ def test_model_server_imports_nothing_of_the_platform() -> None:
     source = Path(__file__).parents[2] / "src" / "model_server"
     imported = re.compile(r"^\s*(from|import) mlops_platform", re.MULTILINE)
     assert [path.name for path in source.glob("*.py") if imported.search(path.read_text())] == []
+
+
+def test_the_server_counts_what_it_answers_by_kind_and_never_by_a_made_up_path(server: Server) -> None:
+    def count(kind: str, status: str) -> float:
+        text = server.client.get("/metrics").text
+        return sum(
+            float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line.startswith("model_server_requests_total{")
+            and f'kind="{kind}"' in line
+            and f'status="{status}"' in line
+        )
+
+    before = count("predict", "400"), count("other", "404"), count("explain", "400")
+    server.client.post("/predict", content=b"{")
+    server.client.post("/explain", content=b"{")
+    server.client.get("/no/such/predict")
+    assert (count("predict", "400"), count("other", "404"), count("explain", "400")) == tuple(n + 1 for n in before)
+    text = server.client.get("/metrics").text
+    assert "no/such" not in text
+    assert "model_server_request_duration_seconds_bucket{" in text
+    assert "process_resident_memory_bytes" in text

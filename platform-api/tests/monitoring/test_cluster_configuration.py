@@ -212,5 +212,6 @@ def test_every_object_fits_the_schema_of_the_supported_versions() -> None:
     import kubernetes_validate
 
     maps = [yaml.safe_load(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.yaml"))]
-    for found in [*_objects(), *maps]:
+    exporter = yaml.safe_load_all((PROMETHEUS / "cloudwatch-exporter.yaml").read_text())
+    for found in [*_objects(), *maps, *exporter]:
         kubernetes_validate.validate(found, "1.32", strict=True)

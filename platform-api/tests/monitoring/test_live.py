@@ -26,14 +26,15 @@ NEEDS_A_CLUSTER = {
     "container_": "cAdvisor is part of the kubelet",
     "DCGM_": "there is no GPU",
     "aws_": "there is no AWS account",
+    "model_server_": "model servers listen on Unix sockets here and are not scraped",
     "certmanager_": "cert-manager runs on the cluster",
     'up{job="kserve-models"}': "models are served by the platform itself here",
     'up{job="mlflow"}': "MLflow's exporter is on in the cluster's image only; the platform's own calls are measured",
     "prometheus_notifications_errors_total": "no Alertmanager is configured here",
     "alertmanager_": "no Alertmanager runs here",
     "tls_certificate": "every address here is http",
-    "cost_": "the costs room has its own live test",
-    "tenant_budget_usd": "the costs room has its own live test",
+    "cost_": "emitted by the costs room, whose tests show them",
+    "tenant_budget_usd": "emitted by the costs room, whose tests show them",
 }
 COLUMNS = ["age", "income", "visits"]
 _WHO = ("ana@company.com", "data-scientist")
