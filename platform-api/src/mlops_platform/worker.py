@@ -19,7 +19,7 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit", "idempotency")
+ROOMS = ("models", "approvals", "deployments", "predictions", "features", "audit", "idempotency", "costs")
 
 
 def jobs() -> list[Job]:

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -51,6 +52,16 @@ class PredictionLogContract:
         log.move()
         assert log.recent_inputs("churn", 1, 2) == [{"a": 3.0, "b": 0.0}, {"a": 2.0, "b": 0.0}]
         assert log.recent_inputs("churn", 2, 2) == []
+
+    def test_rows_of_a_day_are_counted_by_tenant_and_model(self, log: PredictionLog) -> None:
+        day = datetime.fromtimestamp(1_795_000_000.0, UTC).date()
+        assert log.rows_on(day) == {}
+        log.append(record(1, rows=3), 3)
+        log.append(record(2), 1)
+        self.hand_over(log)
+        log.move()
+        assert log.rows_on(day) == {("default", "churn"): 4}
+        assert log.rows_on(day - timedelta(days=1)) == {}
 
 
 class TestDeltaPredictionLog(PredictionLogContract):

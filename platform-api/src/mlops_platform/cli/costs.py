@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mlops_platform.cli.api import call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import Json, say, show_json, show_table, wants_json
 from mlops_platform.cli.plans import read_plan
@@ -107,3 +108,22 @@ def _show_difference(before: Estimate, after: Estimate) -> None:
     say(f"\ntotal {before.total:,.2f} -> {after.total:,.2f}: {change.change:+,.2f} USD per month")
     for entry in after.unpriced:
         say(f"  NOT PRICED  {entry.resource}: {entry.reason}")
+
+
+@app.command()
+def show(_json: Json = False) -> None:
+    """Show this month's costs of your tenant, by service and model, and what is left of its budget."""
+    answer = call("GET", "/api/v1/costs")
+    if wants_json():
+        show_json(answer)
+        return
+    source = {"bill": "AWS's bill", "meter": "measured use at list prices", "none": "nothing was read yet"}
+    say(f"{answer['month'][:7]}, {answer['currency']}, {source[answer['source']]}\n")
+    items = [*answer["items"], {"service": "total", "usd": answer["total"]}]
+    show_table(items, ("service", "tenant", "model", "usd"), "no costs yet")
+    for budget in answer["budgets"]:
+        if budget["budget"] is not None:
+            share = float(budget["share"])
+            say(
+                f"\n{budget['tenant']}: {float(budget['spent']):,.2f} of {float(budget['budget']):,.2f} USD ({share:.0%})"
+            )
