@@ -23,6 +23,7 @@ from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
 from mlops_platform.settings import Settings
+from mlops_platform.tenants.interfaces import TenantCluster
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,14 @@ def build_costs(settings: Settings) -> Bill | Meter:
     if settings.costs == "aws":
         return AwsCosts(settings.costs_tenant_tag, "environment", settings.costs_aws_environment)
     return LocalMeter(settings.home)
+
+
+def build_tenant_cluster() -> TenantCluster:
+    """Return the cluster of the current kubeconfig, or of the pod this runs in. Nothing is connected yet."""
+    # only people who keep tenants need it: the API starts without a Kubernetes client
+    from mlops_platform.adapters.kubernetes_tenants import KubernetesTenants
+
+    return KubernetesTenants()
 
 
 def build(settings: Settings) -> BuiltServices:
