@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from mlops_platform.adapters.aws_costs import AwsCosts
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.feast_store import FeastStore
+from mlops_platform.adapters.local_meter import LocalMeter
 from mlops_platform.adapters.local_runtime import LocalRuntime
 from mlops_platform.adapters.log_notifier import LogNotifier
 from mlops_platform.adapters.metrics_signals import MetricsSignals
@@ -11,6 +13,7 @@ from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.adapters.oidc_identity import OidcIdentity
 from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.signing import AuditLog
+from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
 from mlops_platform.deployments.interfaces import ServingRuntime, Signals
 from mlops_platform.features.interfaces import FeatureStore
@@ -20,6 +23,7 @@ from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
 from mlops_platform.settings import Settings
+from mlops_platform.tenants.interfaces import TenantCluster
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class BuiltServices:
     signals: Signals
     prediction_log: PredictionLog
     notifier: Notifier
+    costs: Bill | Meter
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -52,6 +57,21 @@ def build_database(settings: Settings) -> Database:
     return Database(settings.database_url.get_secret_value(), settings.database_pool_size, {"audit_log": audit})
 
 
+def build_costs(settings: Settings) -> Bill | Meter:
+    """Return where costs are read: AWS's bill, or this machine's meter."""
+    if settings.costs == "aws":
+        return AwsCosts(settings.costs_tenant_tag, "environment", settings.costs_aws_environment)
+    return LocalMeter(settings.home)
+
+
+def build_tenant_cluster() -> TenantCluster:
+    """Return the cluster of the current kubeconfig, or of the pod this runs in. Nothing is connected yet."""
+    # only people who keep tenants need it: the API starts without a Kubernetes client
+    from mlops_platform.adapters.kubernetes_tenants import KubernetesTenants
+
+    return KubernetesTenants()
+
+
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
     return BuiltServices(
@@ -65,4 +85,5 @@ def build(settings: Settings) -> BuiltServices:
         signals=MetricsSignals(settings.url),
         prediction_log=DeltaPredictionLog(settings.prediction_log_dir),
         notifier=LogNotifier(),
+        costs=build_costs(settings),
     )

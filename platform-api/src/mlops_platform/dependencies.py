@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 # names for type checkers only: at run time this file must be importable by every room
 if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier
+    from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
     from mlops_platform.deployments.interfaces import ServingRuntime, Signals
     from mlops_platform.features.interfaces import FeatureStore
@@ -40,6 +41,8 @@ class Services(Protocol):
     def prediction_log(self) -> "PredictionLog": ...
     @property
     def notifier(self) -> "Notifier": ...
+    @property
+    def costs(self) -> "Bill | Meter": ...
 
 
 def _services(request: Request) -> Services:

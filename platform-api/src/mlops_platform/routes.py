@@ -5,7 +5,7 @@ import importlib.util
 
 from fastapi import APIRouter
 
-ROOMS = ("models", "risk", "checks", "approvals", "deployments", "features", "audit", "identity")
+ROOMS = ("models", "risk", "checks", "approvals", "deployments", "features", "audit", "identity", "costs")
 
 
 def routers() -> list[APIRouter]:

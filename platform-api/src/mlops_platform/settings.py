@@ -66,6 +66,22 @@ class Settings(BaseSettings):
         description="Signed audit heads are also appended here, outside the database; by default <home>/audit/heads.jsonl.",
     )
 
+    # money and tenants
+    costs: Literal["measured", "aws"] = Field(
+        "measured",
+        description="Where costs are read: measured on this machine at list prices, or from AWS Cost Explorer.",
+    )
+    costs_aws_environment: str = Field(
+        "", description="Value of the AWS tag 'environment' whose costs are read; needed when costs is 'aws'."
+    )
+    costs_tenant_tag: str = Field("tenant", description="AWS cost allocation tag that names a resource's tenant.")
+    costs_refresh_seconds: int = Field(
+        21_600, ge=600, description="Pause between two readings of the bill; each costs a few cents."
+    )
+    tenants_dir: Path | None = Field(
+        None, description="Folder of tenant definitions (YAML), read for budgets; empty: no budgets."
+    )
+
     # serving
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
@@ -123,6 +139,12 @@ class Settings(BaseSettings):
     def issuer_url(self) -> str:
         """The 'iss' every token must carry."""
         return self.issuer or f"{self.url}/issuer"
+
+    @model_validator(mode="after")
+    def _know_whose_costs_are_read(self) -> Self:
+        if self.costs == "aws" and not self.costs_aws_environment:
+            raise ValueError("MLOPS_COSTS_AWS_ENVIRONMENT must name the environment tag whose costs are read.")
+        return self
 
     @model_validator(mode="after")
     def _refuse_development_conveniences_in_production(self) -> Self:

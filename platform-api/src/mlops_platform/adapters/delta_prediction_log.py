@@ -8,7 +8,7 @@ segment's name as an application transaction: moved twice means moved once.
 import os
 import time
 import weakref
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -235,6 +235,16 @@ class DeltaPredictionLog(PredictionLog):
             return [
                 orjson.loads(inputs) for (inputs,) in connection.execute(query, [model_name, version, limit]).fetchall()
             ]
+
+    def rows_on(self, day: date) -> dict[tuple[str, str], int]:
+        table = self._open_table()
+        if table is None:
+            return {}
+        query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
+        with duckdb.connect(config=_ENGINE) as connection:
+            connection.register("predictions", table.to_pyarrow_dataset())
+            found = connection.execute(query, [day.isoformat()]).fetchall()
+        return {(tenant, model): count for tenant, model, count in found}
 
 
 def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:

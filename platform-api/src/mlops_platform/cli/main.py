@@ -9,13 +9,16 @@ import typer
 from mlops_platform.cli import (
     approvals,
     audit,
+    costs,
     database,
     deployments,
     doctor,
     features,
+    infrastructure,
     models,
     predict,
     status,
+    tenants,
     token,
     up,
 )
@@ -60,6 +63,9 @@ app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(features.app, name="features")
 app.add_typer(audit.app, name="audit")
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(costs.app, name="costs")
+app.add_typer(infrastructure.app, name="infrastructure")
 app.add_typer(database.app, name="database")
 
 

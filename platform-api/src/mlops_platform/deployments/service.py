@@ -325,3 +325,11 @@ def _summary(row: DeploymentRow, revisions: list[RevisionRow]) -> DeploymentSumm
             "updated_at": row.updated_at,
         }
     )  # fmt: skip
+
+
+async def owners_of_revisions(session: ReadSession | Session) -> dict[str, tuple[str, str]]:
+    """Return revision id -> (tenant, model) of every revision there ever was: whose a process is, and who pays for it."""
+    query = select(RevisionRow.id, DeploymentRow.tenant, DeploymentRow.model_name).join(
+        DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id
+    )
+    return {revision: (tenant, model) for revision, tenant, model in await session.execute(query)}

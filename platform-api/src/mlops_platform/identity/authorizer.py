@@ -22,6 +22,7 @@ ACTIONS = (
     "feature:write",
     "prediction:create",
     "audit:read",
+    "cost:read",
 )
 
 # distinct (roles, own tenant?, action) combinations are few; the bound only stops a hostile issuer

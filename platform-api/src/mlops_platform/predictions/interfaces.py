@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 
@@ -65,3 +65,7 @@ class PredictionLog(ABC):
     @abstractmethod
     def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
         """Return inputs of the newest stored rows of a version. Blocking."""
+
+    @abstractmethod
+    def rows_on(self, day: date) -> dict[tuple[str, str], int]:
+        """Return the stored rows of a day (UTC) by tenant and model: what shared costs are divided by. Blocking."""

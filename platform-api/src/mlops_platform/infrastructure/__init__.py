@@ -1,0 +1,1 @@
+"""What Terraform would do: plans as data, and the changes in them that need a second look."""
