@@ -14,6 +14,7 @@ from mlops_platform.cli import (
     doctor,
     features,
     models,
+    pipeline,
     predict,
     status,
     token,
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Governed, fast and observed model serving on top of MLflow and Feast.",
     epilog="Exit codes: 0 done · 1 the platform answered with a problem · 2 wrong usage · 3 not running or not reachable · "
-    "4 not signed in or not allowed.",
+    "4 not signed in or not allowed · 5 not yet, within --timeout.",
 )
 
 
@@ -60,6 +61,7 @@ app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(features.app, name="features")
 app.add_typer(audit.app, name="audit")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(database.app, name="database")
 
 

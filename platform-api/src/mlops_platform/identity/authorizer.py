@@ -22,6 +22,9 @@ ACTIONS = (
     "feature:write",
     "prediction:create",
     "audit:read",
+    "gate:measure",
+    "gate:record",
+    "gate:override",
 )
 
 # distinct (roles, own tenant?, action) combinations are few; the bound only stops a hostile issuer
