@@ -1,5 +1,6 @@
 """`mlops pipeline request-approval|deploy|smoke`."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,7 +15,7 @@ from mlops_platform.cli.waiting import wait_for
 To = Annotated[Environment, typer.Option(help="Where to.")]
 Justification = Annotated[str, typer.Option(help="Why; approvers and auditors read it.")]
 _OVER = frozenset({"failed", "rejected", "expired", "rolled_back", "retired"})
-_REACHED = {
+_REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built",
     "answering": lambda revision: revision["state"] in {"rolling_out", "live"},
     "live": lambda revision: revision["state"] == "live",
@@ -150,9 +151,12 @@ def smoke(
     body = {
         "environment": to, "revision": revision["number"], "problems": wrong, "prediction_id": answer.get("prediction_id"),
     }  # fmt: skip
-    result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
-    if wrong and not keep:
-        done = take_back(deployment["id"], f"smoke test: {wrong[0]}"[:2_000])
+    try:
+        result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
+    finally:
+        # also when the result cannot be recorded: what answers wrongly must not go on answering
+        done = take_back(deployment["id"], f"smoke test: {wrong[0]}"[:2_000]) if wrong and not keep else ""
+    if done:
         result = {**result, "sentence": f"{result['sentence']}; {done}"}
     outcome("smoke", name, version, result)
 

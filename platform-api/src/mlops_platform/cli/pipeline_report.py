@@ -17,7 +17,10 @@ WEBHOOK = "MLOPS_PIPELINE_WEBHOOK"
 
 To = Annotated[Environment, typer.Option(help="Where to.")]
 Run = Annotated[str, typer.Option(help="Address or id of the run.")]
-Status = Annotated[Literal["success", "failure", "cancelled"], typer.Option(help="How the run ended.")]
+Status = Annotated[
+    Literal["success", "failure", "cancelled"] | None,
+    typer.Option(help="How the run ended; by default what the jobs say."),
+]
 Jobs = Annotated[list[str] | None, typer.Option("--job", help="NAME=RESULT of a job; several times.")]
 
 
@@ -25,8 +28,8 @@ def audit(
     name: Name,
     version: Version,
     run: Run,
-    status: Status,
     to: To = "staging",
+    status: Status = None,
     job: Jobs = None,
     asked_by: Annotated[str | None, typer.Option(help="Who started the run, as its system names them.")] = None,
     output: Annotated[
@@ -35,13 +38,8 @@ def audit(
     _json: Json = False,
 ) -> None:
     """Write the run into the platform's audit log, and print the trail: gates, approvals, deployments and their events."""
-    body = {
-        "run": run,
-        "environment": to,
-        "status": status,
-        "jobs": read_pairs(job or [], "--job"),
-        "asked_by": asked_by,
-    }
+    jobs = read_pairs(job or [], "--job")
+    body = {"run": run, "environment": to, "status": status or _status(jobs), "jobs": jobs, "asked_by": asked_by}
     receipt = call("POST", f"{version_path(name, version)}/runs", body=body)
     trail = {"run": {**body, **receipt}, **_trail(name, version, to)}
     if output is not None:
@@ -67,15 +65,16 @@ def notify(
     name: Name,
     version: Version,
     run: Run,
-    status: Status,
     to: To = "staging",
+    status: Status = None,
     job: Jobs = None,
     _json: Json = False,
 ) -> None:
     """Tell people how a run ended: to the Slack-style webhook in MLOPS_PIPELINE_WEBHOOK, else on standard output."""
     results = read_pairs(job or [], "--job")
     stopped = [f"{one} ({result})" for one, result in results.items() if result in {"failure", "cancelled"}]
-    text = f"{name} version {version} to {to}: {status}{' at ' + ', '.join(stopped) if stopped else ''}. {run}"
+    ended = status or _status(results)
+    text = f"{name} version {version} to {to}: {ended}{' at ' + ', '.join(stopped) if stopped else ''}. {run}"
     address = os.environ.get(WEBHOOK, "").strip()
     if address:
         _post(address, text)
@@ -84,6 +83,12 @@ def notify(
         show_json(answer)
     else:
         say(text if not address else f"told the webhook: {text}")
+
+
+def _status(jobs: dict[str, str]) -> str:
+    """Return how a run ended by its jobs: one failure is a failure, a job nobody ran because of another is not."""
+    found = set(jobs.values())
+    return "failure" if "failure" in found else "cancelled" if "cancelled" in found else "success"
 
 
 def _post(address: str, text: str) -> None:

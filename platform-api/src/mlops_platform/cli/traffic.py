@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any
+from typing import Any, Self
 
 from mlops_platform.checks.policy import Figures, figures
 from mlops_platform.cli.api import call
@@ -60,7 +60,7 @@ class Client:
             trust_env=not url.startswith(("http://127.0.0.1", "http://localhost")),
         )
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

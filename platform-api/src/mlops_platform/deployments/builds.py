@@ -1,6 +1,5 @@
 """Building what revisions wait for, and keeping what the builds found as evidence; never in the API process."""
 
-
 import structlog
 from sqlalchemy import select
 
