@@ -142,9 +142,15 @@ def test_a_rejected_request_stops_at_approval(
     wrong = run(_inputs(name, "production", risk="high"), pipeline_environment)
     assert "is of low risk, not high" in wrong.output["approval"]
 
-    # the same version once more: what was approved is changed on disk before the people agree
+
+def test_a_bundle_changed_after_signing_stops_at_deploy(
+    platform: Platform, register: Register, pipeline_environment: Environment, people: Meet
+) -> None:
+    name = register()
+    assert set(run(_inputs(name), pipeline_environment).results.values()) == {"success"}
+
     def tamper() -> None:
-        [bundle] = (platform.home / "bundles").glob(f"*-{name}-1")
+        [bundle] = (platform.home / "bundles").glob(f"[!.]*-{name}-1")
         (bundle / "bundle.json").write_text((bundle / "bundle.json").read_text() + " ")
 
     people(name).will("approve", tamper)

@@ -87,7 +87,7 @@ def _job(
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MLOPS_")}
     ran = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", f"{step['run'].strip()} {append}"],
-        env={**clean, **env, **environment, "PATH": path}, capture_output=True, text=True, timeout=300, check=False,
+        env={**clean, **env, **environment, "PATH": path}, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     done.output[name] = ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr, ran.stderr

@@ -15,8 +15,9 @@ from mlops_platform.cli.waiting import wait_for
 To = Annotated[Environment, typer.Option(help="Where to.")]
 Justification = Annotated[str, typer.Option(help="Why; approvers and auditors read it.")]
 _OVER = frozenset({"failed", "rejected", "expired", "rolled_back", "retired"})
+# a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "built": lambda revision: revision["build"] == "built",
+    "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
     "answering": lambda revision: revision["state"] in {"rolling_out", "live"},
     "live": lambda revision: revision["state"] == "live",
 }
@@ -89,8 +90,9 @@ def deploy(
     timeout: Timeout = 3_600,
     _json: Json = False,
 ) -> None:
-    """Deploy (asking first when that was not done) and watch; what does not come up in time is rolled back."""
-    deployment, revision = _ask(name, version, to, justification)
+    """Watch a deployment that was asked for, or ask for the first; what does not come up in time is rolled back."""
+    # a request that failed or was refused is an outcome of this pipeline: asking again is for request-approval
+    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification)
     number = revision["number"]
 
     def look() -> dict[str, Any]:
@@ -113,7 +115,8 @@ def deploy(
         raise CommandFailed(
             Exit.PROBLEM,
             f"revision {number} of {name} in {to} is {seen['state'].replace('_', ' ')}: {seen['reason']}",
-            f"nothing of it answers; see mlops deployments show {deployment['id']}",
+            f"nothing of it answers; see mlops deployments show {deployment['id']}; "
+            f"ask again with mlops pipeline request-approval {name} {version} --to {to} --justification ...",
         )
     _tell(
         {"deployment_id": deployment["id"], "revision": seen},
@@ -175,20 +178,22 @@ def take_back(deployment_id: str, reason: str) -> str:
 
 def _ask(name: str, version: int, to: str, justification: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the deployment and the version's open revision in it; asks for one when there is none."""
-    if (open_one := _open(name, version, to)) is not None:
-        return open_one
+    found = _newest(name, version, to)
+    if found is not None and found[1]["state"] not in {*_OVER, "standby"}:
+        return found
     body = {"model_name": name, "model_version": version, "target_stage": to, "justification": justification}
     answer = call("POST", "/api/v1/models/deploy", body=body)
     detail = call("GET", f"/api/v1/deployments/{answer['deployment_id']}")
     return detail, _revision(detail, answer["revision"])
 
 
-def _open(name: str, version: int, to: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def _newest(name: str, version: int, to: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the deployment and the version's newest revision in it."""
     found = call("GET", "/api/v1/deployments", params={"model_name": name, "environment": to})["items"]
     for deployment in found:
         detail = call("GET", f"/api/v1/deployments/{deployment['id']}")
         for revision in detail["revisions"]:
-            if revision["version"] == version and revision["state"] not in {*_OVER, "standby"}:
+            if revision["version"] == version:
                 return detail, revision
     return None
 
