@@ -143,7 +143,7 @@ def test_a_rejected_request_stops_at_approval(
     assert "is of low risk, not high" in wrong.output["approval"]
 
 
-def test_a_bundle_changed_after_signing_stops_at_deploy(
+def test_a_bundle_changed_after_signing_stops_before_it_starts(
     platform: Platform, register: Register, pipeline_environment: Environment, people: Meet
 ) -> None:
     name = register()
@@ -155,8 +155,9 @@ def test_a_bundle_changed_after_signing_stops_at_deploy(
 
     people(name).will("approve", tamper)
     ended = run(_inputs(name, "production"), pipeline_environment)
-    _only_failed(ended.results, "deploy")
-    assert "The bundle's files are not those this platform signed" in ended.output["deploy"]
+    # the worker refuses it within a second, which the build job sees already
+    _only_failed(ended.results, "build")
+    assert "The bundle's files are not those this platform signed" in ended.output["build"]
     assert [one["traffic"] for one in _deployments(platform, name) if one["environment"] == "production"] == [0.0]
 
 

@@ -38,7 +38,7 @@ class GatesNotPassed(Conflict):
         )
 
 
-class OverrideNeedsAPerson(Forbidden):
+class OverrideNeedsPerson(Forbidden):
     """A pipeline may not overrule what it measures."""
 
     title = "Only a person may overrule a gate"
@@ -90,9 +90,9 @@ async def override(
     gate: GateName,
     reason: str,
 ) -> GateResult:
-    """Let a failed result pass, by a person who says why. Raises OverrideNeedsAPerson and NothingToOverride."""
+    """Let a failed result pass, by a person who says why. Raises OverrideNeedsPerson and NothingToOverride."""
     if caller.kind == "service":
-        raise OverrideNeedsAPerson
+        raise OverrideNeedsPerson
     standing = (await newest(session, name, version, digest)).get(gate)
     if standing is None or standing.status != "failed":
         raise NothingToOverride(gate)
