@@ -18,18 +18,8 @@ echo "$RUNNER_TEMP/mlops/bin" >> "$GITHUB_PATH"
 
 [ "${1:-}" = --sign-in ] || exit 0
 
-identity=$(curl --fail --silent --show-error --config - <<CONFIG | jq --exit-status --raw-output .value
-url = "${ACTIONS_ID_TOKEN_REQUEST_URL}&audience=sts.amazonaws.com"
-header = "Authorization: bearer ${ACTIONS_ID_TOKEN_REQUEST_TOKEN}"
-CONFIG
-)
-echo "::add-mask::$identity"
-read -r AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN < <(
-  aws sts assume-role-with-web-identity --role-arn "$AWS_ROLE_ARN" --role-session-name "github-$GITHUB_RUN_ID" \
-    --web-identity-token "$identity" --duration-seconds 900 \
-    --query 'Credentials.[AccessKeyId,SecretAccessKey,SessionToken]' --output text
-)
-export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
+# shellcheck source=cicd/assume-role.sh
+source cicd/assume-role.sh
 client=$(aws secretsmanager get-secret-value --secret-id "$MLOPS_CLIENT_SECRET_ID" --query SecretString --output text)
 token=$(
   jq --exit-status --raw-output '"grant_type=client_credentials&audience=mlops-platform&client_id=\(.client_id|@uri)&client_secret=\(.client_secret|@uri)"' <<< "$client" \
