@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check format lock bench docs migration render-monitoring dashboards
+.PHONY: help setup tools up down test check scan format lock bench docs migration render-monitoring dashboards
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -48,6 +48,9 @@ check: setup ## ruff, mypy strict, house rules
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+
+scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: what works without a network
+	@$(BIN)/python tools/scan.py $(ARGS)
 
 format: setup ## rewrite the code in the house style
 	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring

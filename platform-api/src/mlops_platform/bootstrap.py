@@ -11,11 +11,12 @@ from mlops_platform.adapters.log_notifier import LogNotifier
 from mlops_platform.adapters.metrics_signals import MetricsSignals
 from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.adapters.oidc_identity import OidcIdentity
+from mlops_platform.adapters.openssf_signer import OpenSsfSigner
 from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
-from mlops_platform.deployments.interfaces import ServingRuntime, Signals
+from mlops_platform.deployments.interfaces import BundleSigner, ServingRuntime, Signals
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
@@ -38,6 +39,7 @@ class BuiltServices:
     features: FeatureStore
     runtime: ServingRuntime
     signals: Signals
+    signer: BundleSigner
     prediction_log: PredictionLog
     notifier: Notifier
     costs: Bill | Meter
@@ -83,6 +85,9 @@ def build(settings: Settings) -> BuiltServices:
         features=FeastStore(settings.feast_folder),
         runtime=LocalRuntime(settings.runtime_dir),
         signals=MetricsSignals(settings.url),
+        signer=OpenSsfSigner(
+            settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file
+        ),
         prediction_log=DeltaPredictionLog(settings.prediction_log_dir),
         notifier=LogNotifier(),
         costs=build_costs(settings),

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
-    from mlops_platform.deployments.interfaces import ServingRuntime, Signals
+    from mlops_platform.deployments.interfaces import BundleSigner, ServingRuntime, Signals
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
@@ -33,6 +33,8 @@ class Services(Protocol):
     def runtime(self) -> "ServingRuntime": ...
     @property
     def signals(self) -> "Signals": ...
+    @property
+    def signer(self) -> "BundleSigner": ...
     @property
     def identity(self) -> "IdentityProvider": ...
     @property

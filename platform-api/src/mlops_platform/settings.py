@@ -82,6 +82,18 @@ class Settings(BaseSettings):
         None, description="Folder of tenant definitions (YAML), read for budgets; empty: no budgets."
     )
 
+    # signatures of built models
+    model_signing_key_file: Path | None = Field(
+        None, description="Elliptic-curve key (PEM) that signs built models; by default <home>/keys/models.pem."
+    )
+    model_signing_certificate_file: Path | None = Field(
+        None,
+        description="Certificate (PEM) of that key, issued by your authority; empty means that the key stands alone.",
+    )
+    model_signing_roots_file: Path | None = Field(
+        None, description="Root certificates (PEM) that a signing certificate must lead to."
+    )
+
     # serving
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
@@ -109,6 +121,11 @@ class Settings(BaseSettings):
     def audit_anchor(self) -> Path:
         """Append-only copy of signed audit heads, outside the database."""
         return self.audit_anchor_file or self.home / "audit" / "heads.jsonl"
+
+    @property
+    def model_signing_key(self) -> Path:
+        """Private key that signs built models."""
+        return self.model_signing_key_file or self.keys / "models.pem"
 
     @property
     def prediction_log_dir(self) -> Path:
@@ -154,4 +171,6 @@ class Settings(BaseSettings):
             )
         if self.environment == "production" and not (self.issuer or "").startswith("https://"):
             raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
+        if (self.model_signing_certificate_file is None) != (self.model_signing_roots_file is None):
+            raise ValueError("MLOPS_MODEL_SIGNING_CERTIFICATE_FILE and MLOPS_MODEL_SIGNING_ROOTS_FILE belong together.")
         return self

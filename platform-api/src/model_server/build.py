@@ -37,7 +37,7 @@ def build(
     report = Report()
     output = output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    for left in ("report.json", "bundle.json", "model.onnx", "background.json", "native"):
+    for left in ("report.json", "bundle.json", "model.onnx", "example.json", "background.json", "native"):
         _remove(output / left)
     digest: str | None = None
     engine: str | None = None
@@ -115,7 +115,7 @@ def _assemble(scratch: Path, output: Path, content: dict[str, Any]) -> str:
         raise Refused("build_inconsistent", "The model's files changed while they were being checked.")
     if bundle.onnx and file_sha256(scratch / "produced" / "model.onnx") != bundle.onnx.sha256:
         raise Refused("build_inconsistent", "The compiled model differs from the one that was proven.")
-    for file in ("model.onnx", "background.json"):
+    for file in ("model.onnx", "example.json", "background.json"):
         if (scratch / "produced" / file).is_file():
             shutil.move(scratch / "produced" / file, output / file)
     shutil.move(scratch / "native", output / "native")

@@ -21,6 +21,7 @@ from model_server.schema import infer_inputs
 from model_server.tree_ensemble import NotCompilable
 
 Form = Literal["array", "frame"]
+EXAMPLE_ROWS = 50
 
 
 class Steps(Protocol):
@@ -61,6 +62,7 @@ def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Descript
         step.detail = f"{len(inputs)} inputs from the {origin}"
         found = find_rows(artifact, inputs)
         samples, source = found or ([], None)
+        step.facts = {"origin": origin, "example_rows": len(samples)}
         form = _native_form(native, inputs, samples)
     with events.step("background") as step:
         step.detail = f"{len(samples)} rows from {source}"
@@ -109,11 +111,8 @@ def _blank(column: InputColumn) -> Any:
 def compile_and_prove(
     native: NativeModel, description: Description, output: Path, events: Steps
 ) -> dict[str, Any] | None:
-    """Write model.onnx and background.json; return the `onnx` part of bundle.json, or None when the model stays native."""
-    if len(description.samples) > 1:
-        names = [column.name for column in description.inputs]
-        content = {"columns": names, "rows": description.samples, "source": description.sample_source}
-        write_json(output / "background.json", content)
+    """Write model.onnx, example.json and background.json; return the `onnx` part of bundle.json, or None when the model stays native."""
+    _write_samples(description, output)
     attempts: list[str] = []
     candidates: list[tuple[Compiled, Parity]] = []
     rows = proof_rows(description.inputs, description.samples, native.estimator)
@@ -140,6 +139,16 @@ def compile_and_prove(
         else:
             step.detail = f"ONNX, {candidates[-1][0].mode} of {candidates[-1][0].dtype}"
     return _prove(candidates, output, events)
+
+
+def _write_samples(description: Description, output: Path) -> None:
+    names = [column.name for column in description.inputs]
+    content = {"columns": names, "rows": description.samples, "source": description.sample_source}
+    if description.samples:
+        # what gates and smoke tests ask the model with; one row is enough for that, and too few for a background
+        write_json(output / "example.json", {**content, "rows": description.samples[:EXAMPLE_ROWS]})
+    if len(description.samples) > 1:
+        write_json(output / "background.json", content)
 
 
 def _attempts(description: Description) -> list[tuple[Literal["tensor", "columns"], str]]:

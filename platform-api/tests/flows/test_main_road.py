@@ -15,6 +15,7 @@ from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.approvals import service as approvals
 from mlops_platform.approvals.interfaces import Notice, Notifier
 from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.deployments.measurements import measure_waiting
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
 from mlops_platform.predictions.jobs import keep_backgrounds
@@ -171,6 +172,13 @@ async def test_production_takes_only_what_runs_in_staging(
     road, name, _ = live_model
     skipped = await road.deploy(log_model("low"), stage="production")
     assert (skipped.status_code, skipped.json()["type"]) == (409, "/problems/stage-skipped")
+    skips_the_gates = await road.deploy(name, stage="production")
+    assert (skips_the_gates.status_code, skips_the_gates.json()["type"]) == (409, "/problems/gates-not-passed")
+    asked = {"gate": "performance"}
+    await road.ask(
+        "POST", f"/api/v1/models/{name}/versions/1/gates", road.as_("ana@company.com", "data-scientist"), json=asked
+    )
+    await measure_waiting(road.services)
     held = (await road.deploy(name, stage="production")).json()
     needed = (
         await road.ask("GET", f"/api/v1/approvals/{held['approval_id']}", road.as_("max@company.com", "manager"))

@@ -90,25 +90,26 @@ MATRIX = {
     "viewer": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read"},
     "data-scientist": {
         "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
+        "gate:measure",
     },
     "senior-data-scientist": {
         "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
-        "approval:decide",
+        "approval:decide", "gate:measure",
     },
     "ml-engineer": {
         "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
-        "model:delete", "deployment:operate", "feature:write",
+        "model:delete", "deployment:operate", "feature:write", "gate:measure", "gate:record", "gate:override",
     },
     "team-lead": {
         "model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "model:register", "deployment:create", "prediction:create",
-        "approval:decide", "deployment:operate",
+        "approval:decide", "gate:measure", "deployment:operate",
     },
     "manager": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide", "deployment:operate"},
     "architect": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
     "domain-expert": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
     "cab-member": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "approval:decide"},
     "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
-    "service": {"prediction:create", "feature:read", "model:read"},
+    "service": {"prediction:create", "feature:read", "model:read", "gate:measure", "gate:record"},
     "platform-admin": set(ACTIONS),
 }  # fmt: skip
 ABROAD: dict[str, set[str]] = {

@@ -52,7 +52,7 @@ class SqliteReader:
         """Return (key, feature, value bytes, event time text) rows."""
         table = f"{self._project}_{view}".replace('"', '""')
         statement = (
-            f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" '  # noqa: S608 - a quoted name of a known view
+            f'SELECT entity_key, feature_name, value, event_ts FROM "{table}" '  # noqa: S608  # nosec B608 - a quoted name of a known view
             f"WHERE entity_key IN ({','.join('?' * len(keys))}) AND feature_name IN ({','.join('?' * len(features))})"
         )
         try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,6 +13,7 @@ Environment = Literal["staging", "production"]
 Transition = Literal["validation", "staging", "production", "deprecated"]
 Status = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
 Verdict = Literal["approve", "reject"]
+GateName = Literal["validate", "scan", "performance", "smoke"]
 
 
 class _Frozen(BaseModel):
@@ -41,6 +42,29 @@ class Gate(_Frozen):
     minimum_requests: int = Field(ge=1)
 
 
+class PerformanceLimits(_Frozen):
+    """How the performance gate measures, and what it allows; a version's tag `slo_p95_ms` beats `p95_ms`."""
+
+    warm_up: int = Field(ge=0, le=10_000)
+    requests: int = Field(ge=20, le=100_000)
+    p95_ms: float = Field(gt=0)
+    error_share: float = Field(ge=0, le=1)
+
+
+class Gates(_Frozen):
+    """What must be passed for exactly the bytes that are to be deployed, and for how long a result counts."""
+
+    required: dict[Environment, dict[RiskLevel, list[GateName]]]
+    valid_days: dict[GateName, float]
+    performance: PerformanceLimits
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Gates":
+        if undated := set(get_args(GateName)) - set(self.valid_days):
+            raise ValueError(f"valid_days says nothing about {', '.join(sorted(undated))}")
+        return self
+
+
 Plan = Annotated[list[Step], Field(min_length=1)]
 
 
@@ -53,10 +77,15 @@ class Policy(_Frozen):
     transitions: dict[Transition, dict[RiskLevel, list[Requirement]]]
     rollouts: dict[Environment, dict[RiskLevel, Plan]]
     gate: Gate
+    gates: Gates
 
     @model_validator(mode="after")
     def _complete(self) -> "Policy":
-        for name, table in (("transitions", self.transitions), ("rollouts", self.rollouts)):
+        for name, table in (
+            ("transitions", self.transitions),
+            ("rollouts", self.rollouts),
+            ("gates.required", self.gates.required),
+        ):
             for environment in ("staging", "production"):
                 missing = {"low", "medium", "high"} - set(table.get(environment, {}))
                 if missing:
@@ -75,6 +104,10 @@ class Policy(_Frozen):
     def plan(self, environment: Environment, risk_level: RiskLevel) -> list[Step]:
         """Return how a revision is rolled out."""
         return self.rollouts[environment][risk_level]
+
+    def required_gates(self, environment: Environment, risk_level: RiskLevel) -> list[GateName]:
+        """Return what must be passed before a deployment is asked for."""
+        return self.gates.required[environment][risk_level]
 
     def due_hours(self, requirements: Iterable[Requirement]) -> float:
         """Return the longest SLA among the roles that must agree."""

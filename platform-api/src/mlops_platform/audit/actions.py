@@ -18,3 +18,6 @@ class Action(StrEnum):
     DEPLOYMENT_STATE_CHANGED = "deployment:revision:state-changed"
     DEPLOYMENT_ROLLOUT_STEPPED = "deployment:rollout:stepped"
     DEPLOYMENT_OPERATED = "deployment:operation:asked"
+    GATE_RECORDED = "check:gate:recorded"
+    GATE_OVERRIDDEN = "check:gate:overridden"
+    PIPELINE_RUN_RECORDED = "pipeline:run:recorded"

@@ -3,8 +3,6 @@
 import base64
 import hmac
 import os
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -16,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from mlops_platform.kit.canonical import canonical_bytes
+from mlops_platform.kit.keyfiles import load_or_create
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class AuditLog:
 
     def __init__(self, key_file: Path, anchor_file: Path) -> None:
         self.anchor_file = anchor_file
-        private = _load_or_create(key_file, _new_signing_key)
+        private = load_or_create(key_file, _new_signing_key)
         key = serialization.load_pem_private_key(private, password=None)
         if not isinstance(key, Ed25519PrivateKey):
             raise TypeError(f"{key_file} must hold an Ed25519 private key")
         self._key = key
-        self._pseudonym_key = _load_or_create(key_file.with_name("audit-pseudonyms.key"), lambda: os.urandom(32))
+        self._pseudonym_key = load_or_create(key_file.with_name("audit-pseudonyms.key"), lambda: os.urandom(32))
 
     @property
     def public_key(self) -> Ed25519PublicKey:
@@ -110,19 +109,3 @@ def _new_signing_key() -> bytes:
     return Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _load_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_suffix(f".{os.getpid()}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(create())
-            stream.flush()
-            os.fsync(stream.fileno())
-        # link fails when another process was first; its key wins
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
-    return path.read_bytes()

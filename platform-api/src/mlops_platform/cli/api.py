@@ -41,7 +41,8 @@ def base_url() -> str:
     return state.urls["platform"]
 
 
-def _token() -> str | None:
+def token() -> str | None:
+    """Return --token, MLOPS_TOKEN, or the token that `mlops token --save` kept; None when there is none."""
     if chosen := connection.token or os.environ.get("MLOPS_TOKEN"):
         return chosen.strip()
     file = Home.at(connection.home).token_file
@@ -60,8 +61,8 @@ def call(
     # httpx takes a fifth of a second to import: `mlops --help` does without
     import httpx
 
-    token = _token()
-    sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
+    bearer = token()
+    sent = {**({"Authorization": f"Bearer {bearer}"} if bearer else {}), **(headers or {})}
     url = base_url()
     try:
         answer = httpx.request(
@@ -84,7 +85,7 @@ def call(
         ) from error
     if answer.is_success:
         return answer.json() if answer.content else None
-    raise _failure(answer.status_code, answer.content, has_token=token is not None)
+    raise _failure(answer.status_code, answer.content, has_token=bearer is not None)
 
 
 def pages(path: str, params: dict[str, Any], most: int, key: str = "items") -> dict[str, Any]:

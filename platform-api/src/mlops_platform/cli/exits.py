@@ -5,6 +5,7 @@
 2  the command line is wrong
 3  the platform is not running, or not reachable
 4  the platform does not know who is calling, or does not allow it
+5  the time given with --timeout is over; what was waited for has not happened yet
 """
 
 from enum import IntEnum
@@ -19,6 +20,7 @@ class Exit(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     REFUSED = 4
+    WAITING = 5
 
 
 class CommandFailed(Exception):

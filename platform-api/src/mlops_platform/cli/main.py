@@ -16,6 +16,7 @@ from mlops_platform.cli import (
     features,
     infrastructure,
     models,
+    pipeline,
     predict,
     status,
     tenants,
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Governed, fast and observed model serving on top of MLflow and Feast.",
     epilog="Exit codes: 0 done · 1 the platform answered with a problem · 2 wrong usage · 3 not running or not reachable · "
-    "4 not signed in or not allowed.",
+    "4 not signed in or not allowed · 5 not yet, within --timeout.",
 )
 
 
@@ -66,6 +67,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(costs.app, name="costs")
 app.add_typer(infrastructure.app, name="infrastructure")
+app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(database.app, name="database")
 
 

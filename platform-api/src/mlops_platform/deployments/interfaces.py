@@ -83,3 +83,26 @@ class Signals(ABC):
     @abstractmethod
     async def since(self, revision_id: str, start: datetime) -> Signal:
         """Return requests, errors and p99 of a revision since a time. Raises SignalsUnavailable."""
+
+
+# the signature of a bundle, in the Sigstore bundle format of OpenSSF model signing
+SIGNATURE = "signature.json"
+
+
+class SignatureNotValid(Exception):
+    """The bundle's files are not what this platform signed."""
+
+
+class BundleSigner(ABC):
+    """Signs what the platform built, and says before it is run whether the files are still those."""
+
+    @abstractmethod
+    async def sign(self, bundle: Path) -> str:
+        """Write `signature.json` over every file of the bundle; return the fingerprint of the key (hex SHA-256)."""
+
+    @abstractmethod
+    async def verify(self, bundle: Path) -> str:
+        """Return the key's fingerprint when every signed file is unchanged. Raises SignatureNotValid with a sentence.
+
+        Files added later are not covered: the model server refuses what is not in the digest the signature covers.
+        """

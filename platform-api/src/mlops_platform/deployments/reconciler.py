@@ -12,15 +12,22 @@ import structlog
 from sqlalchemy import or_, select
 
 from mlops_platform.approvals.document import load
-from mlops_platform.approvals.policy import Step
+from mlops_platform.approvals.policy import Environment, RiskLevel, Step
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.checks import gates
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository, service
-from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE, Observed, RevisionSpec
+from mlops_platform.deployments.interfaces import (
+    RECENT_INPUTS,
+    TRAINING_SAMPLE,
+    Observed,
+    RevisionSpec,
+    SignatureNotValid,
+)
 from mlops_platform.deployments.operations import make_live
 from mlops_platform.deployments.rollout import Advance, Hold, Next, Promote, RollBack, Signal, next_step
 from mlops_platform.deployments.state import RUNNING
@@ -59,8 +66,7 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
     # oldest first, so that what replaces is handled after what is replaced
     for revision in reversed(revisions):
         if revision.state == "approved" and revision.build == "built":
-            await services.runtime.apply(_spec(deployment, revision))
-            await _settle(services, revision.id, "approved", _start)
+            await _begin(services, deployment, revision)
         elif revision.state == "starting":
             await services.runtime.apply(_spec(deployment, revision))
             observed = await services.runtime.observe(revision.id)
@@ -101,6 +107,42 @@ def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
         # without a training sample the model is explained against what it was asked, once there is enough of it
         background=sample if sample.exists() else bundle / RECENT_INPUTS,
     )
+
+
+async def _begin(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> None:
+    """Start a revision when its files are still those that were signed and no gate has failed since it was asked for."""
+    policy = load(services.settings.policy_file)
+    try:
+        await services.signer.verify(Path(revision.bundle or ""))
+    except SignatureNotValid as wrong:
+        await _settle(services, revision.id, "approved", _failing(str(wrong)))
+        return
+    async with services.database.read_session() as session:
+        standing = await gates.standing(
+            session, policy, name=deployment.model_name, version=revision.version, digest=revision.digest,
+            environment=_environment(deployment), risk_level=_risk_level(revision),
+        )  # fmt: skip
+    # a result that ran out while people decided was good when they did; one that failed since is news
+    if failed := [one for one in standing.open if one.state == "failed"]:
+        await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
+        return
+    await services.runtime.apply(_spec(deployment, revision))
+    await _settle(services, revision.id, "approved", _start)
+
+
+def _failing(sentence: str) -> _Act:
+    async def fail(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> None:
+        await service.move(session, deployment, revision, "failed", sentence, ACTOR)
+
+    return fail
+
+
+def _environment(deployment: DeploymentRow) -> Environment:
+    return "staging" if deployment.environment == "staging" else "production"
+
+
+def _risk_level(revision: RevisionRow) -> RiskLevel:
+    return revision.risk_level  # type: ignore[return-value]  # the column holds these literals
 
 
 async def _start(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> None:
@@ -157,7 +199,7 @@ async def _act(session: Session, deployment: DeploymentRow, revision: RevisionRo
             revisions = await repository.revisions(session, deployment.id)
             await make_live(session, deployment, revisions, revision, ACTOR)
             deployment.observed_message = ""
-            stage: Stage = "staging" if deployment.environment == "staging" else "production"
+            stage: Stage = _environment(deployment)
             await models.set_stage(session, deployment.model_name, revision.version, stage, ACTOR, deployment.tenant)
         case RollBack(because):
             await service.move(session, deployment, revision, "rolled_back", because, ACTOR)

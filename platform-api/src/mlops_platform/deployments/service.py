@@ -12,6 +12,7 @@ from mlops_platform.approvals.schemas import Approval
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.checks import gates
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository
@@ -98,8 +99,8 @@ class NothingToOperate(Conflict):
 async def deploy(session: Session, services: Services, caller: Principal, body: DeployRequest) -> DeployResponse:
     """Record what is wanted, ask for the approval it needs and write the audit event, in one transaction.
 
-    Raises NotADeploymentTarget, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped and
-    RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
+    Raises NotADeploymentTarget, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
+    GatesNotPassed and RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
     """
     if body.target_stage not in ("staging", "production"):
         raise NotADeploymentTarget(body.target_stage)
@@ -116,13 +117,17 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             raise AnotherRolloutRuns(revision.version, revision.state)
     if environment == "production" and not await _runs_in_staging(session, body.model_name, version.version, digest):
         raise StageSkipped(body.model_name, version.version)
+    await gates.demand(
+        session, policy, name=body.model_name, version=version.version, digest=digest, environment=environment,
+        risk_level=version.risk_level,
+    )  # fmt: skip
     at = now()
     revision = RevisionRow(
         id=new_id(), deployment_id=deployment.id, number=max((row.number for row in existing), default=0) + 1, version=version.version,
         digest=digest, risk_level=version.risk_level, plan=[step.model_dump() for step in policy.plan(environment, version.risk_level)],
         config={"replicas": body.replicas, "resources": body.resources, "environment_vars": body.environment_vars},
         approval_id=None, requested_by=caller.subject, justification=body.justification, state="approved", reason="", build="pending",
-        bundle=None, engine=None, feature_refs=_feature_refs(version.tags), traffic=0.0, step=0, step_began_at=None, created_at=at,
+        bundle=None, engine=None, feature_refs=models.feature_refs(version.tags), traffic=0.0, step=0, step_began_at=None, created_at=at,
         updated_at=at,
     )  # fmt: skip
     approval = await approvals.request(
@@ -183,11 +188,6 @@ async def _runs_in_staging(session: Session, model_name: str, version: int, dige
         .where(RevisionRow.digest == digest, RevisionRow.state.in_(("live", "standby")))
     )
     return (await session.execute(query)).first() is not None
-
-
-def _feature_refs(tags: dict[str, str]) -> list[str]:
-    """Return the features a version is served from: its tag `feature_refs`, 'view:feature' separated by commas."""
-    return [part.strip() for part in tags.get("feature_refs", "").split(",") if part.strip()]
 
 
 async def move(
@@ -279,6 +279,20 @@ async def get(session: ReadSession | Session, caller: Principal, deployment_id: 
         revisions=[RevisionView.model_validate(revision) for revision in revisions],
         history=history.items,
     )
+
+
+async def answers(
+    session: ReadSession | Session, model_name: str, version: int, digest: str, environment: str, number: int
+) -> bool:
+    """Return whether this revision of the environment serves exactly these bytes now."""
+    query = (
+        select(RevisionRow.id)
+        .join(DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id)
+        .where(DeploymentRow.model_name == model_name, DeploymentRow.environment == environment)
+        .where(RevisionRow.version == version, RevisionRow.digest == digest, RevisionRow.number == number)
+        .where(RevisionRow.state.in_(ANSWERING))
+    )
+    return (await session.execute(query)).first() is not None
 
 
 async def routing_generation(session: ReadSession) -> int:

@@ -23,6 +23,9 @@ ACTIONS = (
     "prediction:create",
     "audit:read",
     "cost:read",
+    "gate:measure",
+    "gate:record",
+    "gate:override",
 )
 
 # distinct (roles, own tenant?, action) combinations are few; the bound only stops a hostile issuer

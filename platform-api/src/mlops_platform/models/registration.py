@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select, update
 
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
+from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict
@@ -122,6 +123,7 @@ async def delete_version(
         details={"digest": view.digest},
     )
     await checks.forget(session, name, view.version)
+    await gates.forget(session, name, view.version)
     await session.execute(
         delete(ModelVersionRow).where(ModelVersionRow.name == name, ModelVersionRow.version == view.version)
     )
@@ -145,6 +147,7 @@ async def delete_model(
         session, action=Action.MODEL_DELETED, actor=caller, resource=f"model:{name}", tenant=found[0].tenant, details={}
     )
     await checks.forget(session, name)
+    await gates.forget(session, name)
     await session.execute(delete(ModelRow).where(ModelRow.name == name))
     await registry.delete_model(name)
     return Deleted(model_name=name, model_version=None)

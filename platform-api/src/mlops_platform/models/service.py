@@ -178,6 +178,11 @@ async def ensure_digest(session: Session, registry: ModelRegistry, view: Version
     return digest
 
 
+def feature_refs(tags: dict[str, str]) -> list[str]:
+    """Return the features a version is served from: its tag `feature_refs`, 'view:feature' separated by commas."""
+    return [part.strip() for part in tags.get("feature_refs", "").split(",") if part.strip()]
+
+
 async def earlier_metrics(session: ReadSession | Session, name: str, version: int) -> dict[str, float] | None:
     """Return the metrics of the version before this one, None when it is the first."""
     query = select(ModelVersionRow.metrics).where(ModelVersionRow.name == name, ModelVersionRow.version < version)

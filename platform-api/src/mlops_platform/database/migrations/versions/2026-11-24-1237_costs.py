@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "e3c338d9a5f6"
-down_revision: str | Sequence[str] | None = "17c9106c00db"
+down_revision: str | Sequence[str] | None = "4491b265d054"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

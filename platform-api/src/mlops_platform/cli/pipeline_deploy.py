@@ -1,0 +1,220 @@
+"""`mlops pipeline request-approval|deploy|smoke`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import typer
+
+from mlops_platform.cli.api import call
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.inputs import read_json
+from mlops_platform.cli.output import Json, say, show_json, wants_json
+from mlops_platform.cli.pipeline_gates import Environment, Name, Timeout, Version, outcome, version_path
+from mlops_platform.cli.waiting import wait_for
+
+To = Annotated[Environment, typer.Option(help="Where to.")]
+Justification = Annotated[str, typer.Option(help="Why; approvers and auditors read it.")]
+_OVER = frozenset({"failed", "rejected", "expired", "rolled_back", "retired"})
+# a failed revision has a build as well: only one that is still on its way has reached anything
+_REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
+    "answering": lambda revision: revision["state"] in {"rolling_out", "live"},
+    "live": lambda revision: revision["state"] == "live",
+}
+
+
+def request_approval(
+    name: Name,
+    version: Version,
+    justification: Justification,
+    to: To = "staging",
+    risk: Annotated[
+        Literal["low", "medium", "high"] | None,
+        typer.Option(help="The risk level you believe it has; refused when the platform knows another."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until everybody has decided.")] = False,
+    timeout: Timeout = 3_600,
+    _json: Json = False,
+) -> None:
+    """Ask the platform to deploy: it demands the gates, then asks the people its policy names. Repeating asks once."""
+    known = call("GET", version_path(name, version))["risk_level"]
+    if risk is not None and risk != known:
+        raise CommandFailed(
+            Exit.PROBLEM,
+            f"version {version} of {name} is of {known} risk, not {risk}",
+            f"start again with --risk {known}; the level comes from the version's tag risk_level",
+        )
+    deployment, revision = _ask(name, version, to, justification)
+    approval_id = revision["approval_id"]
+    if approval_id is None:
+        _tell(
+            {"status": "not_needed", "deployment_id": deployment["id"], "revision": revision},
+            f"nobody must agree to {to} for {known} risk",
+        )
+        return
+    approval = call("GET", f"/api/v1/approvals/{approval_id}")
+    if wait:
+        approval = wait_for(
+            lambda: call("GET", f"/api/v1/approvals/{approval_id}"),
+            lambda seen: bool(seen["status"] != "pending"),
+            timeout,
+            lambda seen: f"the approval of {', '.join(seen['missing']) or 'nobody'}",
+            f"the request stays open: mlops approvals show {approval_id}; repeat this command to wait again",
+        )
+    state = {"status": approval["status"], "approval_id": approval_id, "deployment_id": deployment["id"]}
+    if approval["status"] in {"rejected", "expired", "withdrawn"}:
+        if wants_json():
+            show_json({**state, "approval": approval})
+        raise CommandFailed(
+            Exit.PROBLEM,
+            f"the request is {approval['status']}: {approval['reason'] or 'no reason was given'}",
+            f"read mlops approvals show {approval_id}; ask again when what they object to is mended",
+        )
+    waiting = f"; waits for {', '.join(approval['missing'])}" if approval["status"] == "pending" else ""
+    _tell(
+        {**state, "approval": approval},
+        f"{approval['status']}{waiting}\n  approval    {approval_id}\n  deployment  {deployment['id']}",
+    )
+
+
+def deploy(
+    name: Name,
+    version: Version,
+    to: To = "staging",
+    until: Annotated[
+        Literal["built", "answering", "live"],
+        typer.Option(help="How far: built and signed, answering a share of requests, or all of them."),
+    ] = "live",
+    justification: Justification = "deployment pipeline",
+    keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when --timeout ends a rollout.")] = False,
+    timeout: Timeout = 3_600,
+    _json: Json = False,
+) -> None:
+    """Watch a deployment that was asked for, or ask for the first; what does not come up in time is rolled back."""
+    # a request that failed or was refused is an outcome of this pipeline: asking again is for request-approval
+    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification)
+    number = revision["number"]
+
+    def look() -> dict[str, Any]:
+        return _revision(call("GET", f"/api/v1/deployments/{deployment['id']}"), number)
+
+    reached = _REACHED[until]
+    try:
+        seen = wait_for(
+            look, lambda one: reached(one) or one["state"] in _OVER, timeout, _what(until),
+            f"mlops deployments show {deployment['id']}",
+        )  # fmt: skip
+    except CommandFailed as failed:
+        if failed.code != Exit.WAITING or keep or look()["state"] not in {"starting", "rolling_out"}:
+            raise
+        done = take_back(deployment["id"], f"not {until} within {timeout:g} s")
+        raise CommandFailed(Exit.PROBLEM, f"{failed.sentence}; {done}", failed.todo) from failed
+    if not reached(seen):
+        if wants_json():
+            show_json({"deployment_id": deployment["id"], "revision": seen})
+        raise CommandFailed(
+            Exit.PROBLEM,
+            f"revision {number} of {name} in {to} is {seen['state'].replace('_', ' ')}: {seen['reason']}",
+            f"nothing of it answers; see mlops deployments show {deployment['id']}; "
+            f"ask again with mlops pipeline request-approval {name} {version} --to {to} --justification ...",
+        )
+    _tell(
+        {"deployment_id": deployment["id"], "revision": seen},
+        f"version {version} of {name} is {until} in {to}: revision {number}, {seen['state'].replace('_', ' ')}, "
+        f"{seen['traffic']:.0%} of requests\n  next: mlops pipeline smoke {name} {version} --to {to}",
+    )
+
+
+def smoke(
+    name: Name,
+    version: Version,
+    to: To = "staging",
+    input_data: Annotated[
+        str | None, typer.Option("--input", help="JSON rows to ask with, @file or @-; default: the version's example.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="The answer must carry an explanation.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when it fails.")] = False,
+    _json: Json = False,
+) -> None:
+    """Ask the deployed version for a real prediction through the platform's API; a wrong answer takes it back."""
+    from mlops_platform.cli import traffic
+
+    found = traffic.answering(name, version, to)
+    if found is None:
+        raise CommandFailed(
+            Exit.PROBLEM, f"version {version} of {name} does not answer in {to}", "mlops pipeline deploy comes first"
+        )
+    deployment, revision = found
+    rows = (
+        read_json(input_data, "--input")
+        if input_data is not None
+        else call("GET", f"{version_path(name, version)}/example")["rows"][:5]
+    )
+    wrong, answer = traffic.smoke(name, version, to, revision["number"], rows, explain=explain)
+    body = {
+        "environment": to, "revision": revision["number"], "problems": wrong, "prediction_id": answer.get("prediction_id"),
+    }  # fmt: skip
+    try:
+        result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
+    finally:
+        # also when the result cannot be recorded: what answers wrongly must not go on answering
+        done = take_back(deployment["id"], f"smoke test: {wrong[0]}"[:2_000]) if wrong and not keep else ""
+    if done:
+        result = {**result, "sentence": f"{result['sentence']}; {done}"}
+    outcome("smoke", name, version, result)
+
+
+def take_back(deployment_id: str, reason: str) -> str:
+    """Return a deployment to its earlier revision, or to nothing when there is none; say which."""
+    try:
+        call("POST", f"/api/v1/deployments/{deployment_id}/rollback", body={"reason": reason})
+    except CommandFailed as failed:
+        if (failed.problem or {}).get("type") != "/problems/nothing-to-operate":
+            raise
+        call("POST", f"/api/v1/deployments/{deployment_id}/undeploy", body={"reason": reason})
+        return "it was undeployed: there is no earlier revision"
+    return "it was rolled back to what answered before"
+
+
+def _ask(name: str, version: int, to: str, justification: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the deployment and the version's open revision in it; asks for one when there is none."""
+    found = _newest(name, version, to)
+    if found is not None and found[1]["state"] not in {*_OVER, "standby"}:
+        return found
+    body = {"model_name": name, "model_version": version, "target_stage": to, "justification": justification}
+    answer = call("POST", "/api/v1/models/deploy", body=body)
+    detail = call("GET", f"/api/v1/deployments/{answer['deployment_id']}")
+    return detail, _revision(detail, answer["revision"])
+
+
+def _newest(name: str, version: int, to: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the deployment and the version's newest revision in it."""
+    found = call("GET", "/api/v1/deployments", params={"model_name": name, "environment": to})["items"]
+    for deployment in found:
+        detail = call("GET", f"/api/v1/deployments/{deployment['id']}")
+        for revision in detail["revisions"]:
+            if revision["version"] == version:
+                return detail, revision
+    return None
+
+
+def _revision(deployment: dict[str, Any], number: int) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in deployment["revisions"] if one["number"] == number)
+    return found
+
+
+def _what(until: str) -> Any:
+    def said(revision: dict[str, Any]) -> str:
+        now = revision["state"].replace("_", " ")
+        return (
+            f"'{until}': revision {revision['number']} is {now}, build {revision['build']}, {revision['traffic']:.0%}"
+        )
+
+    return said
+
+
+def _tell(answer: dict[str, Any], sentence: str) -> None:
+    if wants_json():
+        show_json(answer)
+    else:
+        say(sentence)
