@@ -1,7 +1,7 @@
 # Who is told when money or machines go wrong: a topic, budgets, unusual costs, log groups of the platform.
 
 data "aws_caller_identity" "current" {}
-data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
   # 80 % tells the team, 90 % its lead, 100 % whoever answers for the money (requirements, FinOps)
@@ -53,16 +53,16 @@ resource "aws_budgets_budget" "monthly" {
   limit_amount = format("%.1f", var.monthly_budget_usd)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
-  tags         = var.manage_cost_anomalies ? var.tags : null
+  tags         = var.manage_cost_alerts ? var.tags : null
 
   # only what carries this environment's tag
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:environment$${var.environment}"]
+    values = [format("user:environment$%s", var.environment)]
   }
 
   dynamic "notification" {
-    for_each = local.thresholds
+    for_each = var.manage_cost_alerts ? local.thresholds : {}
     content {
       comparison_operator        = "GREATER_THAN"
       notification_type          = "ACTUAL"
@@ -73,17 +73,20 @@ resource "aws_budgets_budget" "monthly" {
     }
   }
 
-  notification {
-    comparison_operator       = "GREATER_THAN"
-    notification_type         = "FORECASTED"
-    threshold                 = 100
-    threshold_type            = "PERCENTAGE"
-    subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
+  dynamic "notification" {
+    for_each = var.manage_cost_alerts ? [100] : []
+    content {
+      comparison_operator       = "GREATER_THAN"
+      notification_type         = "FORECASTED"
+      threshold                 = notification.value
+      threshold_type            = "PERCENTAGE"
+      subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
+    }
   }
 }
 
 resource "aws_ce_anomaly_monitor" "services" {
-  count = var.manage_cost_anomalies ? 1 : 0
+  count = var.manage_cost_alerts ? 1 : 0
 
   name              = "${var.name}-services"
   monitor_type      = "DIMENSIONAL"
@@ -92,7 +95,7 @@ resource "aws_ce_anomaly_monitor" "services" {
 }
 
 resource "aws_ce_anomaly_subscription" "services" {
-  count = var.manage_cost_anomalies ? 1 : 0
+  count = var.manage_cost_alerts ? 1 : 0
 
   name             = "${var.name}-services"
   frequency        = "IMMEDIATE"
@@ -113,8 +116,10 @@ resource "aws_ce_anomaly_subscription" "services" {
   }
 }
 
-# billing metrics exist in us-east-1 only, and for the whole account
+# billing metrics exist in us-east-1 only, and for the whole account; elsewhere the budget alone watches
 resource "aws_cloudwatch_metric_alarm" "billing" {
+  count = data.aws_region.current.name == "us-east-1" ? 1 : 0
+
   alarm_name          = "${var.name}-billing"
   alarm_description   = "The account's estimated charges of this month are past the budget of ${var.name}"
   namespace           = "AWS/Billing"
