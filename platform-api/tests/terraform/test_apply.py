@@ -189,12 +189,6 @@ def test_images_never_change_under_their_tag(dev: Applied) -> None:
         assert repository["encryptionConfiguration"]["encryptionType"] == "KMS"
 
 
-def test_the_budget_counts_this_environment_and_nothing_else(dev: Applied) -> None:
-    [budget] = dev.aws.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"]
-    assert budget["CostFilters"] == {"TagKeyValue": ["user:environment$dev"]}
-    assert float(budget["BudgetLimit"]["Amount"]) == 600
-
-
 def test_generated_secrets_have_values_that_no_state_holds(dev: Applied) -> None:
     secrets = dev.aws.client("secretsmanager")
     value = secrets.get_secret_value(SecretId="mlops-platform/dev/audit-signing-key")["SecretString"]

@@ -48,12 +48,14 @@ resource "aws_sns_topic_subscription" "alarms" {
 }
 
 resource "aws_budgets_budget" "monthly" {
+  count = var.manage_cost_alerts ? 1 : 0
+
   name         = "${var.name}-monthly"
   budget_type  = "COST"
   limit_amount = format("%.1f", var.monthly_budget_usd)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
-  tags         = var.manage_cost_alerts ? var.tags : null
+  tags         = var.tags
 
   # only what carries this environment's tag
   cost_filter {
@@ -62,7 +64,7 @@ resource "aws_budgets_budget" "monthly" {
   }
 
   dynamic "notification" {
-    for_each = var.manage_cost_alerts ? local.thresholds : {}
+    for_each = local.thresholds
     content {
       comparison_operator        = "GREATER_THAN"
       notification_type          = "ACTUAL"
@@ -73,15 +75,12 @@ resource "aws_budgets_budget" "monthly" {
     }
   }
 
-  dynamic "notification" {
-    for_each = var.manage_cost_alerts ? [100] : []
-    content {
-      comparison_operator       = "GREATER_THAN"
-      notification_type         = "FORECASTED"
-      threshold                 = notification.value
-      threshold_type            = "PERCENTAGE"
-      subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
-    }
+  notification {
+    comparison_operator       = "GREATER_THAN"
+    notification_type         = "FORECASTED"
+    threshold                 = 100
+    threshold_type            = "PERCENTAGE"
+    subscriber_sns_topic_arns = [aws_sns_topic.alarms.arn]
   }
 }
 

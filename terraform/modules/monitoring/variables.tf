@@ -81,7 +81,7 @@ variable "events_kms_key_arn" {
 }
 
 variable "manage_cost_alerts" {
-  description = "Tell people about the budget and watch for unusual costs. False only where the API does not exist (an emulated AWS)."
+  description = "Make the budget and watch for unusual costs. False only where the API does not exist (an emulated AWS)."
   type        = bool
   default     = true
 }
