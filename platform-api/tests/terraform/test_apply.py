@@ -174,12 +174,6 @@ def test_tables_are_encrypted_with_our_key_and_can_be_restored(dev: Applied) -> 
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
 
 
-def test_the_online_store_speaks_tls_and_is_encrypted(dev: Applied) -> None:
-    [group] = dev.aws.client("elasticache").describe_replication_groups()["ReplicationGroups"]
-    assert group["AtRestEncryptionEnabled"] is True
-    assert group["TransitEncryptionEnabled"] is True
-
-
 def test_images_never_change_under_their_tag(dev: Applied) -> None:
     repositories = dev.aws.client("ecr").describe_repositories()["repositories"]
     assert {repository["repositoryName"] for repository in repositories} == {f"{NAME}/{image}" for image in ("mlops-api", "model-server", "mlflow")}

@@ -216,7 +216,7 @@ variable "wait_for_certificate" {
 }
 
 variable "emulated_aws" {
-  description = "The AWS is an emulator: leave out what it lacks (add-ons, access entries, Pod Identity, the budget and cost anomalies, users of the online store). For tests."
+  description = "The AWS is an emulator: leave out what it lacks (add-ons, access entries, Pod Identity, the budget and cost anomalies, the Redis online store). For tests."
   type        = bool
   default     = false
 }

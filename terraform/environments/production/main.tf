@@ -19,6 +19,7 @@ locals {
   }
 
   production = var.environment == "production"
+  redis      = var.online_store == "redis" && !var.emulated_aws
 
   # who applies this may look into the cluster where the environment says so, by role and not by session
   applier = var.admit_applier ? {
@@ -184,7 +185,7 @@ module "rds" {
 
 module "elasticache" {
   source = "../../modules/elasticache"
-  count  = var.online_store == "redis" ? 1 : 0
+  count  = local.redis ? 1 : 0
 
   name                   = local.name
   vpc_id                 = module.vpc.vpc_id
@@ -195,7 +196,6 @@ module "elasticache" {
   kms_key_arn            = module.keys.key_arns["database"]
   log_kms_key_arn        = module.keys.key_arns["logs"]
   log_retention_days     = var.log_retention_days
-  manage_access          = !var.emulated_aws
 }
 
 module "ecr" {
@@ -229,7 +229,7 @@ module "iam" {
   tenant_namespaces         = var.tenant_namespaces
   bucket_arns               = module.s3.bucket_arns
   table_arns                = module.dynamodb.table_arns
-  online_store_connect_arns = var.online_store == "redis" ? module.elasticache[0].connect_arns : []
+  online_store_connect_arns = local.redis ? module.elasticache[0].connect_arns : []
   data_kms_key_arn          = module.keys.key_arns["data"]
   secrets_kms_key_arn       = module.keys.key_arns["secrets"]
   database_kms_key_arn      = module.keys.key_arns["database"]

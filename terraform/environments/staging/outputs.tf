@@ -74,8 +74,8 @@ locals {
       AUDIT_BUCKET          = module.s3.bucket_names["audit"]
       AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
       APPROVALS_TABLE       = module.dynamodb.table_names["approvals"]
-      REDIS_ENDPOINT        = var.online_store == "redis" ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
-      REDIS_USER            = var.online_store == "redis" ? module.elasticache[0].user_name : ""
+      REDIS_ENDPOINT        = local.redis ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
+      REDIS_USER            = local.redis ? module.elasticache[0].user_name : ""
       SECRETS_PREFIX        = "${var.project}/${var.environment}"
       ECR_REGISTRY          = split("/", module.ecr.repository_urls["mlops-api"])[0]
       ECR_API_URL           = module.ecr.repository_urls["mlops-api"]

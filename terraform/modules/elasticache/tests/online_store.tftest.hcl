@@ -33,11 +33,11 @@ run "who_does_not_say_who_they_are_may_do_nothing" {
   command = plan
 
   assert {
-    condition     = aws_elasticache_user.nobody[0].user_name == "default" && startswith(aws_elasticache_user.nobody[0].access_string, "off")
+    condition     = aws_elasticache_user.nobody.user_name == "default" && startswith(aws_elasticache_user.nobody.access_string, "off")
     error_message = "the default user is off"
   }
   assert {
-    condition     = strcontains(aws_elasticache_user.features[0].access_string, "-@dangerous") && aws_elasticache_user.features[0].passwords == null
+    condition     = strcontains(aws_elasticache_user.features.access_string, "-@dangerous") && aws_elasticache_user.features.passwords == null
     error_message = "the platform's user cannot reconfigure the server, and no password is in the configuration"
   }
 }

@@ -1,5 +1,13 @@
-mock_provider "aws" {
-  source = "../../testing"
+# Terraform cannot mock ephemeral resources, so these tests use the real provider without an account: planning secrets that
+# nobody generates asks AWS nothing. That generated ones get a value no state holds is shown on an emulated AWS, by
+# platform-api/tests/terraform/test_apply.py.
+provider "aws" {
+  region                      = "us-east-1"
+  access_key                  = "none"
+  secret_key                  = "none"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = true
 }
 
 variables {
@@ -24,8 +32,6 @@ run "secrets_are_encrypted_and_can_be_brought_back" {
   }
 }
 
-# Terraform cannot mock what generates values (ephemeral resources): platform-api/tests/terraform/test_apply.py shows them on an
-# emulated AWS, and that no state holds them
 run "what_a_person_puts_there_is_not_written" {
   command = plan
 
