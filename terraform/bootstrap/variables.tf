@@ -5,7 +5,7 @@ variable "project" {
 }
 
 variable "region" {
-  description = "AWS region of the state; the same as in the environments' backend.tf."
+  description = "AWS region of the state; its own choice, whatever regions environments use."
   type        = string
   default     = "us-east-1"
 }

@@ -9,8 +9,10 @@ reserved_cidrs      = ["10.1.0.0/16", "10.2.0.0/16", "172.20.0.0/16"]
 single_nat_gateway  = true
 interface_endpoints = []
 
-# replace by the addresses of your office, or leave empty and come through the VPC
-public_access_cidrs = []
+# who applies may use kubectl; from outside the VPC also set public_access_cidrs, for example by
+# export TF_VAR_public_access_cidrs='["<your address>/32"]'
+admit_applier     = true
+tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
 
 node_groups = {
   system = {

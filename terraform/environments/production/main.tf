@@ -3,6 +3,10 @@
 
 data "aws_caller_identity" "current" {}
 
+data "aws_iam_session_context" "applier" {
+  arn = data.aws_caller_identity.current.arn
+}
+
 locals {
   name = "${var.project}-${var.environment}"
 
@@ -15,6 +19,12 @@ locals {
   }
 
   production = var.environment == "production"
+  redis      = var.online_store == "redis" && !var.emulated_aws
+
+  # who applies this may look into the cluster where the environment says so, by role and not by session
+  applier = var.admit_applier ? {
+    applier = { principal_arn = data.aws_iam_session_context.applier.issuer_arn, policy = "AmazonEKSClusterAdminPolicy", namespaces = [], kubernetes_groups = [] }
+  } : {}
 }
 
 # what must hold of a whole environment, whatever module it concerns
@@ -33,6 +43,14 @@ resource "terraform_data" "promises" {
     precondition {
       condition     = !local.production || (var.multi_az && var.deletion_protection)
       error_message = "Production needs multi_az = true and deletion_protection = true: it keeps what cannot be made again."
+    }
+    precondition {
+      condition     = !local.production || !var.admit_applier
+      error_message = "Production lists its administrators in access_entries: set admit_applier = false, so that the pipeline's role is none."
+    }
+    precondition {
+      condition     = var.online_store != "dynamodb" || length(var.online_store_views) > 0
+      error_message = "online_store is dynamodb, so online_store_views must name the feature views to keep there, as project.view."
     }
     precondition {
       condition     = !local.production || !var.emulated_aws
@@ -80,7 +98,7 @@ module "eks" {
   vpc_cidr            = var.vpc_cidr
   private_subnet_ids  = module.vpc.private_subnet_ids
   public_access_cidrs = var.public_access_cidrs
-  access_entries      = var.access_entries
+  access_entries      = merge(local.applier, var.access_entries)
   node_groups         = var.node_groups
   log_retention_days  = var.log_retention_days
   log_kms_key_arn     = module.keys.key_arns["logs"]
@@ -92,16 +110,16 @@ module "eks" {
 module "monitoring" {
   source = "../../modules/monitoring"
 
-  name                  = local.name
-  environment           = var.environment
-  monthly_budget_usd    = var.monthly_budget_usd
-  team_emails           = var.team_emails
-  lead_emails           = var.lead_emails
-  owner_emails          = var.owner_emails
-  log_retention_days    = var.log_retention_days
-  log_kms_key_arn       = module.keys.key_arns["logs"]
-  events_kms_key_arn    = module.keys.key_arns["events"]
-  manage_cost_anomalies = !var.emulated_aws
+  name               = local.name
+  environment        = var.environment
+  monthly_budget_usd = var.monthly_budget_usd
+  team_emails        = var.team_emails
+  lead_emails        = var.lead_emails
+  owner_emails       = var.owner_emails
+  log_retention_days = var.log_retention_days
+  log_kms_key_arn    = module.keys.key_arns["logs"]
+  events_kms_key_arn = module.keys.key_arns["events"]
+  manage_cost_alerts = !var.emulated_aws
 }
 
 module "s3" {
@@ -116,10 +134,10 @@ module "s3" {
       classification = "confidential"
       tiers          = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER_IR" }]
     }
-    # zones raw, processed, features and registry, by prefix: warm after 90 days, cold after a year
+    # zones raw, processed, features and registry, by prefix: warm after 90 days, cold after a year, archive after seven
     data-lake = {
       classification = "confidential"
-      tiers          = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER_IR" }]
+      tiers          = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER_IR" }, { days = 2557, storage_class = "DEEP_ARCHIVE" }]
     }
     # answered predictions: needed for drift and labels, rarely after a quarter
     prediction-log = {
@@ -130,7 +148,7 @@ module "s3" {
     # signed heads and exports of the audit log: written once, seven years
     audit = {
       classification   = "restricted"
-      tiers            = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER" }]
+      tiers            = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER" }, { days = 2557, storage_class = "DEEP_ARCHIVE" }]
       noncurrent_days  = 0
       object_lock_days = var.audit_lock_days
       object_lock_mode = local.production ? "COMPLIANCE" : "GOVERNANCE"
@@ -143,7 +161,7 @@ module "dynamodb" {
 
   name                = local.name
   kms_key_arn         = module.keys.key_arns["data"]
-  create_online_store = var.online_store == "dynamodb"
+  online_store_views  = var.online_store == "dynamodb" ? var.online_store_views : []
   deletion_protection = var.deletion_protection
 }
 
@@ -167,7 +185,7 @@ module "rds" {
 
 module "elasticache" {
   source = "../../modules/elasticache"
-  count  = var.online_store == "redis" ? 1 : 0
+  count  = local.redis ? 1 : 0
 
   name                   = local.name
   vpc_id                 = module.vpc.vpc_id
@@ -178,7 +196,6 @@ module "elasticache" {
   kms_key_arn            = module.keys.key_arns["database"]
   log_kms_key_arn        = module.keys.key_arns["logs"]
   log_retention_days     = var.log_retention_days
-  manage_access          = !var.emulated_aws
 }
 
 module "ecr" {
@@ -209,9 +226,10 @@ module "iam" {
 
   name                      = local.name
   cluster_name              = module.eks.cluster_name
+  tenant_namespaces         = var.tenant_namespaces
   bucket_arns               = module.s3.bucket_arns
   table_arns                = module.dynamodb.table_arns
-  online_store_connect_arns = var.online_store == "redis" ? module.elasticache[0].connect_arns : ["arn:aws:elasticache:${var.region}:${data.aws_caller_identity.current.account_id}:user:none"]
+  online_store_connect_arns = local.redis ? module.elasticache[0].connect_arns : []
   data_kms_key_arn          = module.keys.key_arns["data"]
   secrets_kms_key_arn       = module.keys.key_arns["secrets"]
   database_kms_key_arn      = module.keys.key_arns["database"]

@@ -48,39 +48,47 @@ output "name_servers" {
   value       = var.domain == "" ? [] : module.dns_acm[0].name_servers
 }
 
-# what the next steps of the guide consume; `terraform/scripts/export-outputs` writes it beside the manifests
-output "platform_env" {
-  description = "Everything the manifests need, as KEY=value lines for a kustomize configMapGenerator."
-  value = join("\n", [for key, value in {
-    AWS_REGION             = var.region
-    CLUSTER_NAME           = module.eks.cluster_name
-    VPC_ID                 = module.vpc.vpc_id
-    NODE_ROLE_NAME         = module.eks.node_iam_role_name
-    INTERRUPTION_QUEUE     = module.eks.interruption_queue_name
-    RDS_HOST               = module.rds.address
-    RDS_SECRET_ARN         = module.rds.master_user_secret_arn
-    ONLINE_STORE_HOST      = var.online_store == "redis" ? module.elasticache[0].primary_endpoint : ""
-    ONLINE_STORE_USER      = var.online_store == "redis" ? module.elasticache[0].user_name : ""
-    ONLINE_STORE_TABLE     = lookup(module.dynamodb.table_names, "online-store", "")
-    ARTIFACTS_BUCKET       = module.s3.bucket_names["artifacts"]
-    DATA_LAKE_BUCKET       = module.s3.bucket_names["data-lake"]
-    PREDICTION_LOG_BUCKET  = module.s3.bucket_names["prediction-log"]
-    AUDIT_BUCKET           = module.s3.bucket_names["audit"]
-    AUDIT_TABLE            = module.dynamodb.table_names["audit-log"]
-    APPROVALS_TABLE        = module.dynamodb.table_names["approvals"]
-    SECRETS_PREFIX         = "${var.project}/${var.environment}"
-    API_IMAGE              = module.ecr.repository_urls["mlops-api"]
-    MODEL_SERVER_IMAGE     = module.ecr.repository_urls["model-server"]
-    MLFLOW_IMAGE           = module.ecr.repository_urls["mlflow"]
-    DOMAIN                 = var.domain
-    CERTIFICATE_ARN        = var.domain == "" ? "" : module.dns_acm[0].certificate_arn
-    DEPLOY_ROLE_ARN        = var.github_repository == "" ? "" : module.github_oidc[0].deploy_role_arn
-    MLFLOW_ROLE_ARN        = module.iam.role_arns["mlflow"]
-    PLATFORM_API_ROLE_ARN  = module.iam.role_arns["platform-api"]
-    MODEL_SERVING_ROLE_ARN = module.iam.role_arns["model-serving"]
-    FEAST_ROLE_ARN         = module.iam.role_arns["feast"]
-    EXTERNAL_SECRETS_ROLE  = module.iam.role_arns["external-secrets"]
-    LOAD_BALANCER_ROLE_ARN = module.iam.role_arns["load-balancer-controller"]
-    COST_EXPORTER_ROLE_ARN = module.iam.role_arns["cost-exporter"]
-  } : "${key}=${value == null ? "" : value}"])
+# what the next steps of the guide consume: terraform/scripts/export_outputs.py writes it beside the manifests
+locals {
+  role_arns = merge(module.iam.role_arns, {
+    karpenter = module.eks.karpenter_role_arn
+    ebs-csi   = module.eks.addon_role_arns["aws-ebs-csi-driver"]
+    deploy    = var.github_repository == "" ? "" : module.github_oidc[0].deploy_role_arn
+  })
+
+  kustomize_env = merge(
+    {
+      CLUSTER_NAME          = module.eks.cluster_name
+      AWS_REGION            = var.region
+      AWS_ACCOUNT_ID        = data.aws_caller_identity.current.account_id
+      VPC_ID                = module.vpc.vpc_id
+      NODE_ROLE_NAME        = module.eks.node_iam_role_name
+      NODE_INSTANCE_PROFILE = module.eks.node_instance_profile_name
+      INTERRUPTION_QUEUE    = module.eks.interruption_queue_name
+      RDS_ENDPOINT          = module.rds.endpoint
+      RDS_HOST              = module.rds.address
+      RDS_SECRET_ARN        = module.rds.master_user_secret_arn
+      ARTIFACTS_BUCKET      = module.s3.bucket_names["artifacts"]
+      DATA_LAKE_BUCKET      = module.s3.bucket_names["data-lake"]
+      PREDICTION_LOG_BUCKET = module.s3.bucket_names["prediction-log"]
+      AUDIT_BUCKET          = module.s3.bucket_names["audit"]
+      AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
+      APPROVALS_TABLE       = module.dynamodb.table_names["approvals"]
+      REDIS_ENDPOINT        = local.redis ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
+      REDIS_USER            = local.redis ? module.elasticache[0].user_name : ""
+      SECRETS_PREFIX        = "${var.project}/${var.environment}"
+      ECR_REGISTRY          = split("/", module.ecr.repository_urls["mlops-api"])[0]
+      ECR_API_URL           = module.ecr.repository_urls["mlops-api"]
+      ECR_MODEL_SERVER_URL  = module.ecr.repository_urls["model-server"]
+      ECR_MLFLOW_URL        = module.ecr.repository_urls["mlflow"]
+      DOMAIN                = var.domain
+      CERTIFICATE_ARN       = var.domain == "" ? "" : module.dns_acm[0].certificate_arn
+    },
+    { for workload, arn in local.role_arns : "ROLE_ARN_${upper(replace(workload, "-", "_"))}" => arn },
+  )
+}
+
+output "kustomize_env" {
+  description = "Everything the manifests need, as KEY=value lines for a kustomize configMapGenerator. Holds no secret."
+  value       = join("\n", [for key, value in local.kustomize_env : "${key}=${value == null ? "" : value}"])
 }

@@ -11,7 +11,7 @@ interface_endpoints = [
   "ecr.api", "ecr.dkr", "sts", "ec2", "logs", "kms", "secretsmanager", "eks", "autoscaling", "sqs",
 ]
 
-public_access_cidrs = []
+tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
 
 node_groups = {
   system = {

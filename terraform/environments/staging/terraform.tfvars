@@ -9,7 +9,7 @@ reserved_cidrs      = ["10.0.0.0/16", "10.1.0.0/16", "172.20.0.0/16"]
 single_nat_gateway  = true
 interface_endpoints = ["ecr.api", "ecr.dkr", "sts"]
 
-public_access_cidrs = []
+tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
 
 node_groups = {
   system = {

@@ -82,6 +82,17 @@ variable "access_entries" {
   default = {}
 }
 
+variable "admit_applier" {
+  description = "Make the role that applies this an administrator of the cluster. Never in production."
+  type        = bool
+  default     = false
+}
+
+variable "tenant_namespaces" {
+  description = "Namespaces of tenants, in which model servers may read approved models."
+  type        = list(string)
+}
+
 variable "node_groups" {
   description = "Managed node groups; see modules/eks."
   type = map(object({
@@ -127,6 +138,12 @@ variable "online_store" {
     condition     = contains(["redis", "dynamodb"], var.online_store)
     error_message = "online_store must be redis or dynamodb."
   }
+}
+
+variable "online_store_views" {
+  description = "Feature views kept online when online_store is dynamodb, as project.view."
+  type        = list(string)
+  default     = []
 }
 
 variable "online_store_node_type" {
@@ -199,7 +216,7 @@ variable "wait_for_certificate" {
 }
 
 variable "emulated_aws" {
-  description = "The AWS is an emulator: leave out what it lacks (add-ons, access entries, Pod Identity, cost anomalies, users of the online store). For tests."
+  description = "The AWS is an emulator: leave out what it lacks (add-ons, access entries, Pod Identity, the budget and cost anomalies, the Redis online store). For tests."
   type        = bool
   default     = false
 }

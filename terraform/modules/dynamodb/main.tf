@@ -1,5 +1,5 @@
 # Tables beside PostgreSQL, which stays the truth: the mirror of the audit log, the mirror of approvals for readers in
-# AWS, and (where chosen) Feast's online store.
+# AWS, and (where chosen) the tables of Feast's online store.
 
 locals {
   tables = merge(
@@ -20,16 +20,15 @@ locals {
         ttl        = ""
       }
     },
-    # the names of Feast's own layout
-    var.create_online_store ? {
-      online-store = {
-        hash_key   = "entity_id"
-        range_key  = ""
-        attributes = { entity_id = "S" }
-        indexes    = {}
-        ttl        = "expires_at"
-      }
-    } : {},
+    # Feast's own layout: one table per feature view, named by its table_name_template. Made here, they are encrypted with
+    # our key; `feast apply` finds them and leaves them alone.
+    { for view in var.online_store_views : "online.${view}" => {
+      hash_key   = "entity_id"
+      range_key  = ""
+      attributes = { entity_id = "S" }
+      indexes    = {}
+      ttl        = ""
+    } },
   )
 }
 

@@ -13,10 +13,15 @@ variable "kms_key_arn" {
   }
 }
 
-variable "create_online_store" {
-  description = "Make the table of Feast's DynamoDB online store. Not needed where Redis is the online store."
-  type        = bool
-  default     = false
+variable "online_store_views" {
+  description = "Feature views kept online in DynamoDB, as project.view; feature_store.yaml says table_name_template: \"<name>-online.{project}.{table_name}\". Empty where Redis is the online store."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for view in var.online_store_views : can(regex("^[a-zA-Z0-9_]+\\.[a-zA-Z0-9_]+$", view))])
+    error_message = "Every entry of online_store_views must be project.view, for example credit.customer_features."
+  }
 }
 
 variable "deletion_protection" {

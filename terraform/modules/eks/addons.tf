@@ -1,12 +1,17 @@
 # Add-ons, each with the least rights, given to its service account by Pod Identity and never to the node.
 
 locals {
+  # worn by pods of this cluster's kube-system only: add-ons and Karpenter
   pod_identity_trust = jsonencode({
     Version = "2012-10-17"
     Statement = [{
       Effect    = "Allow"
       Action    = ["sts:AssumeRole", "sts:TagSession"]
       Principal = { Service = "pods.eks.amazonaws.com" }
+      Condition = {
+        StringEquals = { "aws:SourceAccount" = local.account, "aws:RequestTag/kubernetes-namespace" = "kube-system" }
+        ArnEquals    = { "aws:SourceArn" = "arn:${local.partition}:eks:${local.region}:${local.account}:cluster/${var.cluster_name}" }
+      }
     }]
   })
 

@@ -10,8 +10,9 @@ locals {
       Effect   = "Allow"
       Resource = "*"
       Action = [
-        "ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeInstances", "ec2:DescribeInstanceTypeOfferings",
-        "ec2:DescribeInstanceTypes", "ec2:DescribeLaunchTemplates", "ec2:DescribeSecurityGroups",
+        "ec2:DescribeAvailabilityZones", "ec2:DescribeCapacityReservations", "ec2:DescribeImages", "ec2:DescribeInstances",
+        "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceTypeOfferings", "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplates", "ec2:DescribeSecurityGroups",
         "ec2:DescribeSpotPriceHistory", "ec2:DescribeSubnets", "pricing:GetProducts",
       ]
       Condition = { StringEquals = { "aws:RequestedRegion" = [local.region, "us-east-1"] } }
@@ -21,11 +22,16 @@ locals {
       Effect = "Allow"
       Action = ["ec2:RunInstances", "ec2:CreateFleet"]
       Resource = [
-        "arn:${local.partition}:ec2:${local.region}::image/*",
-        "arn:${local.partition}:ec2:${local.region}::snapshot/*",
         "arn:${local.partition}:ec2:${local.region}:${local.account}:security-group/*",
         "arn:${local.partition}:ec2:${local.region}:${local.account}:subnet/*",
       ]
+      Condition = { StringEquals = { "aws:ResourceTag/karpenter.sh/discovery" = var.cluster_name } }
+    },
+    {
+      Sid      = "StartFromImages"
+      Effect   = "Allow"
+      Action   = ["ec2:RunInstances", "ec2:CreateFleet"]
+      Resource = ["arn:${local.partition}:ec2:${local.region}::image/*", "arn:${local.partition}:ec2:${local.region}::snapshot/*"]
     },
     {
       Sid    = "StartOwnedThings"
@@ -51,6 +57,16 @@ locals {
         "arn:${local.partition}:ec2:${local.region}:${local.account}:${kind}/*"
       ]
       Condition = { StringEquals = { "ec2:CreateAction" = ["RunInstances", "CreateFleet", "CreateLaunchTemplate"] } }
+    },
+    {
+      Sid      = "NameOwnedNodes"
+      Effect   = "Allow"
+      Action   = ["ec2:CreateTags"]
+      Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:instance/*"]
+      Condition = {
+        StringEquals                = { "aws:ResourceTag/kubernetes.io/cluster/${var.cluster_name}" = "owned" }
+        "ForAllValues:StringEquals" = { "aws:TagKeys" = ["eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"] }
+      }
     },
     {
       Sid    = "EndOwnedThings"
@@ -118,7 +134,7 @@ resource "aws_eks_pod_identity_association" "karpenter" {
   count = var.manage_access ? 1 : 0
 
   cluster_name    = aws_eks_cluster.this.name
-  namespace       = "karpenter"
+  namespace       = "kube-system"
   service_account = "karpenter"
   role_arn        = aws_iam_role.karpenter.arn
   tags            = var.tags
@@ -150,7 +166,7 @@ resource "aws_sqs_queue_policy" "interruptions" {
         Principal = { Service = "events.amazonaws.com" }
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.interruptions.arn
-        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+        Condition = { ArnLike = { "aws:SourceArn" = "arn:${local.partition}:events:${local.region}:${local.account}:rule/${var.cluster_name}-*" } }
       },
       {
         Sid       = "TlsOnly"

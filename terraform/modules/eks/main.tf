@@ -12,6 +12,7 @@ locals {
 }
 
 resource "aws_kms_key" "cluster" {
+  #checkov:skip=CKV_AWS_33:The statement for volumes names every principal of this account, and only through EC2: the role that starts nodes does not exist before the first group does
   description             = "Secrets of the cluster ${var.cluster_name} and volumes of its nodes"
   enable_key_rotation     = true
   deletion_window_in_days = 30

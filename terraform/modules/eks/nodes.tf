@@ -2,6 +2,7 @@
 # Karpenter adds nodes beyond them.
 
 locals {
+  # a taint of Kubernetes is spelled otherwise in EKS
   effects = { NoSchedule = "NO_SCHEDULE", NoExecute = "NO_EXECUTE", PreferNoSchedule = "PREFER_NO_SCHEDULE" }
 
   accelerated = { for name, group in var.node_groups : name => group if anytrue([for type in group.instance_types : can(regex("^(g|p)[0-9]", type))]) }

@@ -77,3 +77,13 @@ output "interruption_queue_name" {
   description = "Queue Karpenter listens to."
   value       = aws_sqs_queue.interruptions.name
 }
+
+output "node_instance_profile_name" {
+  description = "Instance profile of the nodes Karpenter starts."
+  value       = aws_iam_instance_profile.node.name
+}
+
+output "addon_role_arns" {
+  description = "Roles of add-ons that need one, by add-on."
+  value       = { for addon, role in aws_iam_role.addon : addon => role.arn }
+}

@@ -127,8 +127,12 @@ variable "node_groups" {
     error_message = "A SPOT group needs at least two instance_types: with one, a shortage of that type empties the group."
   }
   validation {
-    condition     = alltrue(flatten([for group in values(var.node_groups) : [for type in group.instance_types : can(regex("^(m|c|r|t|g|p)[0-9][a-z0-9-]*\\.([0-9]*x?large|medium|metal)$", type))]]))
+    condition     = alltrue(flatten([for group in values(var.node_groups) : [for type in group.instance_types : can(regex("^(m|c|r|t|g|p)[0-9][a-z0-9-]*\\.(medium|large|xlarge|[0-9]+xlarge|metal)$", type))]]))
     error_message = "instance_types holds an unknown instance class. Use names such as m5.large, m6i.2xlarge, c7i.4xlarge, r6i.xlarge, g4dn.2xlarge or p4d.24xlarge."
+  }
+  validation {
+    condition     = alltrue(flatten([for group in values(var.node_groups) : [for type in group.instance_types : !can(regex("^[a-z]+[0-9]+g[a-z]*\\.", type))]]))
+    error_message = "instance_types holds an ARM type (Graviton), but the platform's images are built for x86-64. Use m5, m6i, c7i, r6i, g4dn or p4d types."
   }
   validation {
     condition     = alltrue([for group in values(var.node_groups) : coalesce(group.min_size, 0) <= group.desired_size && group.desired_size <= coalesce(group.max_size, group.desired_size)])

@@ -45,8 +45,6 @@ resource "aws_cloudwatch_log_group" "slow" {
 
 # everybody who does not say who they are is this user, who may do nothing
 resource "aws_elasticache_user" "nobody" {
-  count = var.manage_access ? 1 : 0
-
   user_id       = "${var.name}-nobody"
   user_name     = "default"
   engine        = "valkey"
@@ -60,8 +58,6 @@ resource "aws_elasticache_user" "nobody" {
 
 # reads and writes features; may not reconfigure the server or list everything in it
 resource "aws_elasticache_user" "features" {
-  count = var.manage_access ? 1 : 0
-
   user_id       = local.user
   user_name     = local.user
   engine        = "valkey"
@@ -74,11 +70,9 @@ resource "aws_elasticache_user" "features" {
 }
 
 resource "aws_elasticache_user_group" "this" {
-  count = var.manage_access ? 1 : 0
-
   user_group_id = var.name
   engine        = "valkey"
-  user_ids      = [aws_elasticache_user.nobody[0].user_id, aws_elasticache_user.features[0].user_id]
+  user_ids      = [aws_elasticache_user.nobody.user_id, aws_elasticache_user.features.user_id]
   tags          = var.tags
 }
 
@@ -100,7 +94,7 @@ resource "aws_elasticache_replication_group" "this" {
   kms_key_id                 = var.kms_key_arn
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"
-  user_group_ids             = var.manage_access ? [aws_elasticache_user_group.this[0].user_group_id] : null
+  user_group_ids             = [aws_elasticache_user_group.this.user_group_id]
 
   subnet_group_name          = aws_elasticache_subnet_group.this.name
   security_group_ids         = [aws_security_group.this.id]

@@ -77,12 +77,6 @@ variable "log_retention_days" {
   default     = 365
 }
 
-variable "manage_access" {
-  description = "Make the users and their group. False only where the API does not exist (an emulated AWS)."
-  type        = bool
-  default     = true
-}
-
 variable "tags" {
   description = "Tags of every resource, beside the provider's default tags."
   type        = map(string)

@@ -22,6 +22,8 @@ locals {
         "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeSSLPolicies",
         "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
         "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
+        "elasticloadbalancing:DescribeTrustStores", "ec2:GetSecurityGroupsForVpc", "shield:GetSubscriptionState",
+        "waf-regional:GetWebACLForResource", "wafv2:GetWebACL", "wafv2:GetWebACLForResource",
       ]
       Resource = ["*"]
     },
@@ -53,6 +55,7 @@ locals {
         "elasticloadbalancing:ModifyLoadBalancerAttributes", "elasticloadbalancing:ModifyRule",
         "elasticloadbalancing:ModifyTargetGroup", "elasticloadbalancing:ModifyTargetGroupAttributes",
         "elasticloadbalancing:RegisterTargets", "elasticloadbalancing:RemoveListenerCertificates",
+        "elasticloadbalancing:RemoveTags", "elasticloadbalancing:SetIpAddressType",
         "elasticloadbalancing:SetSecurityGroups", "elasticloadbalancing:SetSubnets",
       ]
       Resource  = local.its_things
@@ -80,6 +83,20 @@ locals {
       Action    = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:DeleteSecurityGroup"]
       Resource  = ["arn:${local.partition}:ec2:${local.region}:${local.account}:security-group/*"]
       Condition = local.tagged_its
+    },
+    # nodes accept what its load balancers send
+    {
+      Effect    = "Allow"
+      Action    = ["ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress"]
+      Resource  = ["arn:${local.partition}:ec2:${local.region}:${local.account}:security-group/*"]
+      Condition = { StringEquals = { "aws:ResourceTag/kubernetes.io/cluster/${var.cluster_name}" = "owned" } }
+    },
+    # the first load balancer of an account asks for the service's own role
+    {
+      Effect    = "Allow"
+      Action    = ["iam:CreateServiceLinkedRole"]
+      Resource  = ["arn:${local.partition}:iam::${local.account}:role/aws-service-role/elasticloadbalancing.amazonaws.com/*"]
+      Condition = { StringEquals = { "iam:AWSServiceName" = "elasticloadbalancing.amazonaws.com" } }
     },
   ]
 }

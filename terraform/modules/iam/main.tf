@@ -17,11 +17,35 @@ locals {
   data_lake      = var.bucket_arns["data-lake"]
   prediction_log = var.bucket_arns["prediction-log"]
   audit          = var.bucket_arns["audit"]
+  audit_log      = var.table_arns["audit-log"]
+  approvals      = var.table_arns["approvals"]
+  online_tables  = [for table, arn in var.table_arns : arn if startswith(table, "online.")]
+
+  # said twice, here and by leaving it out below: whatever is added later, what is in the audit log stays in it
+  audit_only_grows = [
+    { Effect = "Deny", Action = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:BypassGovernanceRetention"], Resource = ["${local.audit}/*"] },
+    { Effect = "Deny", Action = ["dynamodb:DeleteItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteTable", "dynamodb:PartiQL*"], Resource = [local.audit_log] },
+  ]
+
+  # Feast runs inside the platform's pods: it reads the lake, keeps features and its registry, fills and reads the online store
+  feast = concat(
+    [
+      { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.data_lake}/features/*", "${local.data_lake}/registry/*"] },
+      { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.data_lake}/raw/*", "${local.data_lake}/processed/*"] },
+      { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.data_lake], Condition = { StringLike = { "s3:prefix" = ["features/*", "registry/*", "raw/*", "processed/*"] } } },
+    ],
+    length(var.online_store_connect_arns) == 0 ? [] : [
+      { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },
+    ],
+    length(local.online_tables) == 0 ? [] : [
+      { Effect = "Allow", Action = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:Query"], Resource = local.online_tables },
+    ],
+  )
 
   workloads = {
     # the tracking server keeps runs' files below its own prefix
     mlflow = {
-      namespace       = "mlflow"
+      namespaces      = ["mlflow"]
       service_account = "mlflow"
       statements = [
         { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/mlflow/*"] },
@@ -30,26 +54,47 @@ locals {
       ]
     }
 
-    # reads what people logged, writes what it built and proved; the audit log only ever grows
+    # answers people: reads what was logged and built, appends to the audit log and the prediction log
     platform-api = {
-      namespace       = "mlops-platform"
+      namespaces      = ["mlops-platform"]
       service_account = "platform-api"
-      statements = [
-        { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/mlflow/*", "${local.artifacts}/bundles/*"] },
-        { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*"] },
-        { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
-        { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject"], Resource = ["${local.audit}/*"] },
-        { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
-        { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [var.table_arns["audit-log"], "${var.table_arns["audit-log"]}/index/*"] },
-        { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [var.table_arns["approvals"], "${var.table_arns["approvals"]}/index/*"] },
-        { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },
-        local.write_key,
-      ]
+      statements = concat(
+        [
+          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*", "${local.audit}/*"] },
+          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
+          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.audit_log, "${local.audit_log}/index/*"] },
+          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.approvals, "${local.approvals}/index/*"] },
+          local.write_key,
+        ],
+        local.feast,
+        local.audit_only_grows,
+      )
     }
 
-    # loads approved models; whoever breaks out of one changes nothing
+    # acts in the background: builds bundles, moves the prediction log (and erases from it), exports the audit log
+    platform-worker = {
+      namespaces      = ["mlops-platform"]
+      service_account = "platform-worker"
+      statements = concat(
+        [
+          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*"] },
+          { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*"] },
+          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
+          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.audit}/*"] },
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
+          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.audit_log, "${local.audit_log}/index/*"] },
+          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.approvals, "${local.approvals}/index/*"] },
+          local.write_key,
+        ],
+        local.feast,
+        local.audit_only_grows,
+      )
+    }
+
+    # loads approved models in tenants' namespaces; whoever breaks out of one changes nothing
     model-serving = {
-      namespace       = "serving"
+      namespaces      = var.tenant_namespaces
       service_account = "model-server"
       statements = [
         { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/bundles/*"] },
@@ -58,26 +103,8 @@ locals {
       ]
     }
 
-    feast = {
-      namespace       = "feast"
-      service_account = "feast"
-      statements = concat(
-        [
-          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], Resource = ["${local.data_lake}/features/*", "${local.data_lake}/registry/*"] },
-          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.data_lake}/raw/*", "${local.data_lake}/processed/*"] },
-          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.data_lake] },
-          { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },
-          local.write_key,
-        ],
-        [for table, arn in var.table_arns :
-          { Effect = "Allow", Action = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:Query"], Resource = [arn] }
-          if table == "online-store"
-        ],
-      )
-    }
-
     external-secrets = {
-      namespace       = "external-secrets"
+      namespaces      = ["external-secrets"]
       service_account = "external-secrets"
       statements = [
         { Effect = "Allow", Action = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"], Resource = concat(["arn:${local.partition}:secretsmanager:${local.region}:${local.account}:secret:${var.secrets_prefix}/*"], var.extra_secret_arns) },
@@ -87,28 +114,34 @@ locals {
 
     # may make and change load balancers that carry the cluster's tag, and look at everything else
     load-balancer-controller = {
-      namespace       = "kube-system"
+      namespaces      = ["kube-system"]
       service_account = "aws-load-balancer-controller"
       statements      = local.load_balancer_statements
     }
 
-    # the Cost Explorer and CloudWatch have no resources to name: these actions can only be allowed on all
-    cost-exporter = {
-      namespace       = "monitoring"
-      service_account = "cost-exporter"
+    # Cost Explorer and CloudWatch have no resources to name: these actions can only be allowed on all
+    cloudwatch-exporter = {
+      namespaces      = ["monitoring"]
+      service_account = "cloudwatch-exporter"
       statements = [
-        { Effect = "Allow", Action = ["ce:GetCostAndUsage", "ce:GetCostForecast", "cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], Resource = ["*"] },
+        { Effect = "Allow", Action = ["ce:GetCostAndUsage", "ce:GetCostForecast", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics", "cloudwatch:ListMetrics", "tag:GetResources"], Resource = ["*"] },
       ]
     }
   }
+
+  associations = merge([
+    for workload, settings in local.workloads : {
+      for namespace in settings.namespaces : "${workload}-${namespace}" => { workload = workload, namespace = namespace, service_account = settings.service_account }
+    }
+  ]...)
 }
 
 resource "aws_iam_role" "this" {
   for_each = local.workloads
 
   name        = "${var.name}-${each.key}"
-  description = "${each.value.namespace}/${each.value.service_account} in ${var.cluster_name}"
-  # only this account's pods, and only of this cluster, namespace and service account
+  description = "${each.value.service_account} in ${var.cluster_name}"
+  # only pods of this cluster, and only of these namespaces and this service account
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -118,7 +151,7 @@ resource "aws_iam_role" "this" {
       Condition = {
         StringEquals = {
           "aws:SourceAccount"                         = local.account
-          "aws:RequestTag/kubernetes-namespace"       = each.value.namespace
+          "aws:RequestTag/kubernetes-namespace"       = each.value.namespaces
           "aws:RequestTag/kubernetes-service-account" = each.value.service_account
         }
         ArnEquals = {
@@ -141,11 +174,11 @@ resource "aws_iam_role_policy" "this" {
 }
 
 resource "aws_eks_pod_identity_association" "this" {
-  for_each = { for workload, settings in local.workloads : workload => settings if var.manage_access }
+  for_each = { for name, association in local.associations : name => association if var.manage_access }
 
   cluster_name    = var.cluster_name
   namespace       = each.value.namespace
   service_account = each.value.service_account
-  role_arn        = aws_iam_role.this[each.key].arn
+  role_arn        = aws_iam_role.this[each.value.workload].arn
   tags            = var.tags
 }

@@ -8,6 +8,16 @@ variable "cluster_name" {
   type        = string
 }
 
+variable "tenant_namespaces" {
+  description = "Namespaces of tenants, whose model servers (service account model-server) may read approved models."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.tenant_namespaces) > 0 && alltrue([for namespace in var.tenant_namespaces : can(regex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", namespace))])
+    error_message = "tenant_namespaces needs at least one namespace, by its plain name: a wildcard would let any pod called model-server read every model."
+  }
+}
+
 variable "bucket_arns" {
   description = "ARNs of the buckets artifacts, data-lake, prediction-log and audit."
   type        = map(string)
@@ -19,7 +29,7 @@ variable "bucket_arns" {
 }
 
 variable "table_arns" {
-  description = "ARNs of the tables audit-log, approvals and, where there is one, online-store."
+  description = "ARNs of the tables audit-log, approvals and those of the online store, whose names start with online."
   type        = map(string)
 
   validation {
@@ -29,8 +39,9 @@ variable "table_arns" {
 }
 
 variable "online_store_connect_arns" {
-  description = "Replication group and user of the online feature store: the output connect_arns of the elasticache module."
+  description = "Replication group and user of the online feature store: the output connect_arns of the elasticache module. Empty where features live in DynamoDB."
   type        = list(string)
+  default     = []
 }
 
 variable "data_kms_key_arn" {

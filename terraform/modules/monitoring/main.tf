@@ -1,7 +1,7 @@
 # Who is told when money or machines go wrong: a topic, budgets, unusual costs, log groups of the platform.
 
 data "aws_caller_identity" "current" {}
-data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
   # 80 % tells the team, 90 % its lead, 100 % whoever answers for the money (requirements, FinOps)
@@ -48,17 +48,19 @@ resource "aws_sns_topic_subscription" "alarms" {
 }
 
 resource "aws_budgets_budget" "monthly" {
+  count = var.manage_cost_alerts ? 1 : 0
+
   name         = "${var.name}-monthly"
   budget_type  = "COST"
   limit_amount = format("%.1f", var.monthly_budget_usd)
   limit_unit   = "USD"
   time_unit    = "MONTHLY"
-  tags         = var.manage_cost_anomalies ? var.tags : null
+  tags         = var.tags
 
   # only what carries this environment's tag
   cost_filter {
     name   = "TagKeyValue"
-    values = ["user:environment$${var.environment}"]
+    values = [format("user:environment$%s", var.environment)]
   }
 
   dynamic "notification" {
@@ -83,7 +85,7 @@ resource "aws_budgets_budget" "monthly" {
 }
 
 resource "aws_ce_anomaly_monitor" "services" {
-  count = var.manage_cost_anomalies ? 1 : 0
+  count = var.manage_cost_alerts ? 1 : 0
 
   name              = "${var.name}-services"
   monitor_type      = "DIMENSIONAL"
@@ -92,7 +94,7 @@ resource "aws_ce_anomaly_monitor" "services" {
 }
 
 resource "aws_ce_anomaly_subscription" "services" {
-  count = var.manage_cost_anomalies ? 1 : 0
+  count = var.manage_cost_alerts ? 1 : 0
 
   name             = "${var.name}-services"
   frequency        = "IMMEDIATE"
@@ -113,8 +115,10 @@ resource "aws_ce_anomaly_subscription" "services" {
   }
 }
 
-# billing metrics exist in us-east-1 only, and for the whole account
+# billing metrics exist in us-east-1 only, and for the whole account; elsewhere the budget alone watches
 resource "aws_cloudwatch_metric_alarm" "billing" {
+  count = data.aws_region.current.name == "us-east-1" ? 1 : 0
+
   alarm_name          = "${var.name}-billing"
   alarm_description   = "The account's estimated charges of this month are past the budget of ${var.name}"
   namespace           = "AWS/Billing"

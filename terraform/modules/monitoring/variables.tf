@@ -80,8 +80,8 @@ variable "events_kms_key_arn" {
   }
 }
 
-variable "manage_cost_anomalies" {
-  description = "Watch for unusual costs. False only where the API does not exist (an emulated AWS)."
+variable "manage_cost_alerts" {
+  description = "Make the budget and watch for unusual costs. False only where the API does not exist (an emulated AWS)."
   type        = bool
   default     = true
 }

@@ -19,7 +19,7 @@ locals {
 resource "aws_s3_bucket" "this" {
   #checkov:skip=CKV_AWS_144:Regional copies cost as much as the original; what must survive a region is listed in the README
   #checkov:skip=CKV2_AWS_62:Nothing waits for object events; the platform reads what it wrote
-  #checkov:skip=CKV_AWS_18:Reads and writes of objects are recorded by CloudTrail data events, which say who; access logs only say from where
+  #checkov:skip=CKV_AWS_18:Who read what is the account's CloudTrail to record (data events), which is made once per account and not by this repository
   for_each = var.buckets
 
   bucket              = local.names[each.key]
@@ -100,16 +100,29 @@ resource "aws_s3_bucket_policy" "this" {
             Null            = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = "false" }
           }
         },
+        {
+          Sid       = "NoOtherEncryption"
+          Effect    = "Deny"
+          Principal = "*"
+          Action    = "s3:PutObject"
+          Resource  = ["${local.arns[each.key]}/*"]
+          Condition = {
+            StringNotEquals = { "s3:x-amz-server-side-encryption" = "aws:kms" }
+            Null            = { "s3:x-amz-server-side-encryption" = "false" }
+          }
+        },
       ],
       # what is locked cannot be unlocked by anybody who merely has rights on S3
-      each.value.object_lock_days > 0 ? [{
-        Sid       = "NobodyBypassesTheLock"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = ["s3:BypassGovernanceRetention", "s3:PutBucketObjectLockConfiguration"]
-        Resource  = [local.arns[each.key], "${local.arns[each.key]}/*"]
-        Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.lock_administrator_arns } }
-      }] : [],
+      each.value.object_lock_days > 0 ? [merge(
+        {
+          Sid       = "NobodyBypassesTheLock"
+          Effect    = "Deny"
+          Principal = "*"
+          Action    = ["s3:BypassGovernanceRetention"]
+          Resource  = ["${local.arns[each.key]}/*"]
+        },
+        length(var.lock_administrator_arns) == 0 ? {} : { Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.lock_administrator_arns } } },
+      )] : [],
     )
   })
 

@@ -1,6 +1,8 @@
 # One network of three tiers over the given zones. Public subnets hold load balancers and NAT gateways only; nodes and
 # endpoints are in private subnets; databases are in subnets without any route out.
 
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
@@ -35,6 +37,10 @@ resource "aws_vpc" "this" {
     precondition {
       condition     = length(local.overlapping) == 0
       error_message = "vpc_cidr ${var.vpc_cidr} overlaps ${join(", ", local.overlapping)}, which reserved_cidrs says is taken (another environment, the office, or the cluster's service range). Choose a free range, or traffic between the two can never be routed."
+    }
+    precondition {
+      condition     = alltrue([for zone in var.availability_zones : startswith(zone, data.aws_region.current.name)])
+      error_message = "availability_zones ${join(", ", var.availability_zones)} are not all in ${data.aws_region.current.name}, the provider's region. Change the zones or the region."
     }
   }
 }

@@ -39,14 +39,17 @@ resource "aws_network_acl" "public" {
     from_port  = 1024
     to_port    = 65535
   }
-  # nodes go out through the NAT gateways here
-  ingress {
-    rule_no    = 140
-    action     = "allow"
-    protocol   = "-1"
-    cidr_block = var.vpc_cidr
-    from_port  = 0
-    to_port    = 0
+  # nodes go out through the NAT gateways here, and answer load balancers; databases have no business here
+  dynamic "ingress" {
+    for_each = { for zone, index in local.zones : 140 + index => local.private_cidrs[zone] }
+    content {
+      rule_no    = ingress.key
+      action     = "allow"
+      protocol   = "-1"
+      cidr_block = ingress.value
+      from_port  = 0
+      to_port    = 0
+    }
   }
   egress {
     rule_no    = 100
@@ -63,7 +66,31 @@ resource "aws_network_acl" "private" {
   subnet_ids = [for subnet in aws_subnet.private : subnet.id]
   tags       = merge(var.tags, { Name = "${var.name}-private" })
 
+  # between nodes, and from load balancers; the database tier may only reply (below)
+  dynamic "ingress" {
+    for_each = merge(
+      { for zone, index in local.zones : 100 + index => local.private_cidrs[zone] },
+      { for zone, index in local.zones : 110 + index => local.public_cidrs[zone] },
+    )
+    content {
+      rule_no    = ingress.key
+      action     = "allow"
+      protocol   = "-1"
+      cidr_block = ingress.value
+      from_port  = 0
+      to_port    = 0
+    }
+  }
+  # replies, from databases and from outside; nobody outside can open a connection, for there is no route in
   ingress {
+    rule_no    = 120
+    action     = "allow"
+    protocol   = "tcp"
+    cidr_block = "0.0.0.0/0"
+    from_port  = 1024
+    to_port    = 65535
+  }
+  egress {
     rule_no    = 100
     action     = "allow"
     protocol   = "-1"
@@ -71,25 +98,14 @@ resource "aws_network_acl" "private" {
     from_port  = 0
     to_port    = 0
   }
-  # replies from outside; nothing there can open a connection, for there is no route in
-  dynamic "ingress" {
-    for_each = { 110 = "tcp", 120 = "udp" }
-    content {
-      rule_no    = ingress.key
-      action     = "allow"
-      protocol   = ingress.value
-      cidr_block = "0.0.0.0/0"
-      from_port  = 1024
-      to_port    = 65535
-    }
-  }
+  # out of the VPC by HTTPS only
   egress {
-    rule_no    = 100
+    rule_no    = 110
     action     = "allow"
-    protocol   = "-1"
+    protocol   = "tcp"
     cidr_block = "0.0.0.0/0"
-    from_port  = 0
-    to_port    = 0
+    from_port  = 443
+    to_port    = 443
   }
 }
 

@@ -17,11 +17,11 @@ variable "vpc_cidr" {
     error_message = "vpc_cidr must be an IPv4 range such as 10.0.0.0/16."
   }
   validation {
-    condition     = !can(cidrhost(var.vpc_cidr, 0)) || cidrhost(var.vpc_cidr, 0) == split("/", var.vpc_cidr)[0]
+    condition     = try(cidrhost(var.vpc_cidr, 0) == split("/", var.vpc_cidr)[0], true)
     error_message = "vpc_cidr must start at the network's first address: 10.0.0.0/16, not 10.0.4.7/16."
   }
   validation {
-    condition     = !can(cidrhost(var.vpc_cidr, 0)) || (tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 20)
+    condition     = try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 20, true)
     error_message = "vpc_cidr must be between /16 (the largest AWS allows) and /20: every pod takes an address, and a smaller network runs out before the node groups reach their maximum. Choose a larger range."
   }
 }
