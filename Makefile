@@ -45,7 +45,7 @@ test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules
-	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring
+	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
 
@@ -53,7 +53,7 @@ scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: wha
 	@$(BIN)/python tools/scan.py $(ARGS)
 
 format: setup ## rewrite the code in the house style
-	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring
+	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform
 
 bench: setup ## measure the hot paths beside their peers, print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
