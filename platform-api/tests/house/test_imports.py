@@ -57,6 +57,7 @@ OUTSIDE = {
     "onnxruntime": {"predictions"},
     "boto3": {"adapters"},
     "lightkube": {"adapters"},
+    "model_signing": {"adapters/openssf_signer.py"},
 }
 
 

@@ -185,7 +185,7 @@ async def test_validation_says_what_is_missing(
     assert sentence is None or sentence in result["sentence"]
 
 
-async def test_a_bundle_that_was_changed_after_signing_is_never_started(
+async def test_a_bundle_that_was_changed_after_signing_is_never_started_and_built_anew_when_asked_again(
     road: Road, log_model: Callable[..., str]
 ) -> None:
     name = log_model()
@@ -198,3 +198,8 @@ async def test_a_bundle_that_was_changed_after_signing_is_never_started(
     shown = await road.until(held["deployment_id"], "failed")
     assert "not those this platform signed" in shown["revisions"][0]["reason"]
     assert not list((road.services.settings.runtime_dir / "specs").glob("*.json"))
+    again = (await road.deploy(name)).json()
+    await road.decide(again["approval_id"], "sam@company.com", "senior-data-scientist")
+    await road.decide(again["approval_id"], "max@company.com", "manager")
+    await road.until(again["deployment_id"], "live")
+    await road.predict_when_routed(name)

@@ -12,7 +12,7 @@ import anyio
 import structlog
 
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments.interfaces import SIGNATURE, TRAINING_SAMPLE
+from mlops_platform.deployments.interfaces import TRAINING_SAMPLE, SignatureNotValid
 from mlops_platform.kit.digests import tree_digest
 
 log = structlog.get_logger(__name__)
@@ -56,13 +56,13 @@ async def obtain(
 ) -> Built:
     """Return the bundle of these bytes, built and signed now unless it exists; `fresh` scans and builds in any case.
 
-    A bundle that exists is never replaced while it is signed: something may be serving from it. Raises
-    RegistryUnavailable.
+    A bundle is never replaced while its signature holds: something may be serving from it. One that was changed, or
+    signed with a key that is no longer in use, is built anew from the registry. Raises RegistryUnavailable.
     """
     bundle = bundle_folder(services.settings.bundle_dir, digest, name, version)
-    exists = (bundle / "bundle.json").exists() and (bundle / SIGNATURE).exists()
-    if exists and not fresh:
-        return Built(bundle, json.loads((bundle / "report.json").read_text()), _key(bundle))
+    signed_with = await _signed_with(services, bundle)
+    if signed_with is not None and not fresh:
+        return Built(bundle, json.loads((bundle / "report.json").read_text()), signed_with)
     scratch = bundle.with_name(f".building-{bundle.name}")
     await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
     scratch.mkdir(parents=True, mode=0o700)
@@ -77,8 +77,8 @@ async def obtain(
             return Built(None, report, None)
         await _keep_background(services, scratch, name, version)
         key = await services.signer.sign(scratch / "bundle")
-        if not exists:
-            # unsigned ones are of an earlier platform; the rename makes a bundle exist: a half-built one is never seen
+        if signed_with is None:
+            # the rename makes a bundle exist: a half-built one is never seen
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(bundle, ignore_errors=True))
             (scratch / "bundle").rename(bundle)
         return Built(bundle, report, key)
@@ -86,11 +86,15 @@ async def obtain(
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
 
 
-def _key(bundle: Path) -> str:
-    """Return the key's fingerprint as the signature names it; whether it holds is asked before anything starts."""
-    signature = json.loads((bundle / SIGNATURE).read_text())
-    hint: str | None = signature.get("verificationMaterial", {}).get("publicKey", {}).get("hint")
-    return hint or "certificate"
+async def _signed_with(services: Services, bundle: Path) -> str | None:
+    """Return the fingerprint of the key a bundle is signed with; None when there is no bundle that can be trusted."""
+    if not (bundle / "bundle.json").exists():
+        return None
+    try:
+        return await services.signer.verify(bundle)
+    except SignatureNotValid as wrong:
+        log.warning("a bundle cannot be trusted and is built anew", bundle=bundle.name, because=str(wrong))
+        return None
 
 
 def _changed(found: str, digest: str) -> dict[str, Any]:
