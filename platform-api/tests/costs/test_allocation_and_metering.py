@@ -89,19 +89,29 @@ def test_only_use_since_the_last_reading_is_paid_and_it_has_an_owner() -> None:
     (paid,) = metered(before, after, RATES, {"r1": ("risk", "fraud")})
     assert (paid.tenant, paid.model, paid.service) == ("risk", "fraud", "model-serving")
     # 3.6 seconds of one of two processors that cost half of 0.096 an hour
-    assert paid.usd == Decimal("0.000024000")
+    assert round(paid.usd, 9) == Decimal("0.000024")
 
 
 def test_a_new_process_pays_from_its_start_even_when_it_took_the_pid_of_another() -> None:
     before = reading(AT, process(5000.0))
     younger = process(36.0, created=AT + timedelta(seconds=10))
     (paid,) = metered(before, reading(AT + timedelta(seconds=60), younger), RATES, {})
-    assert paid.usd == Decimal("0.000240000")
+    assert round(paid.usd, 9) == Decimal("0.000240")
 
 
 def test_a_clock_that_goes_back_costs_nothing() -> None:
     back = reading(AT - timedelta(hours=1), process(0.0, memory=GIB), stored=(StoredUse("bundles", 10**12),))
     assert metered(reading(AT, process(0.0, memory=GIB)), back, RATES, {}) == []
+
+
+def test_a_megabyte_is_not_free_because_it_is_read_every_half_minute() -> None:
+    paid = Decimal(0)
+    before = reading(AT, stored=(StoredUse("bundles", 10**6),))
+    for step in range(1, 121):
+        after = reading(AT + timedelta(seconds=30 * step), stored=(StoredUse("bundles", 10**6),))
+        paid += sum((each.usd for each in metered(before, after, RATES, {})), Decimal(0))
+        before = after
+    assert paid * load_prices().hours == pytest.approx(Decimal("0.000023"), rel=Decimal("0.001"))
 
 
 def test_a_terabyte_for_a_month_costs_what_the_table_says() -> None:

@@ -11,8 +11,8 @@ from decimal import ROUND_DOWN, Decimal
 
 from mlops_platform.costs.interfaces import SHARED, Cost
 
-# smaller than any price: a billionth of a dollar
-GRAIN = Decimal("0.000000001")
+# what a megabyte costs in a second is still many of these: rounded coarser, small things would be free for ever
+GRAIN = Decimal("0.000000000000001")
 
 # (tenant, model) -> rows answered
 Rows = Mapping[tuple[str, str], int]

@@ -20,7 +20,7 @@ class CostRow(Base):
     service: Mapped[str] = mapped_column(String(200), primary_key=True)
     tenant: Mapped[str] = mapped_column(String(120), primary_key=True)
     model: Mapped[str] = mapped_column(Text, primary_key=True)
-    usd: Mapped[Decimal] = mapped_column(Numeric(20, 9))
+    usd: Mapped[Decimal] = mapped_column(Numeric(30, 15))
 
 
 class CostReadingRow(Base):

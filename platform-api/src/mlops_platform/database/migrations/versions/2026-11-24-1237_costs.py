@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("service", sa.String(length=200), nullable=False),
         sa.Column("tenant", sa.String(length=120), nullable=False),
         sa.Column("model", sa.Text(), nullable=False),
-        sa.Column("usd", sa.Numeric(precision=20, scale=9), nullable=False),
+        sa.Column("usd", sa.Numeric(precision=30, scale=15), nullable=False),
         sa.PrimaryKeyConstraint("day", "service", "tenant", "model", name=op.f("pk_costs")),
     )
     # ### end Alembic commands ###
