@@ -6,6 +6,7 @@ time: each uses a whole core.
 
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import orjson
 from model_server import protocols
 from model_server.explain import NoBackground, NotAdditive, NotExplainable
 from model_server.inputs import BadInput
+from model_server.metrics import CONTENT_TYPE, ModelMetrics
 from model_server.refusals import Refused
 from model_server.served_model import ServedModel
 
@@ -40,6 +42,7 @@ class ModelServerApp:
 
     def __init__(self, model: ServedModel) -> None:
         self._model = model
+        self._metrics = ModelMetrics(model.bundle.model_name, model.bundle.model_version)
         name = model.bundle.model_name
         version = f"/v2/models/{name}/versions/{model.bundle.model_version}"
         self._threads = {"predict": anyio.CapacityLimiter(2), "explain": anyio.CapacityLimiter(1)}
@@ -68,9 +71,13 @@ class ModelServerApp:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
-            status, content = await self._answer(scope["method"], scope["path"], receive)
-            body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            status, kind, body = 200, CONTENT_TYPE, b""
+            if scope["path"] == "/metrics" and scope["method"] == "GET":
+                body = self._metrics.exposition()
+            else:
+                status, content = await self._answer(scope["method"], scope["path"], receive)
+                kind, body = b"application/json", orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+            headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
@@ -82,7 +89,12 @@ class ModelServerApp:
             return _error(404, "not_found", "this server has no such path or model")
         if method != "POST":
             return _error(405, "method_not_allowed", "use POST")
-        return await _handled(handler, await _body(receive))
+        body = await _body(receive)
+        began = time.perf_counter()
+        status, content = await _handled(handler, body)
+        operation = "explain" if path.endswith("explain") else "predict"
+        self._metrics.count(operation, status, time.perf_counter() - began)
+        return status, content
 
     async def _predict(self, body: Any) -> Response:
         answer = await self._run("predict", self._model.predict, *protocols.own_request(body, self._model.bundle))

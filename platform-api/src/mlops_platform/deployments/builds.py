@@ -84,7 +84,8 @@ async def _build(services: Services, revision_id: str) -> None:
                 (scratch / "bundle").rename(bundle)
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
-    await _accept(services, revision_id, bundle)
+    address = await anyio.to_thread.run_sync(services.bundles.publish, bundle)
+    await _accept(services, revision_id, bundle, address)
 
 
 def bundle_folder(folder: Path, digest: str, name: str, version: int) -> Path:
@@ -130,14 +131,14 @@ async def _keep_background(services: Services, scratch: Path, name: str, version
             await anyio.to_thread.run_sync(lambda: shutil.copyfile(sample, kept.with_name(TRAINING_SAMPLE)))
 
 
-async def _accept(services: Services, revision_id: str, bundle: Path) -> None:
+async def _accept(services: Services, revision_id: str, bundle: Path, address: str) -> None:
     description = json.loads((bundle / "bundle.json").read_text())
     report = json.loads((bundle / "report.json").read_text())
     async with services.database.session() as session:
         revision, deployment = await _locked(session, revision_id)
         if revision.build != "pending":
             return
-        revision.build, revision.bundle, revision.engine = "built", str(bundle), description["engine"]
+        revision.build, revision.bundle, revision.engine = "built", address, description["engine"]
         if not revision.feature_refs:
             revision.feature_refs = list(description.get("feature_refs", []))
         deployment.generation += 1
