@@ -81,7 +81,9 @@ class Cluster:
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
-    def _answer(self, method: str, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, Any]:
+    def _answer(  # noqa: PLR0911 - one return per answer the API has
+        self, method: str, path: str, query: dict[str, list[str]], body: bytes
+    ) -> tuple[int, Any]:
         found = _PATH.match(path)
         if not found or found["plural"] not in KINDS:
             return 404, _refusal(404, "the server could not find the requested resource")

@@ -24,12 +24,12 @@ class PrometheusSignals(Signals):
 
     async def since(self, revision_id: str, start: datetime) -> Signal:
         at = now()
-        seconds = max(1, math.ceil((at - start).total_seconds()))
+        milliseconds = max(1, math.ceil((at - start).total_seconds() * 1000))
         requests = {
             str(sample["metric"].get("status", "")): float(sample["value"][1])
-            for sample in await self._ask(f"sum by (status) ({_grown(_REQUESTS, revision_id, seconds)})", at)
+            for sample in await self._ask(f"sum by (status) ({_grown(_REQUESTS, revision_id, milliseconds)})", at)
         }
-        slow = await self._ask(f"histogram_quantile(0.99, sum by (le) ({_grown(_DURATION, revision_id, seconds)}))", at)
+        slow = await self._ask(f"histogram_quantile(0.99, sum by (le) ({_grown(_DURATION, revision_id, milliseconds)}))", at)
         p99 = float(slow[0]["value"][1]) if slow else math.nan
         errors = sum(count for status, count in requests.items() if status.startswith(_FAILED))
         return Signal(round(sum(requests.values())), round(errors), None if math.isnan(p99) else p99)
@@ -45,7 +45,7 @@ class PrometheusSignals(Signals):
         return found
 
 
-def _grown(metric: str, revision_id: str, seconds: int) -> str:
+def _grown(metric: str, revision_id: str, milliseconds: int) -> str:
     """Return the expression for what a counter grew by, series by series."""
     series = f'{metric}{{revision="{revision_id}"}}'
-    return f"clamp_min({series} - {series} offset {seconds}s, 0) or {series}"
+    return f"clamp_min({series} - {series} offset {milliseconds}ms, 0) or {series}"
