@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import orjson
 import structlog
 from fastapi import FastAPI, Request
@@ -16,6 +17,7 @@ from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
 from mlops_platform.deployments import service as deployments
+from mlops_platform.deployments.fetched import fetch_bundles
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
 from mlops_platform.idempotency.middleware import Idempotency
@@ -111,7 +113,9 @@ def compose(services: BuiltServices) -> Gateway:
 
     async def routes() -> RoutingSnapshot:
         async with services.database.read_session() as session:
-            return await deployments.live_routes(session, services.runtime.address)
+            snapshot = await deployments.live_routes(session, services.runtime.address)
+        # off the event loop: a bundle that is not here yet is fetched and checked
+        return await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
 
     async def generation() -> int:
         async with services.database.read_session() as session:

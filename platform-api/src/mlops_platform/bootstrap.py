@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from mlops_platform.adapters.aws_costs import AwsCosts
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.feast_store import FeastStore
+from mlops_platform.adapters.kserve_manifests import ClusterPlace
+from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.adapters.local_bundles import LocalBundles
 from mlops_platform.adapters.local_meter import LocalMeter
 from mlops_platform.adapters.local_runtime import LocalRuntime
 from mlops_platform.adapters.log_notifier import LogNotifier
@@ -12,11 +15,13 @@ from mlops_platform.adapters.metrics_signals import MetricsSignals
 from mlops_platform.adapters.mlflow_registry import MlflowRegistry
 from mlops_platform.adapters.oidc_identity import OidcIdentity
 from mlops_platform.adapters.openssf_signer import OpenSsfSigner
+from mlops_platform.adapters.prometheus_signals import PrometheusSignals
+from mlops_platform.adapters.s3_bundles import S3Bundles
 from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
-from mlops_platform.deployments.interfaces import BundleSigner, ServingRuntime, Signals
+from mlops_platform.deployments.interfaces import BundleSigner, BundleStore, ServingRuntime, Signals
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
@@ -38,6 +43,7 @@ class BuiltServices:
     registry: ModelRegistry
     features: FeatureStore
     runtime: ServingRuntime
+    bundles: BundleStore
     signals: Signals
     signer: BundleSigner
     prediction_log: PredictionLog
@@ -74,6 +80,40 @@ def build_tenant_cluster() -> TenantCluster:
     return KubernetesTenants()
 
 
+def build_runtime(settings: Settings) -> ServingRuntime:
+    """Return what runs models."""
+    if settings.serving == "local":
+        return LocalRuntime(settings.runtime_dir)
+    place = ClusterPlace(
+        image=settings.kserve_image or "",
+        namespace_template=settings.kserve_namespace,
+        runtime=settings.kserve_runtime,
+        service_account=settings.kserve_service_account,
+        gateway=settings.kserve_gateway,
+        gateway_namespace=settings.kserve_gateway_namespace,
+        domain=settings.kserve_domain,
+        replicas_factor=settings.kserve_replicas_factor,
+        request_timeout_seconds=settings.kserve_request_seconds,
+    )
+    return KServeRuntime(
+        place, timeout_seconds=settings.kserve_api_seconds, patience_seconds=settings.kserve_patience_seconds
+    )
+
+
+def build_bundles(settings: Settings) -> BundleStore:
+    """Return where built bundles are kept."""
+    if settings.bundle_uri is None:
+        return LocalBundles()
+    return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
+
+
+def build_signals(settings: Settings) -> Signals:
+    """Return what rollouts are judged by."""
+    if settings.signals == "prometheus" and settings.prometheus_url is not None:
+        return PrometheusSignals(settings.prometheus_url)
+    return MetricsSignals(settings.url)
+
+
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
     return BuiltServices(
@@ -83,8 +123,9 @@ def build(settings: Settings) -> BuiltServices:
         authorizer=Authorizer(),
         registry=MlflowRegistry(settings.mlflow_url),
         features=FeastStore(settings.feast_folder),
-        runtime=LocalRuntime(settings.runtime_dir),
-        signals=MetricsSignals(settings.url),
+        runtime=build_runtime(settings),
+        bundles=build_bundles(settings),
+        signals=build_signals(settings),
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file
         ),

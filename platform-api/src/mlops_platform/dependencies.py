@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
-    from mlops_platform.deployments.interfaces import BundleSigner, ServingRuntime, Signals
+    from mlops_platform.deployments.interfaces import BundleSigner, BundleStore, ServingRuntime, Signals
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
@@ -31,6 +31,8 @@ class Services(Protocol):
     def features(self) -> "FeatureStore": ...
     @property
     def runtime(self) -> "ServingRuntime": ...
+    @property
+    def bundles(self) -> "BundleStore": ...
     @property
     def signals(self) -> "Signals": ...
     @property

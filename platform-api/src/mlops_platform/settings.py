@@ -3,6 +3,7 @@
 Each field's description is the reference: docs/reference/settings.md is generated from it and a test compares them.
 """
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
@@ -95,6 +96,38 @@ class Settings(BaseSettings):
     )
 
     # serving
+    serving: Literal["local", "kserve"] = Field(
+        "local", description="What runs models: processes on this machine, or KServe on Kubernetes."
+    )
+    signals: Literal["metrics", "prometheus"] = Field(
+        "metrics",
+        description="What rollouts are judged by: this API process's own counters, or Prometheus at MLOPS_PROMETHEUS_URL.",
+    )
+    kserve_image: str | None = Field(
+        None, description="Image of the model server, by digest (name@sha256:...); needed with serving=kserve."
+    )
+    kserve_namespace: str = Field(
+        "tenant-{tenant}-{environment}", description="Template of the namespace a tenant's models run in."
+    )
+    kserve_runtime: str = Field("model-server", description="Name of the ClusterServingRuntime.")
+    kserve_service_account: str = Field(
+        "model-server", description="Service account of model pods; Pod Identity lets it read bundles."
+    )
+    kserve_gateway: str = Field("models", description="Gateway that models are reached through from outside.")
+    kserve_gateway_namespace: str = Field("gateway", description="Namespace of that Gateway.")
+    kserve_domain: str = Field("models.internal", description="Domain below which each deployment has a host name.")
+    kserve_request_seconds: int = Field(30, ge=1, le=600, description="Longest time a model may take to answer.")
+    kserve_replicas_factor: int = Field(
+        2, ge=1, le=10, description="A model scales from its replicas to this many times as many."
+    )
+    kserve_patience_seconds: int = Field(
+        900, ge=30, description="How long a model may take to come up before it counts as failed."
+    )
+    kserve_api_seconds: float = Field(10, gt=0, description="Longest wait for one answer of the Kubernetes API server.")
+    bundle_uri: str | None = Field(
+        None, description="Where bundles are published (s3://bucket/prefix); needed with serving=kserve."
+    )
+    s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
         6_000_000_000, description="Address space a model may use while it is built and proven."
@@ -138,6 +171,11 @@ class Settings(BaseSettings):
         return self.home / "bundles"
 
     @property
+    def bundle_cache_dir(self) -> Path:
+        """Published bundles as this process fetched and checked them."""
+        return self.home / "bundle-cache"
+
+    @property
     def runtime_dir(self) -> Path:
         """Specifications, sockets and status of local model processes."""
         return self.home / "runtime"
@@ -161,6 +199,34 @@ class Settings(BaseSettings):
     def _know_whose_costs_are_read(self) -> Self:
         if self.costs == "aws" and not self.costs_aws_environment:
             raise ValueError("MLOPS_COSTS_AWS_ENVIRONMENT must name the environment tag whose costs are read.")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_half_a_cluster(self) -> Self:
+        if self.bundle_uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", self.bundle_uri):
+            raise ValueError("MLOPS_BUNDLE_URI must look like s3://bucket/prefix.")
+        if self.signals == "prometheus" and self.prometheus_url is None:
+            raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
+        if self.serving == "local":
+            if self.bundle_uri is not None:
+                raise ValueError("MLOPS_BUNDLE_URI needs MLOPS_SERVING=kserve: local model processes read this disk.")
+            return self
+        if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.kserve_image or ""):
+            raise ValueError(
+                "MLOPS_KSERVE_IMAGE must name the model server's image by digest (name@sha256:...): "
+                "a tag may mean another image tomorrow than the one that was scanned."
+            )
+        if self.bundle_uri is None:
+            raise ValueError("MLOPS_BUNDLE_URI must be set with MLOPS_SERVING=kserve: pods do not see this disk.")
+        if self.signals != "prometheus":
+            raise ValueError(
+                "MLOPS_SIGNALS must be 'prometheus' with MLOPS_SERVING=kserve: one API process's counters do not show "
+                "what the others answered."
+            )
+        if set(re.findall(r"{(.*?)}", self.kserve_namespace)) != {"tenant", "environment"}:
+            raise ValueError(
+                "MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces."
+            )
         return self
 
     @model_validator(mode="after")

@@ -94,6 +94,7 @@ async def main() -> None:
     try:
         await run(services, stop)
     finally:
+        await services.runtime.close()
         await services.database.dispose()
 
 

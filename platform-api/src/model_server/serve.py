@@ -1,6 +1,7 @@
-"""Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N)`.
+"""Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H])`.
 
-Exits with 4 and one line on standard error when the bundle was not built or its bytes have changed.
+In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`; MODEL_SERVER_DIGEST names the artifact that was
+approved. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has changed.
 """
 
 import argparse
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from model_server.served_model import ServedModel
 
 EXIT_REFUSED = 4
+# what a cluster shows of a container that ended; other places have no such file
+_LAST_WORDS = Path("/dev/termination-log")
+_TRAINING_SAMPLE = "training-sample.json"
 
 # One process is one replica on one core; idle thread pools only cost memory. SHAP's compiled loops save milliseconds
 # per explanation and cost nine seconds and 120 MB at the first one.
@@ -48,10 +52,13 @@ def main(arguments: list[str] | None = None) -> int:
     from model_server.asgi import ModelServerApp
     from model_server.served_model import ServedModel
 
+    background = options.background or options.bundle / _TRAINING_SAMPLE
     try:
-        model = ServedModel(options.bundle, options.background)
+        model = ServedModel(options.bundle, background, os.environ.get("MODEL_SERVER_DIGEST"))
     except Refused as refusal:
         sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
+        if _LAST_WORDS.exists():
+            _LAST_WORDS.write_text(f"{refusal.code}: {refusal.sentence}")
         return EXIT_REFUSED
     if options.warm_explanations:
         threading.Thread(target=_warm, args=(model,), name="warm-explanations", daemon=True).start()

@@ -16,6 +16,7 @@ from model_server.explain import Explainer, Explanation, make_explainer
 from model_server.inputs import reorder, table
 from model_server.native import NativeModel, load_native
 from model_server.onnx_native import session_of
+from model_server.refusals import Refused
 
 Rows = list[list[Any]]
 
@@ -31,12 +32,15 @@ class Answer:
 class ServedModel:
     """Loads exactly one bundle, after proving that its files are those the build approved.
 
-    Raises Refused `not_built`, `bad_bundle`, `digest_mismatch` and what loading raises; nothing is unpickled before.
+    `digest` names the only artifact that may be served. Raises Refused `not_approved`, `not_built`, `bad_bundle`,
+    `digest_mismatch` and what loading raises; nothing is unpickled before.
     A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
-    def __init__(self, folder: Path, background: Path | None = None) -> None:
+    def __init__(self, folder: Path, background: Path | None = None, digest: str | None = None) -> None:
         self.bundle: Bundle = read_bundle(folder)
+        if digest and self.bundle.digest != digest:
+            raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
         verify_bundle(folder, self.bundle)
         self._folder = folder
         self._native: NativeModel | None = None

@@ -86,7 +86,7 @@ def revision(tmp_path: Path) -> LiveRevision:
         traffic=1.0,
         bundle_path=str(tmp_path),
         engine="onnx",
-        socket_path=None,
+        address=None,
         feature_refs=(),
         risk_level="low",
     )

@@ -5,7 +5,14 @@ import json
 import os
 from pathlib import Path
 
-from mlops_platform.deployments.interfaces import Observed, RevisionSpec, RuntimeUnavailable, ServingRuntime
+from mlops_platform.deployments.interfaces import (
+    Observed,
+    Placement,
+    RevisionSpec,
+    Routing,
+    RuntimeUnavailable,
+    ServingRuntime,
+)
 
 
 def socket_path(runtime_dir: Path, revision_id: str) -> Path:
@@ -26,7 +33,7 @@ class LocalRuntime(ServingRuntime):
             "revision_id": spec.revision_id,
             "model_name": spec.model_name,
             "version": spec.version,
-            "bundle": str(spec.bundle),
+            "bundle": spec.bundle,
             "background": str(spec.background) if spec.background else None,
             "socket": str(socket_path(self._runtime, spec.revision_id)),
             "environment_vars": spec.environment_vars,
@@ -57,15 +64,21 @@ class LocalRuntime(ServingRuntime):
             ready=status["state"] == "ready",
             failed=status["state"] == "failed",
             message=status["message"],
-            socket=Path(status["socket"]),
+            address=status["socket"],
             replicas=1 if status["state"] == "ready" else 0,
         )
 
     async def remove(self, revision_id: str) -> None:
         (self._specs / f"{revision_id}.json").unlink(missing_ok=True)
 
-    def address(self, revision_id: str) -> str | None:
-        return str(socket_path(self._runtime, revision_id))
+    async def route(self, routing: Routing) -> None:
+        """Nothing to do: on one machine every caller comes through the platform's data plane, which knows the shares."""
+
+    def address(self, placement: Placement) -> str | None:
+        return str(socket_path(self._runtime, placement.revision_id))
 
     async def known(self) -> set[str]:
         return {path.stem for path in self._specs.glob("*.json")} if self._specs.exists() else set()
+
+    async def close(self) -> None:
+        """Nothing is held."""

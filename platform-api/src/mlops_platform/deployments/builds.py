@@ -3,6 +3,7 @@
 import time
 from typing import Literal
 
+import anyio
 import structlog
 from sqlalchemy import select
 
@@ -69,18 +70,21 @@ async def _build(services: Services, revision_id: str) -> Literal["built", "refu
     built = await obtain(
         services, deployment.model_name, revision.version, revision.digest, revision.feature_refs
     )  # fmt: skip
-    await (_accept(services, revision_id, built) if built.bundle else _refuse(services, revision_id, built))
-    return "built" if built.bundle else "refused"
+    if built.bundle is None:
+        await _refuse(services, revision_id, built)
+        return "refused"
+    address = await anyio.to_thread.run_sync(services.bundles.publish, built.bundle)
+    await _accept(services, revision_id, built, address)
+    return "built"
 
 
-async def _accept(services: Services, revision_id: str, built: Built) -> None:
-    assert built.bundle is not None
+async def _accept(services: Services, revision_id: str, built: Built, address: str) -> None:
     description = built.description()
     async with services.database.session() as session:
         revision, deployment = await _locked(session, revision_id)
         if revision.build != "pending":
             return
-        revision.build, revision.bundle, revision.engine = "built", str(built.bundle), description["engine"]
+        revision.build, revision.bundle, revision.engine = "built", address, description["engine"]
         if not revision.feature_refs:
             revision.feature_refs = list(description.get("feature_refs", []))
         deployment.generation += 1

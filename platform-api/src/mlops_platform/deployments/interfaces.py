@@ -6,13 +6,31 @@ from datetime import datetime
 from pathlib import Path
 
 from mlops_platform.deployments.rollout import Signal
-from mlops_platform.errors import Unavailable
+from mlops_platform.errors import Conflict, ServerError, Unavailable
 
 
 class RuntimeUnavailable(Unavailable):
     """The serving runtime does not take orders."""
 
     title = "The serving runtime is not answering"
+
+
+class RuntimeConflict(Conflict):
+    """Somebody else changed what the platform runs; it says so instead of fighting."""
+
+    title = "The serving runtime refuses this order"
+
+
+class BundleUnavailable(Unavailable):
+    """Bundles cannot be written or read now."""
+
+    title = "The storage of model bundles is not answering"
+
+
+class BundleDamaged(ServerError):
+    """A stored bundle is not the one that was built. It must not be served."""
+
+    title = "A stored model bundle is not what was built"
 
 
 class SignalsUnavailable(Unavailable):
@@ -27,19 +45,51 @@ RECENT_INPUTS = "recent-inputs.json"
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where a revision belongs: enough to know its address without asking anybody."""
+
+    revision_id: str
+    model_name: str
+    tenant: str
+    environment: str
+
+
+@dataclass(frozen=True)
 class RevisionSpec:
     """What should run for one revision. Applying the same spec twice changes nothing."""
 
     revision_id: str
     model_name: str
     version: int
-    bundle: Path
+    bundle: str
+    """A folder, or the address under which the bundle store published it."""
     environment: str
+    tenant: str = "default"
+    digest: str = ""
+    """The digest of the artifact that was approved."""
+    approval_id: str | None = None
     replicas: int = 1
     resources: dict[str, str] = field(default_factory=dict)
     environment_vars: dict[str, str] = field(default_factory=dict)
     background: Path | None = None
-    """Rows for explanations; the file may appear later."""
+    """Rows for explanations, where runtime and platform share a disk; the file may appear later."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where it belongs."""
+        return Placement(self.revision_id, self.model_name, self.tenant, self.environment)
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How a deployment's traffic is shared. No shares: it is undeployed."""
+
+    deployment_id: str
+    model_name: str
+    tenant: str
+    environment: str
+    shares: tuple[tuple[str, float], ...]
+    """Revision ids with their shares, adding up to 1."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +99,7 @@ class Observed:
     ready: bool
     failed: bool
     message: str
-    socket: Path | None = None
+    address: str | None = None
     replicas: int = 0
 
 
@@ -58,7 +108,7 @@ class ServingRuntime(ABC):
 
     @abstractmethod
     async def apply(self, spec: RevisionSpec) -> None:
-        """Ask for this; returns before it runs."""
+        """Ask for this; returns before it runs. Raises RuntimeConflict when somebody else holds what it would change."""
 
     @abstractmethod
     async def observe(self, revision_id: str) -> Observed:
@@ -69,12 +119,39 @@ class ServingRuntime(ABC):
         """Ask for nothing to run; a revision that never ran is fine."""
 
     @abstractmethod
-    def address(self, revision_id: str) -> str | None:
-        """Return the Unix socket of a revision's process, whether it runs or not; None when it has none."""
+    async def route(self, routing: Routing) -> None:
+        """Share a deployment's traffic like this for callers that come past the platform's own data plane."""
+
+    @abstractmethod
+    def address(self, placement: Placement) -> str | None:
+        """Return the Unix socket or http:// URL of a revision's process, whether it runs or not; None when it has none."""
 
     @abstractmethod
     async def known(self) -> set[str]:
         """Return the revisions something was asked for."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let connections go."""
+
+
+class BundleStore(ABC):
+    """Keeps built bundles where everything that serves them can read them. Methods block: call them in a thread.
+
+    Every method may raise BundleUnavailable.
+    """
+
+    @abstractmethod
+    def publish(self, folder: Path) -> str:
+        """Keep a built bundle and return its address; publishing the same bytes again changes nothing."""
+
+    @abstractmethod
+    def fetch(self, address: str) -> Path:
+        """Return a local folder with the published bytes. Raises BundleDamaged when they are not those."""
+
+    @abstractmethod
+    def shared_folder(self, address: str) -> Path | None:
+        """Return the folder that platform and model processes share, None when they share no disk."""
 
 
 class Signals(ABC):

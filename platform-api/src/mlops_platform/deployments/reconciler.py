@@ -6,8 +6,8 @@ pass that dies anywhere is repeated by the next one.
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 
+import anyio
 import structlog
 from sqlalchemy import or_, select
 
@@ -24,13 +24,16 @@ from mlops_platform.deployments import repository, service
 from mlops_platform.deployments.interfaces import (
     RECENT_INPUTS,
     TRAINING_SAMPLE,
+    BundleDamaged,
     Observed,
     RevisionSpec,
+    Routing,
+    RuntimeConflict,
     SignatureNotValid,
 )
 from mlops_platform.deployments.operations import make_live
 from mlops_platform.deployments.rollout import Advance, Hold, Next, Promote, RollBack, Signal, next_step
-from mlops_platform.deployments.state import RUNNING
+from mlops_platform.deployments.state import ANSWERING, RUNNING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.kit.clock import now
 from mlops_platform.models import service as models
@@ -53,7 +56,11 @@ async def reconcile(services: Services) -> None:
     for deployment_id in waiting:
         async with try_lock(services.database, f"deployment:{deployment_id}") as held:
             if held:
-                await _one_pass(services, deployment_id)
+                try:
+                    await _one_pass(services, deployment_id)
+                except RuntimeConflict as conflict:
+                    # one deployment that somebody changed by hand holds up no other
+                    await _tell(services, deployment_id, conflict.detail)
     await _sweep(services)
 
 
@@ -68,16 +75,33 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
         if revision.state == "approved" and revision.build == "built":
             await _begin(services, deployment, revision)
         elif revision.state == "starting":
-            await services.runtime.apply(_spec(deployment, revision))
+            await services.runtime.apply(_spec(services, deployment, revision))
             observed = await services.runtime.observe(revision.id)
             await _started(services, revision.id, observed)
         elif revision.state == "rolling_out":
             await _roll(services, deployment, revision)
+    await services.runtime.route(await _routing(services, deployment))
     async with services.database.session() as session:
         locked = await repository.locked(session, None, deployment_id)
         if locked is not None:
             await _retire_old(session, locked)
             locked.observed_generation = max(locked.observed_generation, generation)
+
+
+async def _routing(services: Services, deployment: DeploymentRow) -> Routing:
+    """Return the shares as they are now, after this pass's steps."""
+    async with services.database.read_session() as session:
+        revisions = await repository.revisions(session, deployment.id)
+    shares = tuple((row.id, row.traffic) for row in revisions if row.state in ANSWERING and row.traffic > 0)
+    return Routing(deployment.id, deployment.model_name, deployment.tenant, deployment.environment, shares)
+
+
+async def _tell(services: Services, deployment_id: str, message: str) -> None:
+    log.warning("deployment held up", deployment=deployment_id, reason=message)
+    async with services.database.session() as session:
+        locked = await repository.locked(session, None, deployment_id)
+        if locked is not None:
+            locked.observed_message = message
 
 
 async def _sweep(services: Services) -> None:
@@ -89,23 +113,31 @@ async def _sweep(services: Services) -> None:
     for revision_id in known - wanted.keys():
         await services.runtime.remove(revision_id)
     for revision_id in wanted.keys() - known:
-        await services.runtime.apply(_spec(*wanted[revision_id]))
+        deployment, revision = wanted[revision_id]
+        try:
+            await services.runtime.apply(_spec(services, deployment, revision))
+        except RuntimeConflict as conflict:
+            await _tell(services, deployment.id, conflict.detail)
 
 
-def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
-    bundle = Path(revision.bundle or "")
-    sample = bundle / TRAINING_SAMPLE
+def _spec(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
+    bundle = revision.bundle or ""
+    folder = services.bundles.shared_folder(bundle)
+    # without a training sample the model is explained against what it was asked, once there is enough of it
+    samples = [folder / TRAINING_SAMPLE, folder / RECENT_INPUTS] if folder else [None]
     return RevisionSpec(
         revision_id=revision.id,
         model_name=deployment.model_name,
         version=revision.version,
         bundle=bundle,
         environment=deployment.environment,
+        tenant=deployment.tenant,
+        digest=revision.digest,
+        approval_id=revision.approval_id,
         replicas=revision.config["replicas"],
         resources=revision.config["resources"],
         environment_vars=revision.config["environment_vars"],
-        # without a training sample the model is explained against what it was asked, once there is enough of it
-        background=sample if sample.exists() else bundle / RECENT_INPUTS,
+        background=next((sample for sample in samples if sample and sample.exists()), samples[-1]),
     )
 
 
@@ -113,8 +145,10 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
     """Start a revision when its files are still those that were signed and no gate has failed since it was asked for."""
     policy = load(services.settings.policy_file)
     try:
-        await services.signer.verify(Path(revision.bundle or ""))
-    except SignatureNotValid as wrong:
+        # what was published is what is verified, not what the build left on some disk
+        bundle = await anyio.to_thread.run_sync(services.bundles.fetch, revision.bundle or "")
+        await services.signer.verify(bundle)
+    except (SignatureNotValid, BundleDamaged) as wrong:
         await _settle(services, revision.id, "approved", _failing(str(wrong)))
         return
     async with services.database.read_session() as session:
@@ -126,7 +160,7 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
         return
-    await services.runtime.apply(_spec(deployment, revision))
+    await services.runtime.apply(_spec(services, deployment, revision))
     await _settle(services, revision.id, "approved", _start)
 
 

@@ -120,7 +120,8 @@ class LiveRevision:
     traffic: float
     bundle_path: str
     engine: str
-    socket_path: str | None
+    address: str | None
+    """Unix socket or http:// URL of its model process."""
     feature_refs: tuple[str, ...]
     risk_level: str
 

@@ -16,6 +16,7 @@ from mlops_platform.checks import gates
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository
+from mlops_platform.deployments.interfaces import Placement
 from mlops_platform.deployments.schemas import (
     DeploymentDetail,
     DeploymentSummary,
@@ -300,10 +301,10 @@ async def routing_generation(session: ReadSession) -> int:
     return await repository.routing_generation(session)
 
 
-async def live_routes(session: ReadSession, socket_of: Callable[[str], str | None]) -> RoutingSnapshot:
+async def live_routes(session: ReadSession, address_of: Callable[[Placement], str | None]) -> RoutingSnapshot:
     """Return everything that answers, and the generation it was true at.
 
-    `socket_of` gives the address of a revision's model process (the runtime knows it), or None.
+    `address_of` gives the address of a revision's model process (the runtime knows it), or None.
     """
     generation = await repository.routing_generation(session)
     query = (
@@ -315,7 +316,7 @@ async def live_routes(session: ReadSession, socket_of: Callable[[str], str | Non
         LiveRevision(
             model_name=deployment.model_name, tenant=deployment.tenant, environment=deployment.environment, version=revision.version,
             revision_id=revision.id, revision_number=revision.number, traffic=revision.traffic, bundle_path=revision.bundle or "",
-            engine=revision.engine or "process", socket_path=socket_of(revision.id), feature_refs=tuple(revision.feature_refs),
+            engine=revision.engine or "process", address=address_of(Placement(revision.id, deployment.model_name, deployment.tenant, deployment.environment)), feature_refs=tuple(revision.feature_refs),
             risk_level=revision.risk_level,
         )
         for revision, deployment in (await session.execute(query)).all()

@@ -1,7 +1,6 @@
 """What the worker does with answered predictions: into the table, and into backgrounds of explanations."""
 
 import os
-from pathlib import Path
 
 import anyio
 import orjson
@@ -35,8 +34,10 @@ async def keep_backgrounds(services: Services) -> None:
     async with services.database.read_session() as session:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     for live in snapshot.revisions:
-        bundle = Path(live.bundle_path)
-        if any((bundle / name).exists() for name in ("background.json", TRAINING_SAMPLE, RECENT_INPUTS)):
+        bundle = services.bundles.shared_folder(live.bundle_path)
+        if bundle is None or any(
+            (bundle / name).exists() for name in ("background.json", TRAINING_SAMPLE, RECENT_INPUTS)
+        ):
             continue
         rows = await anyio.to_thread.run_sync(
             services.prediction_log.recent_inputs, live.model_name, live.version, _MOST_ROWS

@@ -1,4 +1,4 @@
-"""Talking to a model process over its Unix socket."""
+"""Talking to a model process: over its Unix socket on one machine, over HTTP in a cluster."""
 
 from typing import Any
 
@@ -12,13 +12,17 @@ from mlops_platform.predictions.problems import InputNotValid, ModelFailed, Mode
 class ModelProcess:
     """The isolated process of one revision."""
 
-    def __init__(self, name: str, socket: str, columns: list[str]) -> None:
+    def __init__(self, name: str, address: str, columns: list[str]) -> None:
         self._name = name
         self._columns = columns
+        remote = address.startswith("http://")
         self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=socket, limits=httpx.Limits(max_connections=64)),
-            base_url="http://model",
-            timeout=30,
+            transport=httpx.AsyncHTTPTransport(
+                uds=None if remote else address, limits=httpx.Limits(max_connections=64)
+            ),
+            base_url=address if remote else "http://model",
+            # a cluster drops packets to a pod that is gone: waiting for a connection says nothing more after a moment
+            timeout=httpx.Timeout(30, connect=2),
         )
 
     async def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:

@@ -139,7 +139,7 @@ def _environment(targets: Iterable[Target]) -> Environment:
 
 
 def _target(live: LiveRevision, known: Target | None) -> Target:
-    if known is not None and known.live.bundle_path == live.bundle_path and known.live.socket_path == live.socket_path:
+    if known is not None and known.live.bundle_path == live.bundle_path and known.live.address == live.address:
         # the same bytes with another share of traffic
         return replace(known, live=live)
     bundle = Path(live.bundle_path)
@@ -167,7 +167,7 @@ def _target(live: LiveRevision, known: Target | None) -> Target:
         description=description,
         decoder=onnx.decoder if onnx else InputDecoder(description.columns),
         onnx=onnx,
-        process=ModelProcess(live.model_name, live.socket_path, columns) if live.socket_path else None,
+        process=ModelProcess(live.model_name, live.address, columns) if live.address else None,
         recorder=RevisionRecorder(live.model_name, live.revision_id),
         answer=answer,
         record_head=orjson.dumps(record)[:-1] + b",",

@@ -1,0 +1,163 @@
+"""Bundles arrive as they were built or not at all; on this disk, and on S3 (a server that answers as AWS's)."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from mlops_platform.adapters.local_bundles import LocalBundles
+from mlops_platform.adapters.s3_bundles import S3Bundles
+from mlops_platform.deployments.fetched import fetch_bundles
+from mlops_platform.deployments.interfaces import BundleDamaged, BundleStore, BundleUnavailable
+from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+
+
+def a_bundle(folder: Path, content: str = "weights") -> Path:
+    bundle = folder / "abc-churn-3"
+    (bundle / "native").mkdir(parents=True)
+    (bundle / "bundle.json").write_text("{}")
+    (bundle / "native" / "model.skops").write_text(content)
+    return bundle
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {name: content for name, content in found.items() if name != "manifest.json"}
+
+
+class BundleStoreContract:
+    """What every bundle store keeps to."""
+
+    __test__ = False
+
+    def test_what_is_fetched_is_what_was_published(self, store: BundleStore, tmp_path: Path) -> None:
+        bundle = a_bundle(tmp_path)
+        assert files(store.fetch(store.publish(bundle))) == files(bundle)
+
+    def test_publishing_and_fetching_again_changes_nothing(self, store: BundleStore, tmp_path: Path) -> None:
+        bundle = a_bundle(tmp_path)
+        address = store.publish(bundle)
+        assert store.publish(bundle) == address
+        assert store.fetch(address) == store.fetch(address)
+
+    def test_a_bundle_that_is_gone_is_not_served(self, store: BundleStore, tmp_path: Path) -> None:
+        with pytest.raises(BundleDamaged):
+            store.fetch(store.publish(a_bundle(tmp_path)).replace("abc-churn-3", "xyz-churn-3"))
+
+
+class TestLocalBundles(BundleStoreContract):
+    __test__ = True
+
+    @pytest.fixture
+    def store(self) -> LocalBundles:
+        return LocalBundles()
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    before = dict(os.environ)
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    os.environ.clear()
+    os.environ.update(before)
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def s3(aws: str) -> Any:
+    client = boto3.client("s3", endpoint_url=aws, region_name="us-east-1")
+    client.create_bucket(Bucket="bundles")
+    return client
+
+
+def keys(s3: Any, prefix: str) -> list[str]:
+    return [each["Key"] for each in s3.list_objects_v2(Bucket="bundles", Prefix=prefix).get("Contents", [])]
+
+
+class TestS3Bundles(BundleStoreContract):
+    __test__ = True
+
+    @pytest.fixture
+    def store(self, aws: str, s3: Any, tmp_path: Path) -> S3Bundles:
+        return S3Bundles(f"s3://bundles/{tmp_path.name}", tmp_path / "cache", aws)
+
+    def test_another_process_needs_only_the_address(self, store: S3Bundles, aws: str, tmp_path: Path) -> None:
+        bundle = a_bundle(tmp_path)
+        address = store.publish(bundle)
+        other = S3Bundles(f"s3://bundles/{tmp_path.name}", tmp_path / "other-cache", aws)
+        assert files(other.fetch(address)) == files(bundle)
+
+    def test_what_is_in_the_cache_is_served_while_s3_is_away(self, store: S3Bundles, tmp_path: Path) -> None:
+        address = store.publish(a_bundle(tmp_path))
+        here = store.fetch(address)
+        offline = S3Bundles(f"s3://bundles/{tmp_path.name}", tmp_path / "cache", "http://127.0.0.1:9")
+        assert offline.fetch(address) == here
+        with pytest.raises(BundleUnavailable):
+            offline.publish(a_bundle(tmp_path / "more"))
+
+    def test_other_bytes_get_another_address(self, store: S3Bundles, tmp_path: Path) -> None:
+        first = store.publish(a_bundle(tmp_path / "a"))
+        assert store.publish(a_bundle(tmp_path / "b", "other weights")) != first
+
+    def test_a_changed_file_is_not_served_and_leaves_nothing_in_the_cache(
+        self, store: S3Bundles, s3: Any, tmp_path: Path
+    ) -> None:
+        address = store.publish(a_bundle(tmp_path))
+        s3.put_object(Bucket="bundles", Key=f"{address.removeprefix('s3://bundles/')}/native/model.skops", Body=b"evil")
+        with pytest.raises(BundleDamaged, match=r"native/model.skops"):
+            store.fetch(address)
+        assert not list((tmp_path / "cache").iterdir())
+
+    def test_a_manifest_that_was_changed_with_its_files_is_not_believed(
+        self, store: S3Bundles, s3: Any, tmp_path: Path
+    ) -> None:
+        address = store.publish(a_bundle(tmp_path / "a"))
+        evil = store.publish(a_bundle(tmp_path / "b", "evil"))
+        base = [each.removeprefix("s3://bundles/") for each in (address, evil)]
+        for name in ("manifest.json", "native/model.skops"):
+            s3.copy_object(Bucket="bundles", Key=f"{base[0]}/{name}", CopySource=f"bundles/{base[1]}/{name}")
+        with pytest.raises(BundleDamaged, match="manifest"):
+            store.fetch(address)
+
+    def test_a_publication_that_was_cut_off_is_finished_by_the_next(
+        self, store: S3Bundles, s3: Any, tmp_path: Path
+    ) -> None:
+        bundle = a_bundle(tmp_path)
+        address = store.publish(bundle)
+        base = address.removeprefix("s3://bundles/")
+        for name in ("manifest.json", "bundle.json"):
+            s3.delete_object(Bucket="bundles", Key=f"{base}/{name}")
+        with pytest.raises(BundleDamaged):
+            store.fetch(address)
+        assert store.publish(bundle) == address
+        assert files(store.fetch(address)) == files(bundle)
+        assert len(keys(s3, base)) == 3
+
+    def test_an_address_of_another_bucket_is_refused(self, store: S3Bundles) -> None:
+        with pytest.raises(BundleDamaged, match="another place"):
+            store.fetch(f"s3://somebody-elses/abc/{'0' * 64}")
+
+
+def a_live(address: str, revision_id: str) -> LiveRevision:
+    return LiveRevision("churn", "risk", "staging", 3, revision_id, 1, 1.0, address, "onnx", None, (), "low")
+
+
+def test_one_damaged_bundle_takes_no_other_revision_with_it(tmp_path: Path) -> None:
+    good = str(a_bundle(tmp_path))
+    snapshot = RoutingSnapshot(4, (a_live(good, "r1"), a_live(str(tmp_path / "nothing"), "r2")))
+    assert fetch_bundles(snapshot, LocalBundles()) == replace(snapshot, revisions=snapshot.revisions[:1])
+
+
+def test_a_store_that_is_away_is_told_so_that_the_routes_of_before_stay(tmp_path: Path) -> None:
+    away = S3Bundles("s3://bundles/x", tmp_path / "cache", "http://127.0.0.1:9")
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(BundleUnavailable):
+        fetch_bundles(RoutingSnapshot(1, (a_live(f"s3://bundles/x/abc/{'0' * 64}", "r1"),)), away)

@@ -1,0 +1,217 @@
+"""The reconciler on a cluster: deploy, canary by weight, promote, roll back, undeploy, with statuses moved as KServe moves them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from mlops_platform.adapters import kserve_manifests as manifests
+from mlops_platform.adapters.kserve_manifests import ClusterPlace
+from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.deployments import operations, service
+from mlops_platform.deployments.interfaces import Placement, Signals
+from mlops_platform.deployments.operations import Operation
+from mlops_platform.deployments.reconciler import reconcile
+from mlops_platform.deployments.rollout import Signal
+from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.kit.clock import now
+from mlops_platform.kit.ids import new_id
+
+from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig
+
+PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
+OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
+
+
+class Judged(Signals):
+    """Says what a test wants to be seen."""
+
+    def __init__(self) -> None:
+        self.signal = Signal(0, 0, None)
+
+    async def since(self, revision_id: str, start: datetime) -> Signal:
+        return self.signal
+
+
+class OnKServe:
+    def __init__(self, services: BuiltServices, cluster: Cluster, signals: Judged) -> None:
+        self.services, self.cluster, self.signals = services, cluster, signals
+
+    async def approved(self, version: int, deployment_id: str | None = None, tenant: str = "risk") -> tuple[str, str]:
+        """A revision that is built and approved, as builds and approvals leave it: (deployment, revision)."""
+        at = now()
+        async with self.services.database.session() as session:
+            if deployment_id is None:
+                deployment_id = new_id()
+                session.add(
+                    DeploymentRow(
+                        id=deployment_id, model_name=f"churn-{tenant}", environment="production", tenant=tenant, desired_version=version,
+                        desired_paused=False, generation=0, observed_generation=0, observed_message="", created_at=at, updated_at=at,
+                    )
+                )  # fmt: skip
+                await session.flush()
+            row = RevisionRow(
+                id=new_id(), deployment_id=deployment_id, number=version, version=version, digest=f"sha256:{version:064x}", risk_level="high",
+                config={"replicas": 2, "resources": {}, "environment_vars": {}}, approval_id=f"approval-{version}", requested_by="ana@company.com",
+                plan=[{"traffic": 0.1, "hold_seconds": 3600}, {"traffic": 1.0, "hold_seconds": 0}], justification="test", state="approved",
+                reason="", build="built", bundle=f"s3://bundles/b/{version}", engine="onnx", feature_refs=[], traffic=0.0, step=0,
+                step_began_at=None, created_at=at, updated_at=at,
+            )  # fmt: skip
+            session.add(row)
+            return deployment_id, row.id
+
+    async def work(self, passes: int = 1) -> None:
+        for _ in range(passes):
+            await reconcile(self.services)
+
+    async def state(self, revision_id: str) -> str:
+        async with self.services.database.read_session() as session:
+            found = await session.execute(select(RevisionRow.state).where(RevisionRow.id == revision_id))
+            return str(found.scalar_one())
+
+    async def message(self, deployment_id: str) -> str:
+        async with self.services.database.read_session() as session:
+            query = select(DeploymentRow.observed_message).where(DeploymentRow.id == deployment_id)
+            return str((await session.execute(query)).scalar_one())
+
+    async def operate(self, deployment_id: str, operation: Operation) -> None:
+        async with self.services.database.session() as session:
+            await operations.operate(session, OPERATOR, deployment_id, operation, "test")
+        await self.work()
+
+    async def live(self, version: int, deployment_id: str | None = None) -> tuple[str, str]:
+        deployment_id, revision_id = await self.approved(version, deployment_id)
+        await self.work()
+        self.cluster.becomes_ready(revision_id)
+        await self.work()
+        await self.operate(deployment_id, "promote")
+        return deployment_id, revision_id
+
+    def weights(self) -> dict[str, int]:
+        [weights] = self.cluster.weights().values()
+        return weights
+
+    def running(self) -> set[str]:
+        return {each["metadata"]["labels"]["mlops.io/revision"] for each in self.cluster.of("inferenceservices")}
+
+
+def backend(revision_id: str, model: str = "churn-risk") -> str:
+    return f"{manifests.service_name(revision_id, model)}-predictor"
+
+
+@pytest.fixture
+async def kserve(services: BuiltServices) -> AsyncIterator[OnKServe]:
+    cluster, signals = Cluster(), Judged()
+    async with Listening(cluster) as url:
+        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2, list_seconds=0)
+        yield OnKServe(replace(services, runtime=runtime, signals=signals), cluster, signals)
+        await runtime.close()
+
+
+async def test_deploy_canary_promote_roll_back_and_undeploy(kserve: OnKServe) -> None:
+    deployment_id, first = await kserve.live(1)
+    assert kserve.weights() == {backend(first): 1000}
+    _, second = await kserve.approved(2, deployment_id)
+    await kserve.work()
+    assert await kserve.state(second) == "starting"
+    await kserve.work()
+    assert await kserve.state(second) == "starting", "the cluster has not said that it runs"
+    assert kserve.weights() == {backend(first): 1000}, "no traffic before it can answer"
+    kserve.cluster.becomes_ready(second)
+    await kserve.work()
+    assert await kserve.state(second) == "rolling_out"
+    assert kserve.weights() == {backend(first): 900, backend(second): 100}
+    await kserve.operate(deployment_id, "promote")
+    assert (await kserve.state(first), await kserve.state(second)) == ("standby", "live")
+    assert kserve.weights() == {backend(second): 1000}
+    assert kserve.running() == {first, second}, "the one before stays for an instant rollback"
+    await kserve.operate(deployment_id, "rollback")
+    assert kserve.weights() == {backend(first): 1000}
+    assert kserve.running() == {first}
+    await kserve.operate(deployment_id, "undeploy")
+    assert kserve.cluster.weights() == {}
+    assert kserve.running() == set()
+
+
+async def test_a_red_gate_takes_the_weight_back(kserve: OnKServe) -> None:
+    deployment_id, first = await kserve.live(1)
+    _, second = await kserve.approved(2, deployment_id)
+    await kserve.work()
+    kserve.cluster.becomes_ready(second)
+    await kserve.work()
+    kserve.signals.signal = Signal(1_000, 900, 0.01)
+    await kserve.work()
+    assert await kserve.state(second) == "rolled_back"
+    assert kserve.weights() == {backend(first): 1000}
+    assert kserve.running() == {first}
+
+
+async def test_a_bundle_the_model_server_refuses_fails_and_the_old_one_answers(kserve: OnKServe) -> None:
+    deployment_id, first = await kserve.live(1)
+    _, second = await kserve.approved(2, deployment_id)
+    await kserve.work()
+    kserve.cluster.is_not_ready(second, reason="ModelLoadFailed", exitCode=4, message="digest_mismatch")
+    await kserve.work()
+    assert await kserve.state(second) == "failed"
+    assert kserve.weights() == {backend(first): 1000}
+    assert kserve.running() == {first}
+
+
+async def test_a_cluster_that_does_not_answer_is_asked_again_and_nothing_is_lost(kserve: OnKServe) -> None:
+    deployment_id, _ = await kserve.live(1)
+    kserve.cluster.faults += [Fault(503, method="DELETE")]
+    with pytest.raises(Exception, match="cannot take orders"):
+        await kserve.operate(deployment_id, "undeploy")
+    await kserve.work(2)
+    assert kserve.cluster.weights() == {}
+    assert kserve.running() == set()
+
+
+async def test_a_tenant_without_a_namespace_holds_up_no_other_and_is_told(kserve: OnKServe) -> None:
+    kserve.cluster.namespaces = {"tenant-risk-production"}
+    stuck, _ = await kserve.approved(1, tenant="fraud")
+    _, revision_id = await kserve.approved(1)
+    await kserve.work()
+    kserve.cluster.becomes_ready(revision_id)
+    await kserve.work()
+    assert await kserve.state(revision_id) == "rolling_out"
+    assert "namespace" in await kserve.message(stuck)
+    kserve.cluster.namespaces = None
+    await kserve.work()
+    assert len(kserve.running()) == 2
+
+
+async def test_what_somebody_deletes_by_hand_comes_back(kserve: OnKServe) -> None:
+    _, first = await kserve.live(1)
+    kserve.cluster.objects = {
+        key: each for key, each in kserve.cluster.objects.items() if key[0] != "inferenceservices"
+    }
+    await kserve.work()
+    assert kserve.running() == {first}
+
+
+async def test_a_repeated_pass_changes_nothing_in_the_cluster(kserve: OnKServe) -> None:
+    await kserve.live(1)
+    before = {key: each.content["metadata"]["resourceVersion"] for key, each in kserve.cluster.objects.items()}
+    await kserve.work(3)
+    assert {key: each.content["metadata"]["resourceVersion"] for key, each in kserve.cluster.objects.items()} == before
+
+
+async def test_the_data_plane_is_told_the_address_in_the_cluster(kserve: OnKServe) -> None:
+    _, first = await kserve.live(1)
+    async with kserve.services.database.read_session() as session:
+        snapshot = await service.live_routes(session, kserve.services.runtime.address)
+    [live] = snapshot.revisions
+    assert live.address == manifests.address(PLACE, Placement(first, "churn-risk", "risk", "production"))
+    assert live.address == (await kserve.services.runtime.observe(first)).address
+    assert live.bundle_path == "s3://bundles/b/1"
+
+
+def test_the_place_of_a_model_is_known_without_asking() -> None:
+    placement: Any = Placement("r", "churn", "risk", "staging")
+    assert manifests.address(PLACE, placement).endswith("-predictor.tenant-risk-staging.svc.cluster.local")
