@@ -188,7 +188,9 @@ async def test_a_tenant_without_a_namespace_holds_up_no_other_and_is_told(kserve
 
 async def test_what_somebody_deletes_by_hand_comes_back(kserve: OnKServe) -> None:
     _, first = await kserve.live(1)
-    kserve.cluster.objects = {key: each for key, each in kserve.cluster.objects.items() if key[0] != "inferenceservices"}
+    kserve.cluster.objects = {
+        key: each for key, each in kserve.cluster.objects.items() if key[0] != "inferenceservices"
+    }
     await kserve.work()
     assert kserve.running() == {first}
 

@@ -29,7 +29,9 @@ class PrometheusSignals(Signals):
             str(sample["metric"].get("status", "")): float(sample["value"][1])
             for sample in await self._ask(f"sum by (status) ({_grown(_REQUESTS, revision_id, milliseconds)})", at)
         }
-        slow = await self._ask(f"histogram_quantile(0.99, sum by (le) ({_grown(_DURATION, revision_id, milliseconds)}))", at)
+        slow = await self._ask(
+            f"histogram_quantile(0.99, sum by (le) ({_grown(_DURATION, revision_id, milliseconds)}))", at
+        )
         p99 = float(slow[0]["value"][1]) if slow else math.nan
         errors = sum(count for status, count in requests.items() if status.startswith(_FAILED))
         return Signal(round(sum(requests.values())), round(errors), None if math.isnan(p99) else p99)
