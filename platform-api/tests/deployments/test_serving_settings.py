@@ -1,0 +1,50 @@
+"""One set of settings serves here, another on a cluster; half a cluster is refused with a sentence."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mlops_platform import bootstrap
+from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.adapters.local_bundles import LocalBundles
+from mlops_platform.adapters.local_runtime import LocalRuntime
+from mlops_platform.adapters.metrics_signals import MetricsSignals
+from mlops_platform.adapters.prometheus_signals import PrometheusSignals
+from mlops_platform.adapters.s3_bundles import S3Bundles
+from mlops_platform.settings import Settings
+
+CLUSTER: dict[str, Any] = {
+    "serving": "kserve",
+    "signals": "prometheus",
+    "prometheus_url": "http://prometheus:9090",
+    "kserve_image": f"registry.example/model-server@sha256:{'a' * 64}",
+    "bundle_uri": "s3://bundles/platform",
+}
+
+
+def test_only_settings_differ_between_a_laptop_and_a_cluster() -> None:
+    here, there = bootstrap.build(Settings()), bootstrap.build(Settings(**CLUSTER))
+    assert (type(here.runtime), type(here.bundles), type(here.signals)) == (LocalRuntime, LocalBundles, MetricsSignals)
+    assert (type(there.runtime), type(there.bundles), type(there.signals)) == (
+        KServeRuntime, S3Bundles, PrometheusSignals,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"kserve_image": None}, "by digest"),
+        ({"kserve_image": "registry.example/model-server:1.2"}, "by digest"),
+        ({"bundle_uri": None}, "MLOPS_BUNDLE_URI must be set"),
+        ({"bundle_uri": "/shared/folder"}, "s3://bucket/prefix"),
+        ({"signals": "metrics"}, "MLOPS_SIGNALS must be 'prometheus'"),
+        ({"prometheus_url": None}, "MLOPS_PROMETHEUS_URL must be set"),
+        ({"kserve_namespace": "models"}, "{tenant} and {environment}"),
+        ({"kserve_namespace": "{tenant.__class__}-{environment}"}, "{tenant} and {environment}"),
+        ({"serving": "local"}, "needs MLOPS_SERVING=kserve"),
+    ],
+)
+def test_half_a_cluster_is_refused_with_a_sentence(changed: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Settings(**{**CLUSTER, **changed})
