@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check format lock bench docs migration
+.PHONY: help setup tools up down test check format lock bench docs migration render kubernetes-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -48,6 +48,13 @@ check: setup ## ruff, mypy strict, house rules
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+
+kubernetes-check: setup ## lint the Dockerfiles, build every overlay
+	@$(BIN)/hadolint $(API)/Dockerfile kubernetes/mlflow/Dockerfile
+	@cd $(API) && ../$(BIN)/python -m pytest -q tests/kubernetes -m "not slow"
+
+render: setup ## write the files that `kubectl apply -f` takes, from an overlay: make render ENVIRONMENT=staging
+	@$(BIN)/python kubernetes/render.py $(or $(ENVIRONMENT),dev)
 
 format: setup ## rewrite the code in the house style
 	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs
