@@ -14,9 +14,7 @@ RENDERED = {
 
 def build(overlay: Path) -> str:
     """Return the objects of an overlay. A kustomization that does not build ends the program with kubectl's words."""
-    return subprocess.run(
-        ["kubectl", "kustomize", str(overlay)], check=True, text=True, stdout=subprocess.PIPE
-    ).stdout
+    return subprocess.run(["kubectl", "kustomize", str(overlay)], check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def render(folder: Path, environment: str) -> str:

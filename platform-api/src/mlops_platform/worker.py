@@ -80,7 +80,9 @@ async def run(services: Services, stop: asyncio.Event, rooms: Collection[str] = 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; without arguments the worker does everything and is asked nothing."""
     parser = argparse.ArgumentParser(prog="mlops_platform.worker", description=__doc__)
-    parser.add_argument("--room", action="append", choices=ROOMS, help="run the jobs of this room only; may be repeated")
+    parser.add_argument(
+        "--room", action="append", choices=ROOMS, help="run the jobs of this room only; may be repeated"
+    )
     parser.add_argument("--metrics-port", type=int, help="answer /metrics here, where no API shares this pod")
     return parser.parse_args(arguments)
 
