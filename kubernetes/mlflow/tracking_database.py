@@ -20,9 +20,9 @@ WAIT_SECONDS = 600
 def migrate(engine: Engine) -> None:
     """Create or upgrade the tables. The database decides which of the two; nothing is dropped."""
     if inspect(engine).has_table("alembic_version"):
-        utils._upgrade_db(engine)
+        utils._upgrade_db(engine)  # noqa: SLF001 - what `mlflow db upgrade` and the server itself call
     else:
-        utils._safe_initialize_tables(engine)
+        utils._safe_initialize_tables(engine)  # noqa: SLF001 - what `mlflow db upgrade` and the server itself call
 
 
 def is_current(engine: Engine) -> bool:
@@ -30,7 +30,7 @@ def is_current(engine: Engine) -> bool:
     if not inspect(engine).has_table("alembic_version"):
         return False
     try:
-        utils._verify_schema(engine)
+        utils._verify_schema(engine)  # noqa: SLF001 - what `mlflow db upgrade` and the server itself call
     except MlflowException:
         return False
     return True
