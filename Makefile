@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check scan format lock bench docs migration render-monitoring dashboards
+.PHONY: help setup tools up down test check scan format lock bench docs migration render-monitoring dashboards render kubernetes-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -51,6 +51,12 @@ check: setup ## ruff, mypy strict, house rules
 
 scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: what works without a network
 	@$(BIN)/python tools/scan.py $(ARGS)
+kubernetes-check: setup ## lint the Dockerfiles, build every overlay
+	@$(BIN)/hadolint $(API)/Dockerfile kubernetes/mlflow/Dockerfile
+	@cd $(API) && ../$(BIN)/python -m pytest -q tests/kubernetes -m "not slow"
+
+render: setup ## write the files that `kubectl apply -f` takes, from an overlay: make render ENVIRONMENT=staging
+	@$(BIN)/python kubernetes/render.py $(or $(ENVIRONMENT),dev)
 
 format: setup ## rewrite the code in the house style
 	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform

