@@ -147,7 +147,14 @@ def test_a_bundle_changed_after_signing_stops_before_it_starts(
     name = register()
     assert set(run(_inputs(name), pipeline_environment).results.values()) == {"success"}
 
+    def built() -> bool:
+        [one] = [one for one in _deployments(platform, name) if one["environment"] == "production"]
+        shown = platform.ask("GET", f"/api/v1/deployments/{one['id']}", "v@company.com", "viewer").json()
+        return bool(shown["revisions"][0]["build"] == "built")
+
     def tamper() -> None:
+        # earlier, the worker would see it and build anew from the registry
+        eventually(built)
         [bundle] = (platform.home / "bundles").glob(f"[!.]*-{name}-1")
         (bundle / "bundle.json").write_text((bundle / "bundle.json").read_text() + " ")
 
