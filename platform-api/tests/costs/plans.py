@@ -58,8 +58,6 @@ def make(environment: str, endpoint: str, folder: Path) -> dict[str, Any]:
         )
     root = folder / "terraform" / "environments" / environment
     (root / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-    if not (root / ".terraform.lock.hcl").exists():
-        shutil.copy(folder / "terraform" / "environments" / "dev" / ".terraform.lock.hcl", root)
     settings = {
         **os.environ, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true", "TF_IN_AUTOMATION": "1",
