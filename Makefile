@@ -44,10 +44,11 @@ tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
 test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
-check: setup ## ruff, mypy strict, house rules
+check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+	@$(MAKE) --no-print-directory kubernetes-check
 
 kubernetes-check: setup ## lint the Dockerfiles, build every overlay
 	@$(BIN)/hadolint $(API)/Dockerfile kubernetes/mlflow/Dockerfile
