@@ -44,13 +44,15 @@ tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
 test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
-check: setup ## ruff, mypy strict, house rules
+check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+	@$(MAKE) --no-print-directory kubernetes-check
 
 scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: what works without a network
 	@$(BIN)/python tools/scan.py $(ARGS)
+
 kubernetes-check: setup ## lint the Dockerfiles, build every overlay
 	@$(BIN)/hadolint $(API)/Dockerfile kubernetes/mlflow/Dockerfile
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/kubernetes -m "not slow"
