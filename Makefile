@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check format lock bench docs migration
+.PHONY: help setup tools up down test check terraform-check terraform-docs format lock bench docs migration
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -48,6 +48,13 @@ check: setup ## ruff, mypy strict, house rules
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
+
+terraform-check: setup tools ## format, validity and scan of terraform/ (no account needed)
+	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
+
+terraform-docs: setup ## write inputs and outputs into the modules' READMEs
+	@$(BIN)/python terraform/scripts/document.py
 
 format: setup ## rewrite the code in the house style
 	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs
