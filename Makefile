@@ -45,7 +45,7 @@ test: setup ## run the whole test suite
 	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules
-	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../terraform/scripts && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../terraform/scripts
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
 	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
@@ -57,7 +57,7 @@ terraform-docs: setup ## write inputs and outputs into the modules' READMEs
 	@$(BIN)/python terraform/scripts/document.py
 
 format: setup ## rewrite the code in the house style
-	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs
+	@cd $(API) && ../$(BIN)/ruff format . ../examples ../benchmarks ../docs ../terraform/scripts && ../$(BIN)/ruff check --fix . ../examples ../benchmarks ../docs ../terraform/scripts
 
 bench: setup ## measure the hot paths beside their peers, print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)

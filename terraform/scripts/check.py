@@ -1,6 +1,5 @@
 """`make terraform-check`: format, validity of every root, and checkov over all sources. Says so when terraform is absent."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -22,19 +21,22 @@ def main(checkov: Path) -> int:
         if _run(["fmt", "-check", "-recursive", "-diff"], TERRAFORM, variables):
             return 1
         for number, root in enumerate(ROOTS):
-            variables["TF_DATA_DIR"] = os.path.join(folder, f"data{number}")
-            # -lockfile only where one is kept: roots pin the provider's exact version instead
+            variables["TF_DATA_DIR"] = str(Path(folder) / f"data{number}")
             for arguments in (["init", "-backend=false", "-no-color"], ["validate", "-no-color"]):
                 if _run(arguments, TERRAFORM / root, variables):
                     return 1
     if not checkov.exists():
         print("checkov was not run: `make tools` installs it")
         return 0
-    return subprocess.run([str(checkov), "-d", str(TERRAFORM), "--framework", "terraform", "--compact", "--quiet"], check=False).returncode
+    return subprocess.run(
+        [str(checkov), "-d", str(TERRAFORM), "--framework", "terraform", "--compact", "--quiet"], check=False
+    ).returncode
 
 
 def _run(arguments: list[str], folder: Path, variables: dict[str, str]) -> int:
-    done = subprocess.run(["terraform", *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["terraform", *arguments], cwd=folder, env=variables, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         print(f"terraform {' '.join(arguments)} in {folder.relative_to(TERRAFORM.parent)}:\n{done.stdout}{done.stderr}")
     return done.returncode

@@ -15,9 +15,13 @@ def readme(module: Path) -> str:
     inputs = ["| input | type | default | meaning |", "|---|---|---|---|"]
     for name, body in _blocks("variable", (module / "variables.tf").read_text()):
         default = _value(body, "default")
-        inputs.append(f"| `{name}` | {_type(body)} | {'required' if default is None else _code(default)} | {_description(body)} |")
+        inputs.append(
+            f"| `{name}` | {_type(body)} | {'required' if default is None else _code(default)} | {_description(body)} |"
+        )
     outputs = ["| output | meaning |", "|---|---|"]
-    outputs += [f"| `{name}` | {_description(body)} |" for name, body in _blocks("output", (module / "outputs.tf").read_text())]
+    outputs += [
+        f"| `{name}` | {_description(body)} |" for name, body in _blocks("output", (module / "outputs.tf").read_text())
+    ]
     return "\n".join([written, "", START, "", "## Inputs", "", *inputs, "", "## Outputs", "", *outputs]) + "\n"
 
 
@@ -32,7 +36,11 @@ def _value(body: str, attribute: str) -> str | None:
 
 def _type(body: str) -> str:
     found = _value(body, "type") or "any"
-    return f"`{found}`" if not found.endswith(("{", "(", "({")) else f"`{found.split('(')[0]}` of objects, see `variables.tf`"
+    return (
+        f"`{found}`"
+        if not found.endswith(("{", "(", "({"))
+        else f"`{found.split('(')[0]}` of objects, see `variables.tf`"
+    )
 
 
 def _code(default: str) -> str:

@@ -14,7 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 def export(environment: str, repository: Path = REPOSITORY) -> Path:
     """The file written; refuses output that is not KEY=value lines rather than hand it to the manifests."""
     folder = repository / "terraform" / "environments" / environment
-    done = subprocess.run(["terraform", "output", "-no-color", "-raw", "kustomize_env"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["terraform", "output", "-no-color", "-raw", "kustomize_env"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(f"terraform output failed in {folder}; apply the environment first.\n{done.stderr}")
     lines = done.stdout.strip().splitlines()

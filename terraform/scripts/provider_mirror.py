@@ -49,7 +49,7 @@ def environment(folder: Path, base: Mapping[str, str] | None = None) -> dict[str
     elif mirror is not None:
         settings.append(
             f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n'
-            f"  direct {{\n    exclude = [\"{PROVIDER}\"]\n  }}\n}}"
+            f'  direct {{\n    exclude = ["{PROVIDER}"]\n  }}\n}}'
         )
     written = folder / "terraform.rc"
     written.write_text("\n".join(settings) + "\n")

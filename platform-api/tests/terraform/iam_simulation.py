@@ -10,9 +10,13 @@ from typing import Any
 Statement = Mapping[str, Any]
 
 
-def allowed(statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, str] | None = None) -> bool:
+def allowed(
+    statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, str] | None = None
+) -> bool:
     matching = [entry for entry in statements if _applies(entry, action, resource, context or {})]
-    return not any(entry["Effect"] == "Deny" for entry in matching) and any(entry["Effect"] == "Allow" for entry in matching)
+    return not any(entry["Effect"] == "Deny" for entry in matching) and any(
+        entry["Effect"] == "Allow" for entry in matching
+    )
 
 
 def _applies(entry: Statement, action: str, resource: str, context: Mapping[str, str]) -> bool:

@@ -17,7 +17,9 @@ VARIABLES = {
     "name": "mlops",
     "cluster_name": "mlops",
     "tenant_namespaces": ["team-a"],
-    "bucket_arns": {name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")},
+    "bucket_arns": {
+        name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")
+    },
     "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log", "approvals")},
     "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
     "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
@@ -62,7 +64,11 @@ ALLOWED = [
     ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
-    ("external-secrets", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf"),
+    (
+        "external-secrets",
+        "secretsmanager:GetSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf",
+    ),
     ("cloudwatch-exporter", "cloudwatch:GetMetricData", "*"),
     ("deploy", "ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mlops/mlflow"),
     ("deploy", "eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops"),
@@ -86,9 +92,21 @@ DENIED = [
     ("model-serving", "kms:GenerateDataKey", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data"),
     ("mlflow", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("mlflow", "s3:GetObject", bucket("audit", "heads/1")),
-    ("external-secrets", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/production/x-AbCdEf"),
-    ("external-secrets", "secretsmanager:PutSecretValue", f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf"),
-    ("load-balancer-controller", "elasticloadbalancing:DeleteLoadBalancer", f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/of-somebody-else/1"),
+    (
+        "external-secrets",
+        "secretsmanager:GetSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/production/x-AbCdEf",
+    ),
+    (
+        "external-secrets",
+        "secretsmanager:PutSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf",
+    ),
+    (
+        "load-balancer-controller",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/of-somebody-else/1",
+    ),
     ("cloudwatch-exporter", "cloudwatch:DeleteAlarms", "*"),
     ("deploy", "iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"),
     ("deploy", "ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/other"),

@@ -38,7 +38,9 @@ def test_the_module_passes_its_own_tests(workspace: Workspace, module: str) -> N
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_have_the_same_files(module: str) -> None:
     folder = SOURCES / "modules" / module
-    assert {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md", "tests"} <= {path.name for path in folder.iterdir()}
+    assert {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md", "tests"} <= {
+        path.name for path in folder.iterdir()
+    }
 
 
 @pytest.mark.parametrize("name", ["main.tf", "variables.tf", "outputs.tf", "providers.tf", "versions.tf"])
@@ -47,6 +49,8 @@ def test_environments_share_every_file_but_their_settings(name: str) -> None:
 
 
 def test_states_of_environments_differ_in_their_key_only() -> None:
-    backends = {environment: (SOURCES / "environments" / environment / "backend.tf").read_text() for environment in ENVIRONMENTS}
+    backends = {
+        environment: (SOURCES / "environments" / environment / "backend.tf").read_text() for environment in ENVIRONMENTS
+    }
     assert all(f'key          = "{environment}/terraform.tfstate"' in text for environment, text in backends.items())
     assert len({text.replace(f'"{environment}/', '"') for environment, text in backends.items()}) == 1

@@ -12,12 +12,21 @@ SYSTEM = f'system={{instance_types=["m5.large"],desired_size=3,{TAINTED}}}'
 
 BROKEN = {
     "overlapping CIDR": (["vpc_cidr=10.1.0.0/16"], "overlaps 10.1.0.0/16"),
-    "two zones in production": (["environment=production", 'availability_zones=["us-east-1a","us-east-1b"]'], "Production needs three"),
+    "two zones in production": (
+        ["environment=production", 'availability_zones=["us-east-1a","us-east-1b"]'],
+        "Production needs three",
+    ),
     "one NAT gateway in production": (["environment=production"], "NAT gateway per zone"),
     "unknown database class": (["rds_instance_class=db.enormous"], "unknown instance class"),
-    "unknown node class": (['node_groups={system={instance_types=["m5.huge"],desired_size=3,' + TAINTED + "}}"], "unknown instance class"),
+    "unknown node class": (
+        ['node_groups={system={instance_types=["m5.huge"],desired_size=3,' + TAINTED + "}}"],
+        "unknown instance class",
+    ),
     "public endpoint to the world": (['public_access_cidrs=["0.0.0.0/0"]'], "open the API server to the world"),
-    "GPU group without taint": (["node_groups={" + SYSTEM + ',gpu={instance_types=["g4dn.xlarge"],desired_size=0,min_size=0}}'], "has GPUs but no taint"),
+    "GPU group without taint": (
+        ["node_groups={" + SYSTEM + ',gpu={instance_types=["g4dn.xlarge"],desired_size=0,min_size=0}}'],
+        "has GPUs but no taint",
+    ),
     "VPC too small": (["vpc_cidr=10.0.0.0/24"], "between /16"),
     "environment nobody knows": (["environment=test"], "dev, staging or production"),
 }
@@ -47,6 +56,8 @@ def test_a_broken_input_says_what_to_do(prepared: Workspace, aws: EmulatedAws, b
 def test_a_missing_key_says_where_to_get_one(prepared: Workspace, aws: EmulatedAws) -> None:
     """No environment can leave a key out; a module used alone can."""
     prepared.init("modules/dynamodb")
-    planned = prepared.attempt("modules/dynamodb", "plan", "-no-color", "-var", "name=x", "-var", "kms_key_arn=", extra=aws.variables)
+    planned = prepared.attempt(
+        "modules/dynamodb", "plan", "-no-color", "-var", "name=x", "-var", "kms_key_arn=", extra=aws.variables
+    )
     assert planned.returncode == 1
     assert "The kms module makes one" in " ".join(planned.stderr.replace("│", " ").split())

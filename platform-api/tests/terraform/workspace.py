@@ -40,17 +40,23 @@ class Workspace:
 
     @classmethod
     def create(cls, folder: Path) -> "Workspace":
-        shutil.copytree(SOURCES, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "*.tfplan", "*.tfstate*"))
+        shutil.copytree(
+            SOURCES, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "*.tfplan", "*.tfstate*")
+        )
         return cls(folder / "terraform", script("provider_mirror").environment(folder))
 
     def run(self, root: str, *arguments: str, extra: Mapping[str, str] | None = None, timeout: int = 900) -> str:
         """Terraform's output in that folder; fails with it when terraform fails."""
         done = self.attempt(root, *arguments, extra=extra, timeout=timeout)
         if done.returncode != 0:
-            raise TerraformFailed(f"terraform {' '.join(arguments)} in {root}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+            raise TerraformFailed(
+                f"terraform {' '.join(arguments)} in {root}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            )
         return done.stdout
 
-    def attempt(self, root: str, *arguments: str, extra: Mapping[str, str] | None = None, timeout: int = 900) -> "subprocess.CompletedProcess[str]":
+    def attempt(
+        self, root: str, *arguments: str, extra: Mapping[str, str] | None = None, timeout: int = 900
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             ["terraform", *arguments], cwd=self.folder / root, env={**self.environment, **(extra or {})},
             capture_output=True, text=True, timeout=timeout, check=False,
