@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 API := platform-api
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check scan format lock bench docs migration render-monitoring dashboards render kubernetes-check
+.PHONY: help setup tools up down test check terraform-check terraform-docs scan format lock bench docs migration \
+	render-monitoring dashboards render kubernetes-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
@@ -49,6 +50,13 @@ check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/mypy
 	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
 	@$(MAKE) --no-print-directory kubernetes-check
+	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
+
+terraform-check: setup tools ## format, validity and scan of terraform/ (no account needed)
+	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
+
+terraform-docs: setup ## write inputs and outputs into the modules' READMEs
+	@$(BIN)/python terraform/scripts/document.py
 
 scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: what works without a network
 	@$(BIN)/python tools/scan.py $(ARGS)

@@ -47,6 +47,7 @@ resource "aws_kms_alias" "cluster" {
 
 # made before the cluster, which would otherwise make one that is neither encrypted nor ever emptied
 resource "aws_cloudwatch_log_group" "cluster" {
+  #checkov:skip=CKV_AWS_338:Kept a year unless an environment says otherwise; development says 30 days
   name              = "/aws/eks/${var.cluster_name}/cluster"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_kms_key_arn

@@ -37,6 +37,7 @@ resource "aws_vpc_security_group_ingress_rule" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "slow" {
+  #checkov:skip=CKV_AWS_338:Kept a year unless an environment says otherwise; development says 30 days
   name              = "/aws/elasticache/${var.name}/slow"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.log_kms_key_arn

@@ -135,6 +135,7 @@ resource "aws_cloudwatch_metric_alarm" "billing" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:Kept a year unless an environment says otherwise; development says 30 days
   for_each = toset(var.log_groups)
 
   name              = "/${var.name}/${each.key}"

@@ -1,6 +1,7 @@
 # Who talked to whom, kept encrypted for as long as the audit asks for.
 
 resource "aws_cloudwatch_log_group" "flow" {
+  #checkov:skip=CKV_AWS_338:Kept a year unless an environment says otherwise; development says 30 days
   name              = "/aws/vpc/${var.name}/flow"
   retention_in_days = var.flow_logs_retention_days
   kms_key_id        = var.kms_key_arn

@@ -31,13 +31,16 @@ resource "aws_network_acl" "public" {
       to_port    = ingress.value[1]
     }
   }
-  ingress {
-    rule_no    = 130
-    action     = "allow"
-    protocol   = "udp"
-    cidr_block = "0.0.0.0/0"
-    from_port  = 1024
-    to_port    = 65535
+  dynamic "ingress" {
+    for_each = { 130 = "udp" }
+    content {
+      rule_no    = ingress.key
+      action     = "allow"
+      protocol   = ingress.value
+      cidr_block = "0.0.0.0/0"
+      from_port  = 1024
+      to_port    = 65535
+    }
   }
   # nodes go out through the NAT gateways here, and answer load balancers; databases have no business here
   dynamic "ingress" {
@@ -82,13 +85,16 @@ resource "aws_network_acl" "private" {
     }
   }
   # replies, from databases and from outside; nobody outside can open a connection, for there is no route in
-  ingress {
-    rule_no    = 120
-    action     = "allow"
-    protocol   = "tcp"
-    cidr_block = "0.0.0.0/0"
-    from_port  = 1024
-    to_port    = 65535
+  dynamic "ingress" {
+    for_each = { 120 = "tcp" }
+    content {
+      rule_no    = ingress.key
+      action     = "allow"
+      protocol   = ingress.value
+      cidr_block = "0.0.0.0/0"
+      from_port  = 1024
+      to_port    = 65535
+    }
   }
   egress {
     rule_no    = 100

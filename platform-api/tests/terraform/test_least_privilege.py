@@ -1,0 +1,137 @@
+"""What workloads and the pipeline may do in AWS, and what they may not: calls simulated on the policies an applied plan renders."""
+
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import ACCOUNT, EmulatedAws
+from .iam_simulation import allowed
+from .workspace import Workspace
+
+pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(300)]
+
+BUCKET = "arn:aws:s3:::mlops-{}/"
+TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mlops-"
+VARIABLES = {
+    "name": "mlops",
+    "cluster_name": "mlops",
+    "tenant_namespaces": ["team-a"],
+    "bucket_arns": {
+        name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")
+    },
+    "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log", "approvals")},
+    "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
+    "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
+    "database_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database",
+    "secrets_prefix": "mlops-platform/test",
+}
+PIPELINE = {
+    "name": "mlops",
+    "repository": "example/mlops",
+    "github_environment": "staging",
+    "repository_arns": [f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mlops/mlflow"],
+    "cluster_arn": f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops",
+}
+
+Policies = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def policies(workspace: Workspace, aws: EmulatedAws) -> Policies:
+    found: Policies = {}
+    for module, variables in (("iam", VARIABLES), ("github-oidc", PIPELINE)):
+        root = f"modules/{module}"
+        (workspace.folder / root / "simulated.tfvars.json").write_text(json.dumps(variables))
+        workspace.init(root)
+        plan = workspace.plan(root, "-var-file=simulated.tfvars.json", extra=aws.variables)
+        for change in plan["resource_changes"]:
+            if change["type"] == "aws_iam_role_policy":
+                found[change.get("index", "deploy")] = json.loads(change["change"]["after"]["policy"])["Statement"]
+    return found
+
+
+def bucket(name: str, key: str) -> str:
+    return f"arn:aws:s3:::mlops-{name}/{key}"
+
+
+ALLOWED = [
+    ("mlflow", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("platform-api", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "dynamodb:PutItem", f"{TABLE}audit-log"),
+    ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
+    ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
+    (
+        "external-secrets",
+        "secretsmanager:GetSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf",
+    ),
+    ("cloudwatch-exporter", "cloudwatch:GetMetricData", "*"),
+    ("deploy", "ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mlops/mlflow"),
+    ("deploy", "eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops"),
+]
+DENIED = [
+    ("platform-api", "s3:DeleteObject", bucket("audit", "heads/1")),
+    ("platform-api", "s3:DeleteObjectVersion", bucket("audit", "heads/1")),
+    ("platform-api", "s3:PutObject", bucket("audit", "heads/1")),
+    ("platform-api", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("platform-api", "dynamodb:DeleteItem", f"{TABLE}audit-log"),
+    ("platform-api", "dynamodb:UpdateItem", f"{TABLE}audit-log"),
+    ("platform-worker", "s3:DeleteObject", bucket("audit", "heads/1")),
+    ("platform-worker", "s3:BypassGovernanceRetention", bucket("audit", "heads/1")),
+    ("platform-worker", "dynamodb:DeleteItem", f"{TABLE}audit-log"),
+    ("platform-worker", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("model-serving", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("model-serving", "s3:DeleteObject", bucket("artifacts", "bundles/a")),
+    ("model-serving", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("model-serving", "s3:GetObject", bucket("data-lake", "raw/x")),
+    ("model-serving", "s3:GetObject", bucket("audit", "heads/1")),
+    ("model-serving", "kms:GenerateDataKey", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data"),
+    ("mlflow", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("mlflow", "s3:GetObject", bucket("audit", "heads/1")),
+    (
+        "external-secrets",
+        "secretsmanager:GetSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/production/x-AbCdEf",
+    ),
+    (
+        "external-secrets",
+        "secretsmanager:PutSecretValue",
+        f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:mlops-platform/test/x-AbCdEf",
+    ),
+    (
+        "load-balancer-controller",
+        "elasticloadbalancing:DeleteLoadBalancer",
+        f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/of-somebody-else/1",
+    ),
+    ("cloudwatch-exporter", "cloudwatch:DeleteAlarms", "*"),
+    ("deploy", "iam:CreateUser", f"arn:aws:iam::{ACCOUNT}:user/x"),
+    ("deploy", "ecr:PutImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/other"),
+    ("deploy", "ecr:BatchDeleteImage", f"arn:aws:ecr:us-east-1:{ACCOUNT}:repository/mlops/mlflow"),
+]
+
+
+@pytest.mark.parametrize(("workload", "action", "resource"), ALLOWED)
+def test_the_work_is_allowed(policies: Policies, workload: str, action: str, resource: str) -> None:
+    assert allowed(policies[workload], action, resource)
+
+
+@pytest.mark.parametrize(("workload", "action", "resource"), DENIED)
+def test_nothing_more_is_allowed(policies: Policies, workload: str, action: str, resource: str) -> None:
+    assert not allowed(policies[workload], action, resource)
+
+
+def test_a_load_balancer_that_is_the_clusters_may_go(policies: Policies) -> None:
+    its = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/ours/1"
+    tagged = {"aws:ResourceTag/elbv2.k8s.aws/cluster": "mlops"}
+    assert allowed(policies["load-balancer-controller"], "elasticloadbalancing:DeleteLoadBalancer", its, tagged)
+
+
+def test_no_wildcard_action_meets_a_wildcard_resource(policies: Policies) -> None:
+    for workload, statements in policies.items():
+        for statement in statements:
+            if statement["Effect"] == "Allow" and "*" in statement["Resource"]:
+                assert not [action for action in statement["Action"] if "*" in action], workload
