@@ -16,6 +16,7 @@ CORE = {"v1", "apps/v1", "batch/v1", "autoscaling/v2", "policy/v1", "networking.
 WITHOUT_SCHEMA = {
     ("gateway.envoyproxy.io/v1alpha1", "SecurityPolicy"),
     ("gateway.envoyproxy.io/v1alpha1", "ClientTrafficPolicy"),
+    ("gateway.envoyproxy.io/v1alpha1", "EnvoyProxy"),
 }
 
 
