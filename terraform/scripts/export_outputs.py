@@ -26,7 +26,9 @@ def export(environment: str, repository: Path = REPOSITORY) -> Path:
     lines = done.stdout.strip().splitlines()
     wrong = [line for line in lines if not re.fullmatch(r"[A-Z][A-Z0-9_]*=\S*", line)]
     if wrong or not lines:
-        raise SystemExit(f"the output kustomize_env is not KEY=value lines: {wrong or 'it is empty'}")
+        raise SystemExit(
+            f"the output kustomize_env is not KEY=value lines; apply the environment first: {wrong or 'it is empty'}"
+        )
     path = repository / "kubernetes" / "environments" / environment / "terraform.env"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(sorted(lines)) + "\n")
