@@ -17,6 +17,7 @@ from .plans import ENVIRONMENTS, ROOT, kept
 PAGE = ROOT / "docs" / "business" / "costs.md"
 DAY = date(2026, 11, 24)
 SUPPORTED = "1.35"
+EXTENDED = "1.33"
 # the seed's own lines for development, and the services of ours that they speak of
 SEED = (
     ("EKS control plane", 73, ("EKS",)),
@@ -62,11 +63,12 @@ def blocks() -> dict[str, str]:
     """Every generated block of the page by its name."""
     estimates = [of(environment) for environment in ENVIRONMENTS]
     supported = [of(environment, {"aws_eks_cluster.this": {"version": SUPPORTED}}) for environment in ENVIRONMENTS]
-    totals = " | ".join(f"{each.total:,.2f}" for each in supported)
+    late = [of(environment, {"aws_eks_cluster.this": {"version": EXTENDED}}) for environment in ENVIRONMENTS]
+    totals = " | ".join(f"{each.total:,.2f}" for each in late)
     small = of("dev", SMALL)
     return {
         "environments": report.markdown(estimates),
-        "supported": f"| Kubernetes | dev | staging | production |\n|---|---:|---:|---:|\n| {_version()} (planned) | {' | '.join(f'{each.total:,.2f}' for each in estimates)} |\n| {SUPPORTED} | {totals} |\n",
+        "supported": f"| Kubernetes | dev | staging | production |\n|---|---:|---:|---:|\n| {_version()} (planned) | {' | '.join(f'{each.total:,.2f}' for each in estimates)} |\n| {EXTENDED}, out of standard support | {totals} |\n",
         "seed": _seed(supported[0]),
         "small": report.markdown([small]),
         "year": f"Production for a year at these prices: {12 * supported[-1].total:,.2f} USD on Kubernetes {SUPPORTED}.\n",

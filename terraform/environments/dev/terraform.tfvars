@@ -11,8 +11,11 @@ interface_endpoints = []
 
 # who applies may use kubectl; from outside the VPC also set public_access_cidrs, for example by
 # export TF_VAR_public_access_cidrs='["<your address>/32"]'
-admit_applier     = true
-tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
+admit_applier = true
+tenant_namespaces = [
+  "tenant-data-science-production", "tenant-data-science-staging", "tenant-fraud-production", "tenant-fraud-staging",
+  "tenant-recommendations-production", "tenant-recommendations-staging",
+]
 
 node_groups = {
   system = {

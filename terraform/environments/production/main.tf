@@ -198,6 +198,16 @@ module "elasticache" {
   log_retention_days     = var.log_retention_days
 }
 
+module "efs" {
+  source = "../../modules/efs"
+
+  name                   = local.name
+  vpc_id                 = module.vpc.vpc_id
+  subnet_ids             = module.vpc.private_subnet_ids
+  client_security_groups = { nodes = module.eks.node_security_group_id }
+  kms_key_arn            = module.keys.key_arns["data"]
+}
+
 module "ecr" {
   source = "../../modules/ecr"
 

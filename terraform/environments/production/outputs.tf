@@ -62,6 +62,9 @@ locals {
       AWS_REGION            = var.region
       AWS_ACCOUNT_ID        = data.aws_caller_identity.current.account_id
       VPC_ID                = module.vpc.vpc_id
+      VPC_CIDR              = var.vpc_cidr
+      EFS_FILE_SYSTEM_ID    = module.efs.file_system_id
+      OIDC_ISSUER           = var.oidc_issuer
       NODE_ROLE_NAME        = module.eks.node_iam_role_name
       NODE_INSTANCE_PROFILE = module.eks.node_instance_profile_name
       INTERRUPTION_QUEUE    = module.eks.interruption_queue_name

@@ -11,7 +11,10 @@ interface_endpoints = [
   "ecr.api", "ecr.dkr", "sts", "ec2", "logs", "kms", "secretsmanager", "eks", "autoscaling", "sqs",
 ]
 
-tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
+tenant_namespaces = [
+  "tenant-data-science-production", "tenant-data-science-staging", "tenant-fraud-production", "tenant-fraud-staging",
+  "tenant-recommendations-production", "tenant-recommendations-staging",
+]
 
 node_groups = {
   system = {

@@ -62,7 +62,7 @@ variable "interface_endpoints" {
 variable "kubernetes_version" {
   description = "Kubernetes version."
   type        = string
-  default     = "1.33"
+  default     = "1.35"
 }
 
 variable "public_access_cidrs" {
@@ -219,4 +219,15 @@ variable "emulated_aws" {
   description = "The AWS is an emulator: leave out what it lacks (add-ons, access entries, Pod Identity, the budget and cost anomalies, the Redis online store). For tests."
   type        = bool
   default     = false
+}
+
+variable "oidc_issuer" {
+  description = "OpenID Connect issuer whose tokens the platform accepts, for example https://company.okta.com/oauth2/mlops; empty until it is known. The platform does not start in production without one."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.oidc_issuer == "" || startswith(var.oidc_issuer, "https://")
+    error_message = "oidc_issuer must be an https:// URL."
+  }
 }

@@ -9,7 +9,10 @@ reserved_cidrs      = ["10.0.0.0/16", "10.1.0.0/16", "172.20.0.0/16"]
 single_nat_gateway  = true
 interface_endpoints = ["ecr.api", "ecr.dkr", "sts"]
 
-tenant_namespaces = ["team-fraud-detection", "team-recommendations"]
+tenant_namespaces = [
+  "tenant-data-science-production", "tenant-data-science-staging", "tenant-fraud-production", "tenant-fraud-staging",
+  "tenant-recommendations-production", "tenant-recommendations-staging",
+]
 
 node_groups = {
   system = {

@@ -18,6 +18,7 @@ locals {
   addon_roles = {
     vpc-cni            = { service_account = "aws-node", policy = "AmazonEKS_CNI_Policy" }
     aws-ebs-csi-driver = { service_account = "ebs-csi-controller-sa", policy = "service-role/AmazonEBSCSIDriverPolicy" }
+    aws-efs-csi-driver = { service_account = "efs-csi-controller-sa", policy = "service-role/AmazonEFSCSIDriverPolicy" }
   }
 
   # system pods stay on system nodes
@@ -28,6 +29,7 @@ locals {
     coredns                = jsonencode(local.system_only)
     metrics-server         = jsonencode(local.system_only)
     aws-ebs-csi-driver     = jsonencode({ controller = local.system_only })
+    aws-efs-csi-driver     = jsonencode({ controller = local.system_only })
     kube-proxy             = null
     eks-pod-identity-agent = null
   }

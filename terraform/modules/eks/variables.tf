@@ -11,11 +11,11 @@ variable "cluster_name" {
 variable "kubernetes_version" {
   description = "Kubernetes version, major and minor."
   type        = string
-  default     = "1.33"
+  default     = "1.35"
 
   validation {
     condition     = can(regex("^1\\.(3[2-9]|[4-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be 1.32 or newer, for example \"1.33\": older versions get no fixes, and access entries, Pod Identity and validating admission policies are relied on."
+    error_message = "kubernetes_version must be 1.32 or newer, for example \"1.35\": older versions get no fixes, and access entries, Pod Identity and validating admission policies are relied on."
   }
 }
 

@@ -48,6 +48,17 @@ def table(resource: Resource, context: Context) -> Iterator[Line]:
         )
 
 
+def files(resource: Resource, context: Context) -> Iterator[Line]:
+    """Assumed files at the standard price, and what is read and written with elastic throughput."""
+    for text, used, unit, price in (
+        ("storage", "files_gb", "GB-months", "standard_gb_month"),
+        ("read", "files_read_gb", "GB", "read_gb"),
+        ("written", "files_written_gb", "GB", "write_gb"),
+    ):
+        share = context.usage.of(used) / len(context.plan.of("aws_efs_file_system"))
+        yield context.used("EFS", resource.address, text, share, unit, context.prices.of("efs", price))
+
+
 def images(resource: Resource, context: Context) -> Iterator[Line]:
     """An even share of the assumed images."""
     share = context.usage.of("images_gb") / len(context.plan.of("aws_ecr_repository"))
@@ -123,6 +134,7 @@ def queue(resource: Resource, context: Context) -> Iterator[Line]:
 RULES = {
     "aws_s3_bucket": bucket,
     "aws_dynamodb_table": table,
+    "aws_efs_file_system": files,
     "aws_ecr_repository": images,
     "aws_kms_key": key,
     "aws_secretsmanager_secret": secret,
