@@ -86,8 +86,10 @@ dashboards: setup ## write Grafana's dashboards (JSON and ConfigMaps) from Pytho
 lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
 	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		--python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
-	@cd tools && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 requirements.in -o requirements.lock
+	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		--python-version 3.11 --constraint requirements.lock pyproject.toml -o image-requirements.lock
+	@for folder in tools kubernetes/mlflow; do (cd $$folder && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --python-version 3.11 requirements.in -o requirements.lock); done
 
 migration: setup ## write a migration for changed tables: make migration NAME=add_risk_tier
 	@cd $(API) && ../$(BIN)/mlops database revision "$(NAME)"

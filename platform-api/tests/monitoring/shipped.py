@@ -75,10 +75,6 @@ OUTSIDE = {
     "dcgm-exporter": {"DCGM_FI_DEV_GPU_UTIL"},
     "cloudwatch-exporter": {"aws_rds_cpuutilization_average"},
     "cert-manager": {"certmanager_certificate_expiration_timestamp_seconds"},
-    # emitted by the costs room, which declares them beside its code
-    "costs": {
-        "aws_billing_estimated_charges_usd", "cost_month_to_date_usd", "cost_daily_usd", "tenant_budget_usd", "tenant_cost_month_to_date_usd",
-    },
 }  # fmt: skip
 
 

@@ -227,7 +227,7 @@ def test_images_never_change_under_their_tag(dev: Applied) -> None:
 
 def test_generated_secrets_have_values_that_no_state_holds(dev: Applied) -> None:
     secrets = dev.aws.client("secretsmanager")
-    value = secrets.get_secret_value(SecretId="mlops-platform/dev/audit-signing-key")["SecretString"]
+    value = secrets.get_secret_value(SecretId="mlops-platform/dev/subject-hash-key")["SecretString"]
     assert len(value) == 64
     state = (
         dev.aws.client("s3")

@@ -63,6 +63,7 @@ ALLOWED = [
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-worker", "ce:GetCostAndUsage", "*"),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
     (
         "external-secrets",
@@ -90,6 +91,7 @@ DENIED = [
     ("model-serving", "s3:GetObject", bucket("data-lake", "raw/x")),
     ("model-serving", "s3:GetObject", bucket("audit", "heads/1")),
     ("model-serving", "kms:GenerateDataKey", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data"),
+    ("platform-api", "ce:GetCostAndUsage", "*"),
     ("mlflow", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("mlflow", "s3:GetObject", bucket("audit", "heads/1")),
     (

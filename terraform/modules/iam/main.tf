@@ -85,6 +85,8 @@ locals {
           { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
           { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.audit_log, "${local.audit_log}/index/*"] },
           { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.approvals, "${local.approvals}/index/*"] },
+          # the bill of every tenant and model (setting MLOPS_COSTS=aws); Cost Explorer has no resources to name
+          { Effect = "Allow", Action = ["ce:GetCostAndUsage"], Resource = ["*"] },
           local.write_key,
         ],
         local.feast,
@@ -164,7 +166,7 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  #checkov:skip=CKV_AWS_290:Only the load balancer controller's describe calls and the cost exporter's reads name all resources; those actions have no resource level
+  #checkov:skip=CKV_AWS_290:Only the load balancer controller's describe calls and reads of costs and metrics name all resources; those actions have no resource level
   #checkov:skip=CKV_AWS_355:As above: ce:Get*, cloudwatch:GetMetricData and elasticloadbalancing:Describe* cannot be limited to resources
   for_each = local.workloads
 
