@@ -8,6 +8,9 @@ import re
 
 import pytest
 
+from mlops_platform.adapters.kserve_manifests import ClusterPlace, inference_service
+from mlops_platform.deployments.interfaces import RevisionSpec
+
 from .manifests import ENVIRONMENTS, Manifest, objects, of
 
 pytestmark = [pytest.mark.external("kubectl"), pytest.mark.parametrize("environment", ENVIRONMENTS)]
@@ -45,6 +48,30 @@ def test_expressions_are_balanced_and_start_from_what_the_api_server_gives(envir
             )
 
 
+def _ordered(annotation: str, approval_id: str | None = None) -> str:
+    """What the platform itself writes on a model's pods."""
+    spec = RevisionSpec(
+        revision_id="01a209e2-32a9-75eb-b55b-ff02d73ea3af", model_name="churn", version=1, bundle=f"s3://bundles/x/{'0' * 64}",
+        environment="staging", tenant="fraud", digest="sha256:" + "a" * 64, approval_id=approval_id,
+    )  # fmt: skip
+    place = ClusterPlace(image="model-server@sha256:" + "b" * 64)
+    return str(inference_service(place, spec)["spec"]["predictor"]["annotations"][f"mlops.io/{annotation}"])
+
+
+def test_the_cluster_may_remove_what_is_in_a_namespace_that_goes(environment: str) -> None:
+    (validation,) = _policies(environment)["mlops-who-serves"]["spec"]["validations"]
+    everybody, at_deletion = validation["expression"].split("||")
+    assert "request.operation == 'DELETE'" in at_deletion
+    assert "namespace-controller" in at_deletion
+    assert "namespace-controller" not in everybody
+
+
+def test_a_bundle_is_fetched_by_an_image_with_a_digest(environment: str) -> None:
+    fetchers = [one for one in objects("serving", environment) if one["kind"] == "ClusterStorageContainer"]
+    assert [re.fullmatch(r".+@sha256:[0-9a-f]{64}", one["spec"]["container"]["image"]) for one in fetchers] != [None]
+    assert len(fetchers) == 1
+
+
 def test_what_serving_pods_must_carry_is_demanded_of_every_container(environment: str) -> None:
     text = " ".join(v["expression"] for v in _policies(environment)["mlops-approved-serving"]["spec"]["validations"])
     for word in (
@@ -61,6 +88,10 @@ def test_what_serving_pods_must_carry_is_demanded_of_every_container(environment
     ("pattern_of", "good", "bad"),
     [
         ("mlops.io/approval-id", "01a209e2-32aa-71a5-a8ce-a4744ff9ed18", "approved"),
+        # low risk in staging needs nobody, and the platform says so
+        ("mlops.io/approval-id", _ordered("approval-id", approval_id=None), ""),
+        ("mlops.io/approval-id", _ordered("approval-id", approval_id="01a209e2-32aa-71a5-a8ce-a4744ff9ed18"), "none"),
+        ("mlops.io/artifact-digest", _ordered("artifact-digest"), "a"),
         ("mlops.io/artifact-digest", "sha256:" + "a" * 64, "sha256:latest"),
     ],
 )
