@@ -206,6 +206,7 @@ module "efs" {
   subnet_ids             = module.vpc.private_subnet_ids
   client_security_groups = { nodes = module.eks.node_security_group_id }
   kms_key_arn            = module.keys.key_arns["data"]
+  manage_policies        = !var.emulated_aws
 }
 
 module "ecr" {

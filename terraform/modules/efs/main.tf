@@ -19,6 +19,8 @@ resource "aws_efs_file_system" "this" {
 }
 
 resource "aws_efs_backup_policy" "this" {
+  count = var.manage_policies ? 1 : 0
+
   file_system_id = aws_efs_file_system.this.id
 
   backup_policy {
@@ -28,6 +30,8 @@ resource "aws_efs_backup_policy" "this" {
 
 # no TLS, no answer; nobody mounts as root
 resource "aws_efs_file_system_policy" "this" {
+  count = var.manage_policies ? 1 : 0
+
   file_system_id = aws_efs_file_system.this.id
   policy = jsonencode({
     Version = "2012-10-17"

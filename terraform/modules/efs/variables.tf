@@ -38,6 +38,12 @@ variable "kms_key_arn" {
   }
 }
 
+variable "manage_policies" {
+  description = "Set the backup and access policies. Only for an emulator that knows neither: without them files are not backed up and mounts need no TLS."
+  type        = bool
+  default     = true
+}
+
 variable "tags" {
   description = "Tags of every resource, beside the provider's default tags."
   type        = map(string)

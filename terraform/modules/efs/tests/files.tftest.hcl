@@ -18,7 +18,7 @@ run "files_are_encrypted_backed_up_and_mounted_from_every_zone" {
     error_message = "files are encrypted with our key"
   }
   assert {
-    condition     = aws_efs_backup_policy.this.backup_policy[0].status == "ENABLED"
+    condition     = aws_efs_backup_policy.this[0].backup_policy[0].status == "ENABLED"
     error_message = "files are backed up"
   }
   assert {
