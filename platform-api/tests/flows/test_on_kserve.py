@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from mlops_platform.adapters.kserve_manifests import ClusterPlace
 from mlops_platform.adapters.kserve_runtime import KServeRuntime
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments import operations, service
-from mlops_platform.deployments.interfaces import Placement, Signals
+from mlops_platform.deployments.interfaces import BundleStore, Placement, Signals
 from mlops_platform.deployments.operations import Operation
 from mlops_platform.deployments.reconciler import reconcile
 from mlops_platform.deployments.rollout import Signal
@@ -38,6 +39,22 @@ class Judged(Signals):
         return self.signal
 
 
+class Published(BundleStore):
+    """Bundles of a bucket, read from a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def publish(self, folder: Path) -> str:
+        return f"s3://bundles/b/{folder.name}"
+
+    def fetch(self, address: str) -> Path:
+        return self.folder / address.rsplit("/", 1)[1]
+
+    def shared_folder(self, address: str) -> Path | None:
+        return None
+
+
 class OnKServe:
     def __init__(self, services: BuiltServices, cluster: Cluster, signals: Judged) -> None:
         self.services, self.cluster, self.signals = services, cluster, signals
@@ -45,6 +62,11 @@ class OnKServe:
     async def approved(self, version: int, deployment_id: str | None = None, tenant: str = "risk") -> tuple[str, str]:
         """A revision that is built and approved, as builds and approvals leave it: (deployment, revision)."""
         at = now()
+        bundle = self.services.bundles.fetch(f"s3://bundles/b/{version}")
+        if not bundle.exists():
+            bundle.mkdir(parents=True)
+            (bundle / "bundle.json").write_text(f'{{"version": {version}}}')
+            await self.services.signer.sign(bundle)
         async with self.services.database.session() as session:
             if deployment_id is None:
                 deployment_id = new_id()
@@ -105,11 +127,15 @@ def backend(revision_id: str, model: str = "churn-risk") -> str:
 
 
 @pytest.fixture
-async def kserve(services: BuiltServices) -> AsyncIterator[OnKServe]:
+async def kserve(services: BuiltServices, tmp_path: Path) -> AsyncIterator[OnKServe]:
     cluster, signals = Cluster(), Judged()
     async with Listening(cluster) as url:
         runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2, list_seconds=0)
-        yield OnKServe(replace(services, runtime=runtime, signals=signals), cluster, signals)
+        yield OnKServe(
+            replace(services, runtime=runtime, signals=signals, bundles=Published(tmp_path / "bucket")),
+            cluster,
+            signals,
+        )
         await runtime.close()
 
 
@@ -215,3 +241,11 @@ async def test_the_data_plane_is_told_the_address_in_the_cluster(kserve: OnKServ
 def test_the_place_of_a_model_is_known_without_asking() -> None:
     placement: Any = Placement("r", "churn", "risk", "staging")
     assert manifests.address(PLACE, placement).endswith("-predictor.tenant-risk-staging.svc.cluster.local")
+
+
+async def test_a_bundle_changed_after_it_was_signed_is_never_ordered(kserve: OnKServe) -> None:
+    _, revision_id = await kserve.approved(1)
+    (kserve.services.bundles.fetch("s3://bundles/b/1") / "bundle.json").write_text("{}")
+    await kserve.work()
+    assert await kserve.state(revision_id) == "failed"
+    assert kserve.running() == set()

@@ -82,7 +82,7 @@ def test_both_standard_protocols_and_health_answer_on_tcp(pod: str, sample: Buil
 
 def test_metrics_are_labelled_with_the_models_name(pod: str, sample: Built) -> None:
     def counted(status: str) -> float:
-        head = f'model_server_requests_total{{model_name="sample",model_version="1",operation="predict",status="{status}"}} '
+        head = f'model_server_requests_total{{kind="predict",model_name="sample",status="{status}"}} '
         lines = httpx.get(f"{pod}/metrics").text.splitlines()
         return sum(float(line.removeprefix(head)) for line in lines if line.startswith(head))
 
@@ -92,8 +92,7 @@ def test_metrics_are_labelled_with_the_models_name(pod: str, sample: Built) -> N
     assert (counted("200"), counted("422")) == (before[0] + 1, before[1] + 1)
     answer = httpx.get(f"{pod}/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert 'model_server_request_duration_seconds_count{model_name="sample"' in answer.text
-    assert 'model_server_ready{model_name="sample",model_version="1"} 1.0' in answer.text
+    assert 'model_server_request_duration_seconds_count{kind="predict",model_name="sample"}' in answer.text
 
 
 async def test_the_data_plane_explains_and_predicts_over_http(pod: str, sample: Built) -> None:
