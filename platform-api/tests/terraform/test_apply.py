@@ -25,6 +25,7 @@ FORGOTTEN = {
     "module.eks.aws_vpc_security_group_ingress_rule.control_plane_to_node": "as above",
     "module.eks.aws_vpc_security_group_egress_rule.control_plane_to_node": "as above",
     "module.rds.aws_vpc_security_group_ingress_rule.this": "as above",
+    "module.efs.aws_vpc_security_group_ingress_rule.this": "as above",
     "module.rds.aws_db_instance.this": "performance insights",
     "module.rds.aws_db_parameter_group.this": "parameters, when asked for those somebody set",
 }
