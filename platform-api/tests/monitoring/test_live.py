@@ -79,6 +79,9 @@ class Walk:
         )
         assert rejected.is_success, rejected.text
         eventually(lambda: self._live(deployed, version))
+        # a revision is in the exposition, at zero, before its first request: what comes after that scrape is an increase
+        revision = self.ask("GET", f"/api/v1/deployments/{deployed}").json()["revisions"][0]["id"]
+        eventually(lambda: bool(_query(self.platform, f'model_revision_requests_total{{revision="{revision}"}} == 0')))
         self.predict(80)
         for wrong in (
             {"model_name": "calm", "input_data": {"age": "old"}},

@@ -46,6 +46,7 @@ def test_batches_and_single_observations_agree(batches: list[list[float]]) -> No
 def test_a_revision_is_counted_by_status_rows_and_outcome() -> None:
     model, revision = str(uuid.uuid4()), str(uuid.uuid4())
     recorder = RevisionRecorder(model, revision)
+    assert samples("model_revision_requests", revision=revision) == {("model_revision_requests_total", ""): 0}
     recorder.record(200, 3, 0.002)
     recorder.record(200, 1, 0.002)
     recorder.record(422, 0, 0.001)

@@ -63,6 +63,8 @@ class RevisionRecorder:
         self._rows = 0
         self._seconds: list[float] = []
         self._durations = metrics.model_revision_request_duration_seconds.labels(*self._labels)
+        # there before the first request, so that the first one is an increase
+        metrics.model_revision_requests_total.labels(*self._labels, "200")
 
     def record(self, status: int, rows: int, seconds: float) -> None:
         """Count one answered request of so many rows."""
