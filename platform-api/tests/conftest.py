@@ -30,6 +30,10 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.settings import Settings
 
+# importing Feast sets these for a server of its own; what the tests start, their parallel workers first, must not inherit them
+for _name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
+    os.environ.pop(_name, None)
+
 
 def free_port() -> int:
     with socket.socket() as probe:
