@@ -203,3 +203,21 @@ async def test_a_bundle_that_was_changed_after_signing_is_never_started_and_buil
     await road.decide(again["approval_id"], "max@company.com", "manager")
     await road.until(again["deployment_id"], "live")
     await road.predict_when_routed(name)
+
+
+async def test_the_console_shows_who_decides_what_was_found_about_exactly_these_bytes(
+    live_model: tuple[Road, str, str],
+) -> None:
+    road, name, _ = live_model
+    token = road.as_("max@company.com", "manager")["Authorization"].removeprefix("Bearer ")
+    assert (await road.client.post("/console/sign-in", data={"token": token})).status_code == 303
+    page = (await road.client.get(f"/console/models/{name}/versions/1")).text
+    assert "Staging requires no gates at medium risk." in page
+    assert '<td>performance</td><td><span class="state missing">missing</span></td>' in page
+    measured = await _measure(road, name, "performance")
+    held = (await road.deploy(name, stage="production")).json()
+    approval = (await road.client.get(f"/console/approvals/{held['approval_id']}")).text
+    assert "What production requires of these bytes at medium risk" in approval
+    for gate in ("validate", "scan", "performance"):
+        assert f'<td>{gate}</td><td><span class="state passed">passed</span></td>' in approval
+    assert measured["sentence"] in approval

@@ -10,6 +10,7 @@ from mlops_platform.identity.principal import Role
 
 RiskLevel = Literal["low", "medium", "high"]
 Environment = Literal["staging", "production"]
+ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
 Transition = Literal["validation", "staging", "production", "deprecated"]
 Status = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
 Verdict = Literal["approve", "reject"]
@@ -86,7 +87,7 @@ class Policy(_Frozen):
             ("rollouts", self.rollouts),
             ("gates.required", self.gates.required),
         ):
-            for environment in ("staging", "production"):
+            for environment in ENVIRONMENTS:
                 missing = {"low", "medium", "high"} - set(table.get(environment, {}))
                 if missing:
                     raise ValueError(f"{name}.{environment} says nothing about {', '.join(sorted(missing))} risk")

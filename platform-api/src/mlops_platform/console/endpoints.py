@@ -9,14 +9,17 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from mlops_platform.approvals import service as approvals
-from mlops_platform.approvals.policy import Verdict
+from mlops_platform.approvals.document import load
+from mlops_platform.approvals.policy import ENVIRONMENTS, Environment, RiskLevel, Verdict
 from mlops_platform.approvals.schemas import DecisionRequest
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.verify import verify
+from mlops_platform.checks import gates
+from mlops_platform.checks.schemas import GateStanding
 from mlops_platform.console import sessions
 from mlops_platform.console.sessions import page
-from mlops_platform.database.session import ReadSessionDep, SessionDep
-from mlops_platform.dependencies import ServicesDep
+from mlops_platform.database.session import ReadSession, ReadSessionDep, SessionDep
+from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.deployments import operations
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.operations import Operation
@@ -107,9 +110,14 @@ async def model_page(
 
 @router.get("/models/{name}/versions/{version}")
 async def version_page(
-    request: Request, caller: Annotated[Principal, page("model:read")], session: ReadSessionDep, name: str, version: str
+    request: Request,
+    caller: Annotated[Principal, page("model:read")],
+    session: ReadSessionDep,
+    services: ServicesDep,
+    name: str,
+    version: str,
 ) -> HTMLResponse:
-    """One version: metrics, checks, card, approvals, revisions."""
+    """One version: metrics, checks, gates, card, approvals, revisions."""
     detail = await models.version_detail(session, caller, name, version)
     asked = await approvals.list_approvals(session, caller, model_name=name, limit=100)
     own = [approval for approval in asked.items if approval.model_version == detail.version]
@@ -120,7 +128,12 @@ async def version_page(
         for revision in (await deployments.get(session, caller, place.id)).revisions
         if revision.version == detail.version
     ]
-    return render(request, "version.html", version=detail, approvals=own, revisions=revisions)
+    known = [
+        await _gates(session, services, environment, name, detail.version, detail.digest, detail.risk_level)
+        for environment in ENVIRONMENTS
+        if detail.digest
+    ]
+    return render(request, "version.html", version=detail, standings=known, approvals=own, revisions=revisions)
 
 
 @router.get("/approvals")
@@ -138,13 +151,32 @@ async def approval_list(
 
 @router.get("/approvals/{approval_id}")
 async def approval_page(
-    request: Request, caller: Annotated[Principal, page("approval:read")], session: ReadSessionDep, approval_id: str
+    request: Request,
+    caller: Annotated[Principal, page("approval:read")],
+    session: ReadSessionDep,
+    services: ServicesDep,
+    approval_id: str,
 ) -> HTMLResponse:
-    """One request, with buttons for who may decide."""
+    """One request with the gates of its exact bytes, and buttons for who may decide."""
     approval = await approvals.get(session, caller, approval_id)
     detail = await models.version_detail(session, caller, approval.model_name, str(approval.model_version))
+    asked = (approval.model_name, approval.model_version, approval.digest, approval.risk_level)
+    known = [
+        await _gates(session, services, environment, *asked)
+        for environment in ENVIRONMENTS
+        if environment == approval.transition
+    ]
     can = approvals.can_approve(approval, caller)
-    return render(request, "approval.html", approval=approval, version=detail, can_approve=can)
+    return render(request, "approval.html", approval=approval, version=detail, standings=known, can_approve=can)
+
+
+async def _gates(
+    session: ReadSession, services: Services, environment: Environment, name: str, version: int, digest: str, risk_level: RiskLevel
+) -> GateStanding:  # fmt: skip
+    policy = load(services.settings.policy_file)
+    return await gates.standing(
+        session, policy, name=name, version=version, digest=digest, environment=environment, risk_level=risk_level
+    )
 
 
 @router.post("/approvals/{approval_id}")
