@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -73,3 +74,9 @@ def test_every_chart_is_at_one_version_and_every_values_file_is_of_a_chart() -> 
     assert len(names) == len(set(names))
     assert all(chart["version"].lstrip("v").replace(".", "").isdigit() for chart in charts)
     assert {path.stem for path in (FOLDER / "values").glob("*.yaml")} <= set(names)
+
+
+def test_every_sum_is_known_but_the_one_that_nobody_publishes() -> None:
+    charts = yaml.safe_load((FOLDER / "charts.yaml").read_text())["charts"]
+    assert {chart["name"] for chart in charts if not chart["sha256"]} <= {"karpenter"}
+    assert all(re.fullmatch("[0-9a-f]{64}", chart["sha256"]) for chart in charts if chart["sha256"])
