@@ -7,6 +7,9 @@ from typing import Any
 import jsonschema
 import yaml
 
+# the oldest and the newest version of Kubernetes that the platform says it runs on
+VERSIONS = ("1.33", "1.35")
+
 
 class _Loader(yaml.CSafeLoader):
     """YAML as Kubernetes reads it: a lone '=' (an operator of Prometheus' matchers) is a string."""

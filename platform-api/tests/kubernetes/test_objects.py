@@ -4,12 +4,10 @@ import kubernetes_validate
 import pytest
 
 from .manifests import CRDS, ENVIRONMENTS, OVERLAYS, everything, name, objects, of, renderer, text
-from .schemas import validators
+from .schemas import VERSIONS, validators
 
 pytestmark = pytest.mark.external("kubectl")
 
-# the oldest and the newest version the platform says it runs on
-VERSIONS = ("1.33", "1.35")
 CORE = {"v1", "apps/v1", "batch/v1", "autoscaling/v2", "policy/v1", "networking.k8s.io/v1", "storage.k8s.io/v1",
         "admissionregistration.k8s.io/v1", "rbac.authorization.k8s.io/v1"}  # fmt: skip
 # Envoy Gateway's own kinds: their definitions are not among the schemas we have, so only their build is shown

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ..kubernetes.schemas import VERSIONS
 from .shipped import ALERTS, GRAFANA, PROMETHEUS, load
 
 _JOBS = [
@@ -214,4 +215,5 @@ def test_every_object_fits_the_schema_of_the_supported_versions() -> None:
     maps = [yaml.safe_load(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.yaml"))]
     exporter = yaml.safe_load_all((PROMETHEUS / "cloudwatch-exporter.yaml").read_text())
     for found in [*_objects(), *maps, *exporter]:
-        kubernetes_validate.validate(found, "1.32", strict=True)
+        for version in VERSIONS:
+            kubernetes_validate.validate(found, version, strict=True)

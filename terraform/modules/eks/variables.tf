@@ -14,8 +14,8 @@ variable "kubernetes_version" {
   default     = "1.35"
 
   validation {
-    condition     = can(regex("^1\\.(3[2-9]|[4-9][0-9])$", var.kubernetes_version))
-    error_message = "kubernetes_version must be 1.32 or newer, for example \"1.35\": older versions get no fixes, and access entries, Pod Identity and validating admission policies are relied on."
+    condition     = can(regex("^1\\.(3[3-9]|[4-9][0-9])$", var.kubernetes_version))
+    error_message = "kubernetes_version must be 1.33 or newer, for example \"1.35\": older versions are past their support, and the gateway's controller does not run on them."
   }
 }
 

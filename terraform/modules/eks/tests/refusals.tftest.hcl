@@ -49,7 +49,7 @@ run "one_subnet_is_refused" {
 run "an_old_kubernetes_is_refused" {
   command = plan
   variables {
-    kubernetes_version = "1.27"
+    kubernetes_version = "1.32"
   }
   expect_failures = [var.kubernetes_version]
 }
