@@ -4,7 +4,7 @@ import uuid
 
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Counter, Histogram
 
 from mlops_platform.predictions.recorder import EndpointRecorder, RevisionRecorder
 from mlops_platform.telemetry import metrics
@@ -14,11 +14,10 @@ seconds = st.lists(
 )
 
 
-def samples(name: str, **labels: str) -> dict[tuple[str, str], float]:
+def samples(metric: Counter | Histogram, **labels: str) -> dict[tuple[str, str], float]:
     return {
         (sample.name, sample.labels.get("le", "")): sample.value
-        for family in REGISTRY.collect()
-        if family.name == name
+        for family in metric.collect()
         for sample in family.samples
         if labels.items() <= sample.labels.items() and not sample.name.endswith("_created")
     }
@@ -35,31 +34,32 @@ def test_batches_and_single_observations_agree(batches: list[list[float]]) -> No
             metrics.platform_api_request_duration_seconds.labels("GET", theirs).observe(value)
         recorder.flush()
     recorder.flush()
-    for name in ("http_request_duration_seconds", "platform_api_request_duration_seconds"):
-        found, expected = samples(name, endpoint=ours), samples(name, endpoint=theirs)
+    for metric in (metrics.http_request_duration_seconds, metrics.platform_api_request_duration_seconds):
+        found, expected = samples(metric, endpoint=ours), samples(metric, endpoint=theirs)
         assert found.keys() == expected.keys()
         assert all(abs(found[key] - expected[key]) < 1e-9 * max(1, expected[key]) for key in expected)
     total = sum(len(batch) for batch in batches)
-    assert samples("http_requests", endpoint=ours) == {("http_requests_total", ""): total}
+    assert samples(metrics.http_requests_total, endpoint=ours) == {("http_requests_total", ""): total}
 
 
 def test_a_revision_is_counted_by_status_rows_and_outcome() -> None:
     model, revision = str(uuid.uuid4()), str(uuid.uuid4())
     recorder = RevisionRecorder(model, revision)
-    assert samples("model_revision_requests", revision=revision) == {("model_revision_requests_total", ""): 0}
+    assert samples(metrics.model_revision_requests_total, revision=revision) == {
+        ("model_revision_requests_total", ""): 0
+    }
     recorder.record(200, 3, 0.002)
     recorder.record(200, 1, 0.002)
     recorder.record(422, 0, 0.001)
     recorder.flush()
     counted = {
         (sample.labels["status"], sample.value)
-        for family in REGISTRY.collect()
-        if family.name == "model_revision_requests"
+        for family in metrics.model_revision_requests_total.collect()
         for sample in family.samples
         if sample.labels.get("revision") == revision and sample.name.endswith("_total")
     }
     assert counted == {("200", 2.0), ("422", 1.0)}
-    assert samples("prediction_rows", model_name=model) == {("prediction_rows_total", ""): 4.0}
+    assert samples(metrics.prediction_rows_total, model_name=model) == {("prediction_rows_total", ""): 4.0}
 
 
 def test_a_models_first_request_is_an_increase() -> None:
