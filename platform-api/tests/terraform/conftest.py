@@ -1,4 +1,8 @@
-"""An emulated AWS on loopback and the environment `dev` applied to it: once for all tests that look at it."""
+"""An emulated AWS on loopback and the environment `dev` applied to it: once for all tests that look at it.
+
+Applying takes minutes, nearly all of them fixed pauses the provider makes for the real AWS: it begins with the first test
+of this folder, goes on beside those that need no environment, and the others come last.
+"""
 
 import json
 import os
@@ -8,6 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +25,15 @@ from .workspace import Workspace
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 DEV = "environments/dev"
+
+
+def _needs_dev(item: pytest.Item) -> bool:
+    return "dev" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the applied environment comes last."""
+    items.sort(key=_needs_dev)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +109,23 @@ class Applied:
 
 
 @pytest.fixture(scope="session")
-def dev(workspace: Workspace, aws: EmulatedAws) -> Applied:
+def applying(tmp_path_factory: pytest.TempPathFactory, aws: EmulatedAws) -> Iterator["Future[Applied]"]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(_apply, Workspace.create(tmp_path_factory.mktemp("applied")), aws)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin(request: pytest.FixtureRequest) -> None:
+    if any(_needs_dev(item) for item in request.session.items):
+        request.getfixturevalue("applying")
+
+
+@pytest.fixture(scope="session")
+def dev(applying: "Future[Applied]") -> Applied:
+    return applying.result()
+
+
+def _apply(workspace: Workspace, aws: EmulatedAws) -> Applied:
     """The guide's step 1 for dev: bootstrap the state, init, plan, apply."""
     extra = aws.variables
     workspace.run("bootstrap", "init", "-no-color")
