@@ -52,7 +52,10 @@ def verify(
     ] = None,
     _json: Json = False,
 ) -> None:
-    """Check every event against the signed heads; exits 1 when an event was edited, deleted, reordered or cut off."""
+    """Check every event against the signed heads and the mirror, where there is one.
+
+    Exits 1 when an event was edited, deleted, reordered or cut off, and 3 when the mirror did not answer.
+    """
     result: dict[str, Any] = (
         _offline(Home.at(home or connection.home)) if offline else call("GET", "/api/v1/audit/verify")
     )
