@@ -1,7 +1,11 @@
 """With a mirror, whoever owns the database, the anchor file and the signing key is found too; without it, not."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -59,10 +63,10 @@ async def without_mirror(settings: Settings, services: BuiltServices) -> AsyncIt
 
 
 @pytest.fixture
-def faulty(services: BuiltServices, place: str, aws: str) -> Faulty:
+async def faulty(services: BuiltServices, place: str, aws: str) -> Faulty:
     """The platform's mirror, with a connection that can fail."""
     mirror = Faulty(place, aws)
-    services.database._sessions.kw["info"]["audit_log"].mirror = mirror
+    (await log_of(services.database)).mirror = mirror
     return mirror
 
 
@@ -266,7 +270,7 @@ async def test_killed_again_and_again_the_job_goes_on_without_loss_or_repetition
         # each life of the worker gets one call further than the one before and remembers nothing of it
         life = Faulty(place, aws)
         life.error, life.fails_before = Killed(), cut
-        services.database._sessions.kw["info"]["audit_log"].mirror = life
+        (await log_of(services.database)).mirror = life
         if await run_job(JOB, services) == "ok":
             break
         cuts += 1
@@ -276,6 +280,38 @@ async def test_killed_again_and_again_the_job_goes_on_without_loss_or_repetition
     assert (found.mirrored_heads, found.mirrored_events) == (3, 10)
     items = client(aws, "dynamodb").scan(TableName=place)["Items"]
     assert sorted(int(item["sequence"]["N"]) for item in items) == list(range(1, 11))
+
+
+async def test_a_worker_killed_between_two_batches_loses_and_repeats_nothing(
+    services: BuiltServices, settings: Settings, aws: str, place: str
+) -> None:
+    await write(services.database, 60)
+    # this process's own batches are larger: other sizes after the kill do no harm
+    program = (
+        "import asyncio\nfrom mlops_platform import bootstrap\nfrom mlops_platform.audit import mirroring\n"
+        "from mlops_platform.settings import Settings\nsettings = Settings()\nmirroring._EVENTS_PER_BATCH = 1\n"
+        "asyncio.run(mirroring.copy_missing(bootstrap.build_database(settings), bootstrap.build_audit_mirror(settings), 1000))"
+    )
+    environment = os.environ | {
+        "MLOPS_DATABASE_URL": settings.database_url.get_secret_value(), "MLOPS_HOME": str(settings.home),
+        "MLOPS_AUDIT_MIRROR_TABLE": place, "MLOPS_AUDIT_MIRROR_BUCKET": place, "MLOPS_S3_ENDPOINT_URL": aws,
+    }  # fmt: skip
+    mirror = (await log_of(services.database)).mirror
+    assert mirror is not None
+    worker = subprocess.Popen([sys.executable, "-c", program], env=environment)
+    deadline = time.monotonic() + 60
+    while len(seals := await asyncio.to_thread(mirror.seals)) < 5:
+        assert time.monotonic() < deadline
+        assert worker.poll() is None, "it was to be killed in the middle"
+    worker.kill()
+    worker.wait(10)
+    assert len(seals) < 60
+    assert await run_job(JOB, services) == "ok"
+    found = await checked(services.database)
+    assert found.intact, found.problems
+    assert found.mirrored_events == 60
+    items = client(aws, "dynamodb").scan(TableName=place)["Items"]
+    assert sorted(int(item["sequence"]["N"]) for item in items) == list(range(1, 61))
 
 
 async def test_an_absent_mirror_stops_nothing_and_catches_up(
@@ -303,7 +339,9 @@ async def test_a_mirror_that_goes_away_during_the_comparison_is_not_called_compa
     assert (found.intact, found.mirror) == (True, "unreachable")
 
 
-async def test_events_are_recorded_while_the_mirror_hangs(services: BuiltServices, faulty: Faulty) -> None:
+async def test_events_are_recorded_while_the_mirror_hangs(
+    services: BuiltServices, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await write(services.database, 2)
     entered, go_on = threading.Event(), threading.Event()
     keep = faulty.keep
@@ -313,7 +351,7 @@ async def test_events_are_recorded_while_the_mirror_hangs(services: BuiltService
         assert go_on.wait(30)
         keep(*arguments)
 
-    faulty.keep = hang  # type: ignore[method-assign]
+    monkeypatch.setattr(faulty, "keep", hang)
     passing = asyncio.create_task(run_job(JOB, services))
     assert await asyncio.to_thread(entered.wait, 10)
     await asyncio.wait_for(write(services.database, 3), 5)

@@ -21,12 +21,9 @@ class Comparison:
         self._mirror = mirror
         self._rows: list[AuditEventRow] = []
         self.seals: list[Seal] = []
+        # up to which event the mirror is complete
+        self.size = 0
         self.state: Literal["none", "compared", "unreachable"] = "none" if mirror is None else "compared"
-
-    @property
-    def size(self) -> int:
-        """Up to which event the mirror is complete."""
-        return max((seal.size for seal in self.seals), default=0)
 
     async def begin(self) -> None:
         """Read the seals: before the log is read, so that what they say must already be in it."""
@@ -35,6 +32,7 @@ class Comparison:
                 self.seals = await asyncio.to_thread(self._mirror.seals)
             except MirrorUnavailable:
                 self.state = "unreachable"
+        self.size = self.seals[-1].size if self.seals else 0
 
     async def add(self, row: AuditEventRow) -> list[Problem]:
         """Take the next row; return problems of the rows taken so far that are compared now."""
