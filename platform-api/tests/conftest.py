@@ -199,3 +199,20 @@ def mlflow_server(
     os.killpg(process.pid, 15)
     process.wait(15)
     log.close()
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[str]:
+    """A server that answers as AWS's; its URL. The module's processes have credentials that only it takes."""
+    # half a second that only these tests need
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    before = dict(os.environ)
+    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    os.environ.clear()
+    os.environ.update(before)
+    server.stop()

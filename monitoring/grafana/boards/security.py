@@ -61,6 +61,28 @@ BOARD = Board(
         ),
         Panel("graph", "Anchored late", (Query("sum(increase(audit_heads_anchored_late_total[1h]))", "heads"),)),
         Panel(
+            "stat",
+            "Mirror was complete",
+            (Query("time() - (max(audit_mirror_complete_timestamp_seconds) > 0)"),),
+            unit="s",
+            steps=((900, "red"),),
+        ),
+        Panel("stat", "Events mirrored", (Query("max(audit_mirror_events)"),), unit="none"),
+        Panel(
+            "stat",
+            "Events the mirror lacks",
+            (Query("max(audit_log_events) - (max(audit_mirror_events) > 0)"),),
+            unit="none",
+            steps=((1, "orange"),),
+        ),
+        Panel(
+            "stat",
+            "Disagreements of log and mirror",
+            (Query("sum(increase(audit_mirror_conflicts_total[24h]))"),),
+            unit="none",
+            steps=((1, "red"),),
+        ),
+        Panel(
             "bars",
             "Days until certificates end",
             (

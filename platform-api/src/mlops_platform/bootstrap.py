@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
 from mlops_platform.adapters.aws_costs import AwsCosts
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.feast_store import FeastStore
@@ -18,6 +19,7 @@ from mlops_platform.adapters.openssf_signer import OpenSsfSigner
 from mlops_platform.adapters.prometheus_signals import PrometheusSignals
 from mlops_platform.adapters.s3_bundles import S3Bundles
 from mlops_platform.approvals.interfaces import Notifier
+from mlops_platform.audit.interfaces import Mirror
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
@@ -59,9 +61,16 @@ def build_identity(settings: Settings) -> IdentityProvider:
     return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
 
 
+def build_audit_mirror(settings: Settings) -> Mirror | None:
+    """Return where the audit log is copied to, or None: then PostgreSQL and the anchor file are all there is."""
+    if settings.audit_mirror_table is None or settings.audit_mirror_bucket is None:
+        return None
+    return AwsAuditMirror(settings.audit_mirror_table, settings.audit_mirror_bucket, settings.s3_endpoint_url)
+
+
 def build_database(settings: Settings) -> Database:
-    """Return the platform's database, its sessions knowing the audit log's keys."""
-    audit = AuditLog(settings.audit_key, settings.audit_anchor)
+    """Return the platform's database, its sessions knowing the audit log's keys and mirror."""
+    audit = AuditLog(settings.audit_key, settings.audit_anchor, build_audit_mirror(settings))
     return Database(settings.database_url.get_secret_value(), settings.database_pool_size, {"audit_log": audit})
 
 

@@ -66,6 +66,13 @@ class Settings(BaseSettings):
         None,
         description="Signed audit heads are also appended here, outside the database; by default <home>/audit/heads.jsonl.",
     )
+    audit_mirror_table: str | None = Field(
+        None, description="DynamoDB table that keeps a copy of every audit event; with MLOPS_AUDIT_MIRROR_BUCKET."
+    )
+    audit_mirror_bucket: str | None = Field(
+        None,
+        description="S3 bucket with Object Lock that keeps signed audit heads; with MLOPS_AUDIT_MIRROR_TABLE. Both empty: no mirror.",
+    )
 
     # money and tenants
     costs: Literal["measured", "aws"] = Field(
@@ -194,6 +201,19 @@ class Settings(BaseSettings):
     def issuer_url(self) -> str:
         """The 'iss' every token must carry."""
         return self.issuer or f"{self.url}/issuer"
+
+    @model_validator(mode="after")
+    def _refuse_half_a_mirror(self) -> Self:
+        if (self.audit_mirror_table is None) != (self.audit_mirror_bucket is None):
+            raise ValueError(
+                "MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET belong together: events without locked heads, or heads "
+                "without events, prove nothing."
+            )
+        if self.audit_mirror_table is not None and not re.fullmatch(r"[\w.-]{3,255}", self.audit_mirror_table):
+            raise ValueError("MLOPS_AUDIT_MIRROR_TABLE must be the plain name of a DynamoDB table.")
+        if self.audit_mirror_bucket is not None and not re.fullmatch(r"[a-z0-9.-]{3,63}", self.audit_mirror_bucket):
+            raise ValueError("MLOPS_AUDIT_MIRROR_BUCKET must be the plain name of a bucket, without s3://.")
+        return self
 
     @model_validator(mode="after")
     def _know_whose_costs_are_read(self) -> Self:

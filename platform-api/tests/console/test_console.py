@@ -6,6 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
@@ -67,6 +68,16 @@ async def test_only_auditors_see_the_log_and_can_verify_it(
     shown = (await client.get("/console/audit/verify")).text
     assert "The log is intact: 1 events" in shown
     assert "&lt;b&gt;x&lt;/b&gt;" in shown, "what people type is text, never markup"
+
+
+async def test_a_log_that_was_not_compared_with_its_mirror_says_so(
+    client: httpx.AsyncClient, token_for: Callable[..., str], database: Database
+) -> None:
+    async with database.read_session() as session:
+        audit.audit_log(session).mirror = AwsAuditMirror("nowhere", "nowhere", "http://127.0.0.1:9")
+    await sign_in(client, token_for("aud@company.com", "auditor"))
+    shown = (await client.get("/console/audit/verify")).text
+    assert "The mirror did not answer: the log was not compared with it." in shown
 
 
 async def test_a_form_from_another_site_is_refused(client: httpx.AsyncClient, token_for: Callable[..., str]) -> None:

@@ -1,14 +1,12 @@
 """Bundles arrive as they were built or not at all; on this disk, and on S3 (a server that answers as AWS's)."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from mlops_platform.adapters.local_bundles import LocalBundles
 from mlops_platform.adapters.s3_bundles import S3Bundles
@@ -56,19 +54,6 @@ class TestLocalBundles(BundleStoreContract):
     @pytest.fixture
     def store(self) -> LocalBundles:
         return LocalBundles()
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    before = dict(os.environ)
-    os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_REGION="us-east-1")
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    os.environ.clear()
-    os.environ.update(before)
-    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_platform import bootstrap
+from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
 from mlops_platform.adapters.kserve_runtime import KServeRuntime
 from mlops_platform.adapters.local_bundles import LocalBundles
 from mlops_platform.adapters.local_runtime import LocalRuntime
@@ -21,6 +22,28 @@ CLUSTER: dict[str, Any] = {
     "kserve_image": f"registry.example/model-server@sha256:{'a' * 64}",
     "bundle_uri": "s3://bundles/platform",
 }
+
+
+MIRROR = {"audit_mirror_table": "mlops-audit-log", "audit_mirror_bucket": "mlops-audit-123456789012"}
+
+
+def test_the_audit_log_has_a_mirror_where_settings_name_one() -> None:
+    assert bootstrap.build_audit_mirror(Settings()) is None
+    assert isinstance(bootstrap.build_audit_mirror(Settings(**MIRROR)), AwsAuditMirror)
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"audit_mirror_table": None}, "belong together"),
+        ({"audit_mirror_bucket": None}, "belong together"),
+        ({"audit_mirror_bucket": "s3://mlops-audit"}, "without s3://"),
+        ({"audit_mirror_table": "arn:aws:dynamodb:us-east-1:1:table/x"}, "plain name"),
+    ],
+)
+def test_half_a_mirror_is_refused_with_a_sentence(changed: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        Settings(**{**MIRROR, **changed})
 
 
 def test_only_settings_differ_between_a_laptop_and_a_cluster() -> None:

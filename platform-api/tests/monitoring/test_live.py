@@ -33,6 +33,7 @@ NEEDS_A_CLUSTER = {
     "prometheus_notifications_errors_total": "no Alertmanager is configured here",
     "alertmanager_": "no Alertmanager runs here",
     "tls_certificate": "every address here is http",
+    "audit_mirror_": "no audit mirror is configured here; tests/audit shows them",
     "cost_": "emitted by the costs room, whose tests show them",
     "tenant_budget_usd": "emitted by the costs room, whose tests show them",
 }

@@ -205,7 +205,7 @@ def test_the_audit_bucket_is_locked(dev: Applied) -> None:
 
 def test_tables_are_encrypted_with_our_key_and_can_be_restored(dev: Applied) -> None:
     dynamodb = dev.aws.client("dynamodb")
-    assert set(dynamodb.list_tables()["TableNames"]) == {f"{NAME}-audit-log", f"{NAME}-approvals"}
+    assert set(dynamodb.list_tables()["TableNames"]) == {f"{NAME}-audit-log"}
     for table in dynamodb.list_tables()["TableNames"]:
         described = dynamodb.describe_table(TableName=table)["Table"]
         assert described["SSEDescription"]["SSEType"] == "KMS"

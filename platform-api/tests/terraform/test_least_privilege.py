@@ -1,9 +1,16 @@
 """What workloads and the pipeline may do in AWS, and what they may not: calls simulated on the policies an applied plan renders."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from mlops_platform.audit.interfaces import MirroredEvent
+from mlops_platform.audit.signing import SignedHead
+from mlops_platform.kit.clock import now
+from mlops_platform.kit.ids import new_id
+from tests.emulated_mirror import Faulty, create
 
 from .conftest import ACCOUNT, EmulatedAws
 from .iam_simulation import allowed
@@ -20,7 +27,7 @@ VARIABLES = {
     "bucket_arns": {
         name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")
     },
-    "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log", "approvals")},
+    "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log",)},
     "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
     "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
     "database_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database",
@@ -59,9 +66,7 @@ ALLOWED = [
     ("mlflow", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
-    ("platform-api", "dynamodb:PutItem", f"{TABLE}audit-log"),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
-    ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "ce:GetCostAndUsage", "*"),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
@@ -78,12 +83,20 @@ DENIED = [
     ("platform-api", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-api", "s3:DeleteObjectVersion", bucket("audit", "heads/1")),
     ("platform-api", "s3:PutObject", bucket("audit", "heads/1")),
+    ("platform-api", "s3:GetObjectVersion", bucket("audit", "heads/1")),
+    ("platform-api", "dynamodb:PutItem", f"{TABLE}audit-log"),
+    ("platform-api", "dynamodb:Scan", f"{TABLE}audit-log"),
     ("platform-api", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("platform-api", "dynamodb:DeleteItem", f"{TABLE}audit-log"),
     ("platform-api", "dynamodb:UpdateItem", f"{TABLE}audit-log"),
     ("platform-worker", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-worker", "s3:BypassGovernanceRetention", bucket("audit", "heads/1")),
+    ("platform-worker", "s3:PutObjectRetention", bucket("audit", "heads/1")),
+    ("platform-worker", "s3:PutObject", bucket("audit", "elsewhere/1")),
     ("platform-worker", "dynamodb:DeleteItem", f"{TABLE}audit-log"),
+    ("platform-worker", "dynamodb:UpdateItem", f"{TABLE}audit-log"),
+    ("platform-worker", "dynamodb:BatchWriteItem", f"{TABLE}audit-log"),
+    ("platform-worker", "dynamodb:Query", f"{TABLE}audit-log/index/by-resource"),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("model-serving", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("model-serving", "s3:DeleteObject", bucket("artifacts", "bundles/a")),
@@ -124,6 +137,66 @@ def test_the_work_is_allowed(policies: Policies, workload: str, action: str, res
 @pytest.mark.parametrize(("workload", "action", "resource"), DENIED)
 def test_nothing_more_is_allowed(policies: Policies, workload: str, action: str, resource: str) -> None:
     assert not allowed(policies[workload], action, resource)
+
+
+# what IAM calls the operations of the audit mirror, and what each is asked of
+MIRROR_RIGHTS = {
+    "PutItem": ("dynamodb:PutItem", f"{TABLE}audit-log"),
+    "Query": ("dynamodb:Query", f"{TABLE}audit-log"),
+    "PutObject": ("s3:PutObject", bucket("audit", "heads/1")),
+    "GetObject": ("s3:GetObjectVersion", bucket("audit", "heads/1")),
+    "ListObjectVersions": ("s3:ListBucketVersions", "arn:aws:s3:::mlops-audit"),
+}
+
+
+@pytest.fixture
+def mirror_calls(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], set[tuple[str, str]]]:
+    """Return the operations, each with the prefix it lists, that a part of the platform really makes on the mirror."""
+    for name, value in aws.variables.items():
+        monkeypatch.setenv(name, value)
+    name = f"mirror-{new_id()}"
+    create(aws.url, name)
+    made: dict[str, set[tuple[str, str]]] = {"platform-worker": set(), "platform-api": set()}
+
+    def mirror_of(workload: str) -> Faulty:
+        mirror = Faulty(name, aws.url)
+        for service in ("s3", "dynamodb"):
+            mirror._client(service).meta.events.register(
+                "provide-client-params",
+                lambda params, model, **_: made[workload].add((model.name, params.get("Prefix", ""))),
+            )
+        return mirror
+
+    event = MirroredEvent(1, "default", "model:churn:1", "{}")
+    worker, api = mirror_of("platform-worker"), mirror_of("platform-api")
+    worker.keep([event], SignedHead(1, "a" * 64, now(), ""))
+    worker.newest()
+    for verifies in (worker, api):
+        assert verifies.seals()
+        assert verifies.events("default", 1, 1) == [event]
+    assert worker.sealed_after(0) == [event]
+    return made.__getitem__
+
+
+@pytest.mark.parametrize("workload", ["platform-worker", "platform-api"])
+def test_the_audit_mirror_may_do_what_it_does_and_no_more(
+    policies: Policies, mirror_calls: Callable[[str], set[tuple[str, str]]], workload: str
+) -> None:
+    calls = mirror_calls(workload)
+    for operation, prefix in calls:
+        assert allowed(policies[workload], *MIRROR_RIGHTS[operation], {"s3:prefix": prefix}), operation
+    given = {
+        name for name, right in MIRROR_RIGHTS.items() if allowed(policies[workload], *right, {"s3:prefix": "heads/"})
+    }
+    assert given == {operation for operation, _ in calls}
+    granted = {
+        action
+        for statement in policies[workload]
+        for action in statement["Action"]
+        if statement["Effect"] == "Allow"
+        and any(":table/mlops-audit-log" in name or ":::mlops-audit" in name for name in statement["Resource"])
+    }
+    assert granted == {MIRROR_RIGHTS[operation][0] for operation in given}
 
 
 def test_a_load_balancer_that_is_the_clusters_may_go(policies: Policies) -> None:

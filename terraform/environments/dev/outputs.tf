@@ -76,7 +76,6 @@ locals {
       PREDICTION_LOG_BUCKET = module.s3.bucket_names["prediction-log"]
       AUDIT_BUCKET          = module.s3.bucket_names["audit"]
       AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
-      APPROVALS_TABLE       = module.dynamodb.table_names["approvals"]
       REDIS_ENDPOINT        = local.redis ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
       REDIS_USER            = local.redis ? module.elasticache[0].user_name : ""
       SECRETS_PREFIX        = "${var.project}/${var.environment}"

@@ -145,7 +145,7 @@ module "s3" {
       tiers           = [{ days = 90, storage_class = "STANDARD_IA" }]
       noncurrent_days = 30
     }
-    # signed heads and exports of the audit log: written once, seven years
+    # signed heads of the audit log: written once, seven years
     audit = {
       classification   = "restricted"
       tiers            = [{ days = 90, storage_class = "STANDARD_IA" }, { days = 365, storage_class = "GLACIER" }, { days = 2557, storage_class = "DEEP_ARCHIVE" }]

@@ -1,22 +1,15 @@
-# Tables beside PostgreSQL, which stays the truth: the mirror of the audit log, the mirror of approvals for readers in
-# AWS, and (where chosen) the tables of Feast's online store.
+# Tables beside PostgreSQL, which stays the truth: the mirror of the audit log, and (where chosen) the tables of Feast's
+# online store.
 
 locals {
   tables = merge(
     {
-      # one partition per tenant, in the order of the log; the sequence number makes a rewritten event visible
+      # one partition per tenant, in the order of the log; the worker writes it, auditors also ask it by resource
       audit-log = {
         hash_key   = "tenant"
         range_key  = "sequence"
         attributes = { tenant = "S", sequence = "N", resource = "S" }
         indexes    = { by-resource = { hash_key = "resource", range_key = "sequence" } }
-        ttl        = ""
-      }
-      approvals = {
-        hash_key   = "approval_id"
-        range_key  = ""
-        attributes = { approval_id = "S", status = "S", created_at = "S" }
-        indexes    = { by-status = { hash_key = "status", range_key = "created_at" } }
         ttl        = ""
       }
     },

@@ -18,8 +18,13 @@ locals {
   prediction_log = var.bucket_arns["prediction-log"]
   audit          = var.bucket_arns["audit"]
   audit_log      = var.table_arns["audit-log"]
-  approvals      = var.table_arns["approvals"]
   online_tables  = [for table, arn in var.table_arns : arn if startswith(table, "online.")]
+
+  # what `audit verify` reads of the mirror: heads by their keys, events by tenant
+  audit_compares = [
+    { Effect = "Allow", Action = ["s3:ListBucketVersions"], Resource = [local.audit], Condition = { StringLike = { "s3:prefix" = ["heads/*"] } } },
+    { Effect = "Allow", Action = ["dynamodb:Query"], Resource = [local.audit_log] },
+  ]
 
   # said twice, here and by leaving it out below: whatever is added later, what is in the audit log stays in it
   audit_only_grows = [
@@ -54,25 +59,24 @@ locals {
       ]
     }
 
-    # answers people: reads what was logged and built, appends to the audit log and the prediction log
+    # answers people: reads what was logged and built, appends to the prediction log, compares the audit log with its mirror
     platform-api = {
       namespaces      = ["mlops-platform"]
       service_account = "platform-api"
       statements = concat(
         [
-          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*", "${local.audit}/*"] },
+          { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*"] },
           { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
-          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
-          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.audit_log, "${local.audit_log}/index/*"] },
-          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.approvals, "${local.approvals}/index/*"] },
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log] },
           local.write_key,
         ],
         local.feast,
+        local.audit_compares,
         local.audit_only_grows,
       )
     }
 
-    # acts in the background: builds bundles, moves the prediction log (and erases from it), exports the audit log
+    # acts in the background: builds bundles, moves the prediction log (and erases from it), mirrors the audit log
     platform-worker = {
       namespaces      = ["mlops-platform"]
       service_account = "platform-worker"
@@ -81,15 +85,16 @@ locals {
           { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*"] },
           { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*"] },
           { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
-          { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.audit}/*"] },
-          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log, local.audit] },
-          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.audit_log, "${local.audit_log}/index/*"] },
-          { Effect = "Allow", Action = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem", "dynamodb:Query"], Resource = [local.approvals, "${local.approvals}/index/*"] },
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log] },
+          # a head is read only to bring back events after a restore
+          { Effect = "Allow", Action = ["s3:PutObject", "s3:GetObjectVersion"], Resource = ["${local.audit}/heads/*"] },
+          { Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = [local.audit_log] },
           # the bill of every tenant and model (setting MLOPS_COSTS=aws); Cost Explorer has no resources to name
           { Effect = "Allow", Action = ["ce:GetCostAndUsage"], Resource = ["*"] },
           local.write_key,
         ],
         local.feast,
+        local.audit_compares,
         local.audit_only_grows,
       )
     }

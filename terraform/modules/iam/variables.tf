@@ -29,12 +29,12 @@ variable "bucket_arns" {
 }
 
 variable "table_arns" {
-  description = "ARNs of the tables audit-log, approvals and those of the online store, whose names start with online."
+  description = "ARNs of the table audit-log and of those of the online store, whose names start with online."
   type        = map(string)
 
   validation {
-    condition     = alltrue([for table in ["audit-log", "approvals"] : contains(keys(var.table_arns), table)])
-    error_message = "table_arns must name audit-log and approvals: the output table_arns of the dynamodb module."
+    condition     = alltrue([for table in ["audit-log"] : contains(keys(var.table_arns), table)])
+    error_message = "table_arns must name audit-log: the output table_arns of the dynamodb module."
   }
 }
 

@@ -123,6 +123,15 @@ resource "aws_s3_bucket_policy" "this" {
         },
         length(var.lock_administrator_arns) == 0 ? {} : { Condition = { ArnNotEquals = { "aws:PrincipalArn" = var.lock_administrator_arns } } },
       )] : [],
+      # a lock keeps versions; this keeps anybody from putting another version before them
+      each.value.object_lock_days > 0 ? [{
+        Sid       = "NothingIsWrittenOver"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = ["${local.arns[each.key]}/*"]
+        Condition = { Null = { "s3:if-none-match" = "true" } }
+      }] : [],
     )
   })
 

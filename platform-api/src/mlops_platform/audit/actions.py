@@ -20,4 +20,5 @@ class Action(StrEnum):
     DEPLOYMENT_OPERATED = "deployment:operation:asked"
     GATE_RECORDED = "check:gate:recorded"
     GATE_OVERRIDDEN = "check:gate:overridden"
+    AUDIT_LOG_RECOVERED = "audit:log:recovered"
     PIPELINE_RUN_RECORDED = "pipeline:run:recorded"

@@ -5,6 +5,8 @@ import time
 import structlog
 
 from mlops_platform.audit import service
+from mlops_platform.audit.interfaces import MirrorConflict
+from mlops_platform.audit.mirroring import copy_missing
 from mlops_platform.audit.verify import verify
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.jobs import Job
@@ -30,9 +32,30 @@ async def _verify(services: Services) -> None:
     metrics.audit_last_verification_timestamp_seconds.set_to_current_time()
     if not found.intact:
         log.error("the audit log is not intact", problems=[problem.sentence for problem in found.problems[:5]])
+    if found.mirror == "unreachable":
+        log.warning("the audit log was verified without its mirror, which does not answer")
+
+
+async def _mirror(services: Services) -> None:
+    """Copy what the mirror lacks. A disagreement is counted, because nothing more is copied until a person has looked."""
+    async with services.database.read_session() as session:
+        mirror = service.audit_log(session).mirror
+    if mirror is None:
+        return
+    try:
+        reached = await copy_missing(services.database, mirror)
+    except MirrorConflict:
+        metrics.audit_mirror_conflicts_total.inc()
+        raise
+    metrics.audit_mirror_events.set(reached.mirrored)
+    metrics.audit_log_events.set(reached.recorded)
+    if reached.mirrored == reached.recorded:
+        metrics.audit_mirror_complete_timestamp_seconds.set_to_current_time()
 
 
 JOBS = (
+    # how long whoever rewrites the log goes unnoticed at most; each pass that finds something new locks one object for years
+    Job("audit-mirror", 30, _mirror),
     # a head that missed its anchor (full disk, kill between commit and append) is anchored within seconds
     Job("audit-anchor", 5, _anchor),
     # reads every event: often enough to find tampering the same hour, seldom enough to cost nothing

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -51,5 +51,10 @@ class Verification(BaseModel):
     events: int
     heads: int
     anchored_heads: int
+    mirror: Literal["none", "compared", "unreachable"] = Field(
+        description="'unreachable': a mirror is configured and did not answer, so `intact` does not speak of it."
+    )
+    mirrored_heads: int = Field(description="Heads the mirror has locked; 0 without a mirror.")
+    mirrored_events: int = Field(description="Up to which event the mirror is complete; 0 without a mirror.")
     root: str
     problems: list[Problem]

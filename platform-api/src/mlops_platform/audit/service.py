@@ -54,7 +54,7 @@ async def record(
         await session.execute(
             insert(AuditIdentityRow).values(actor=name, subject=actor.subject).on_conflict_do_nothing()
         )
-    tree = await _locked_tree(session)
+    tree = await locked_tree(session)
     at = now()
     seq = tree.size + 1
     payload = canonical_bytes(
@@ -93,7 +93,8 @@ async def record(
     )
 
 
-async def _locked_tree(session: Session) -> AuditTreeRow:
+async def locked_tree(session: Session) -> AuditTreeRow:
+    """Return the tree's row, locked until the transaction ends: nothing else is recorded meanwhile."""
     query = select(AuditTreeRow).where(AuditTreeRow.id == 1).with_for_update().execution_options(populate_existing=True)
     tree = (await session.execute(query)).scalar_one_or_none()
     if tree is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 from cryptography.exceptions import InvalidSignature
@@ -15,6 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from mlops_platform.kit.canonical import canonical_bytes
 from mlops_platform.kit.keyfiles import load_or_create
+
+if TYPE_CHECKING:
+    from mlops_platform.audit.interfaces import Mirror
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,11 @@ def head_bytes(size: int, root: str, at: datetime) -> bytes:
 
 
 class AuditLog:
-    """What the log keeps outside PostgreSQL: the signing key, the pseudonym key and the anchor file."""
+    """What the log keeps outside PostgreSQL: the signing key, the pseudonym key, the anchor file and perhaps a mirror."""
 
-    def __init__(self, key_file: Path, anchor_file: Path) -> None:
+    def __init__(self, key_file: Path, anchor_file: Path, mirror: "Mirror | None" = None) -> None:
         self.anchor_file = anchor_file
+        self.mirror = mirror
         private = load_or_create(key_file, _new_signing_key)
         key = serialization.load_pem_private_key(private, password=None)
         if not isinstance(key, Ed25519PrivateKey):

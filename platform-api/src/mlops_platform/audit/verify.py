@@ -6,6 +6,7 @@ from datetime import UTC
 import orjson
 from sqlalchemy import select
 
+from mlops_platform.audit.comparison import Comparison
 from mlops_platform.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
 from mlops_platform.audit.schemas import Problem, Verification
 from mlops_platform.audit.service import audit_log
@@ -21,13 +22,16 @@ async def verify(session: ReadSession) -> Verification:
     """Check every event, every head in the database and every anchored head; return all that does not hold.
 
     Finds, for changes made directly in the database: an edited event or column, a deleted, inserted or reordered event,
-    a cut end (by heads anchored outside the database), and heads not signed by this platform's key. The reading is one
-    transaction snapshot, so a running platform can be verified.
+    a cut end (by heads anchored outside the database), and heads not signed by this platform's key. Where there is a mirror,
+    its locked heads and its copies of events must agree too: that finds whoever also had the anchor and the signing key.
+    The reading is one transaction snapshot, so a running platform can be verified.
     """
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     audit = audit_log(session)
-    # read before the snapshot's rows: an anchored head must already have been committed
+    # read before the snapshot's rows: an anchored or mirrored head must already have been committed
     anchored = audit.anchored()
+    mirror = Comparison(audit.mirror)
+    await mirror.begin()
     heads = {
         row.size: SignedHead(row.size, row.root, row.at, row.signature)
         for row in (await session.execute(select(AuditHeadRow))).scalars()
@@ -37,6 +41,8 @@ async def verify(session: ReadSession) -> Verification:
     for kind, group in (("head", heads.values()), ("anchored head", anchored)):
         for head in group:
             known.setdefault(head.size, []).append((kind, head.root))
+    for seal in mirror.seals:
+        known.setdefault(seal.size, []).append(("mirror's head", seal.root))
 
     frontier = Frontier()
     stream = await session.stream_scalars(
@@ -70,9 +76,11 @@ async def verify(session: ReadSession) -> Verification:
             problems.append(
                 Problem(kind="head", seq=row.seq, sentence=f"the signed head of event {row.seq} is missing")
             )
+        problems += await mirror.add(row)
         if len(problems) > _MOST_PROBLEMS:
             break
     else:
+        problems += await mirror.rest()
         problems += [
             Problem(
                 kind="truncated",
@@ -87,6 +95,9 @@ async def verify(session: ReadSession) -> Verification:
         events=frontier.size,
         heads=len(heads),
         anchored_heads=len(anchored),
+        mirror=mirror.state,
+        mirrored_heads=len(mirror.seals),
+        mirrored_events=mirror.size,
         root=(frontier.root() if frontier.size else EMPTY_ROOT).hex(),
         problems=problems[:_MOST_PROBLEMS],
     )

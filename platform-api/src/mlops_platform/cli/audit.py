@@ -1,8 +1,9 @@
 """`mlops audit`."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -10,6 +11,11 @@ from mlops_platform.cli.api import call, connection, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import Json, Limit, say, show_fields, show_json, show_table, wants_json
 from mlops_platform.local.home import Home
+
+if TYPE_CHECKING:
+    from mlops_platform.database.session import Database
+
+Result = TypeVar("Result")
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: reading it, and proving that nobody changed it.")
 
@@ -46,7 +52,10 @@ def verify(
     ] = None,
     _json: Json = False,
 ) -> None:
-    """Check every event against the signed heads; exits 1 when an event was edited, deleted, reordered or cut off."""
+    """Check every event against the signed heads and the mirror, where there is one.
+
+    Exits 1 when an event was edited, deleted, reordered or cut off, and 3 when the mirror did not answer.
+    """
     result: dict[str, Any] = (
         _offline(Home.at(home or connection.home)) if offline else call("GET", "/api/v1/audit/verify")
     )
@@ -56,6 +65,10 @@ def verify(
         verdict = "intact" if result["intact"] else "NOT INTACT"
         say(f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
             f"{result['anchored_heads']} anchored heads, root {result['root']}")  # fmt: skip
+        if result["mirror"] == "compared":
+            say(
+                f"compared with the mirror: {result['mirrored_heads']} locked heads, events up to {result['mirrored_events']}"
+            )
         for problem in result["problems"]:
             say(f"  {problem['kind']}: {problem['sentence']}")
     if not result["intact"]:
@@ -64,30 +77,71 @@ def verify(
             "the audit log was changed behind the platform's back",
             "keep the database as it is and tell security",
         )
+    if result["mirror"] == "unreachable":
+        raise CommandFailed(
+            Exit.UNREACHABLE,
+            "the mirror did not answer: the log was not compared with it",
+            "look at MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET and at the rights on both, then verify again",
+        )
+
+
+@app.command()
+def recover(
+    home: Annotated[Path | None, typer.Option(help="Home whose keys to use.")] = None,
+    _json: Json = False,
+) -> None:
+    """After a restore and before the platform starts: bring back the events that the mirror has and the database lost."""
+    from mlops_platform.audit.recovery import recover as recover_lost
+    from mlops_platform.audit.service import audit_log
+
+    async def bring_back(database: "Database") -> int:
+        async with database.session() as session:
+            mirror = audit_log(session).mirror
+            if mirror is None:
+                raise CommandFailed(
+                    Exit.USAGE, "no mirror is configured", "set MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET"
+                )
+            return await recover_lost(session, mirror)
+
+    count = _on_the_database(Home.at(home or connection.home), bring_back)
+    if wants_json():
+        show_json({"recovered": count})
+    else:
+        say(f"brought back: {count} events; run `mlops audit verify --offline` before the platform starts")
 
 
 def _offline(home: Home) -> dict[str, Any]:
-    """Verify with the database of MLOPS_DATABASE_URL, else the PostgreSQL of this home (started for the check if needed)."""
+    from mlops_platform.audit.verify import verify as verify_log
+
+    async def check(database: "Database") -> dict[str, Any]:
+        async with database.read_session() as session:
+            return (await verify_log(session)).model_dump(mode="json")
+
+    return _on_the_database(home, check)
+
+
+def _on_the_database(home: Home, work: Callable[["Database"], Awaitable[Result]]) -> Result:
+    """Work with the database of MLOPS_DATABASE_URL, else the PostgreSQL of this home (started for it if needed)."""
     import asyncio
 
     from pydantic import SecretStr
 
-    from mlops_platform.audit.verify import verify as verify_log
     from mlops_platform.bootstrap import build_database
     from mlops_platform.cli.database import reachable_database
-    from mlops_platform.errors import PlatformError
+    from mlops_platform.errors import Conflict, PlatformError
     from mlops_platform.settings import Settings
 
-    async def check(url: str) -> dict[str, Any]:
+    async def run(url: str) -> Result:
         database = build_database(Settings(home=home.folder, database_url=SecretStr(url)))
         try:
-            async with database.read_session() as session:
-                return (await verify_log(session)).model_dump(mode="json")
+            return await work(database)
         finally:
             await database.dispose()
 
     with reachable_database(home) as url:
         try:
-            return asyncio.run(check(url))
+            return asyncio.run(run(url))
+        except Conflict as error:
+            raise CommandFailed(Exit.PROBLEM, error.detail, "keep everything as it is and tell security") from error
         except PlatformError as error:
             raise CommandFailed(Exit.UNREACHABLE, error.detail, "check MLOPS_DATABASE_URL or --home") from error

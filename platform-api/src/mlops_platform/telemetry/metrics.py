@@ -171,6 +171,19 @@ audit_verification_seconds = Gauge(
 audit_heads_anchored_late_total = Counter(
     "audit_heads_anchored_late_total", "Signed heads that missed their anchor at commit and were anchored afterwards."
 )
+audit_mirror_events = Gauge(
+    "audit_mirror_events",
+    "Up to which event the audit mirror is complete; 0 without a mirror.",
+    multiprocess_mode=_NEWEST,
+)
+audit_mirror_complete_timestamp_seconds = Gauge(
+    "audit_mirror_complete_timestamp_seconds",
+    "When the mirror was last found to hold the whole audit log (Unix seconds); 0 without a mirror.",
+    multiprocess_mode=_NEWEST,
+)
+audit_mirror_conflicts_total = Counter(
+    "audit_mirror_conflicts_total", "Passes that stopped because the audit log and its mirror do not agree."
+)
 authorization_denials_total = Counter(
     "authorization_denials_total", "Known callers refused by a policy, by action.", ["action"]
 )

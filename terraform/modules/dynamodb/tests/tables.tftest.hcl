@@ -11,8 +11,8 @@ run "tables_are_encrypted_restorable_and_paid_by_use" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_dynamodb_table.this)) == toset(["audit-log", "approvals"])
-    error_message = "two tables"
+    condition     = toset(keys(aws_dynamodb_table.this)) == toset(["audit-log"])
+    error_message = "one table, which the worker writes"
   }
   assert {
     condition     = alltrue([for table in aws_dynamodb_table.this : table.server_side_encryption[0].enabled && table.server_side_encryption[0].kms_key_arn == "arn:aws:kms:us-east-1:123456789012:key/data"])

@@ -14,7 +14,6 @@ variables {
   }
   table_arns = {
     audit-log = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-audit-log"
-    approvals = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-approvals"
   }
   data_kms_key_arn     = "arn:aws:kms:us-east-1:123456789012:key/data"
   secrets_kms_key_arn  = "arn:aws:kms:us-east-1:123456789012:key/secrets"
@@ -71,7 +70,6 @@ run "a_dynamodb_online_store_is_reached_by_feast_and_nobody_else" {
   variables {
     table_arns = {
       audit-log                         = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-audit-log"
-      approvals                         = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-approvals"
       "online.credit.customer_features" = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-online.credit.customer_features"
     }
   }
@@ -108,7 +106,7 @@ run "a_forgotten_bucket_is_named" {
 run "a_forgotten_table_is_named" {
   command = plan
   variables {
-    table_arns = { approvals = "arn:aws:dynamodb:us-east-1:123456789012:table/x" }
+    table_arns = { "online.x.y" = "arn:aws:dynamodb:us-east-1:123456789012:table/x" }
   }
   expect_failures = [var.table_arns]
 }

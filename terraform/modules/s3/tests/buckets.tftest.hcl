@@ -59,6 +59,14 @@ run "the_audit_bucket_is_written_once" {
     error_message = "nobody bypasses the lock"
   }
   assert {
+    condition     = one([for statement in jsondecode(aws_s3_bucket_policy.this["audit"].policy).Statement : statement.Condition if statement.Sid == "NothingIsWrittenOver"]).Null["s3:if-none-match"] == "true"
+    error_message = "an upload that does not say If-None-Match is refused"
+  }
+  assert {
+    condition     = !contains([for statement in jsondecode(aws_s3_bucket_policy.this["artifacts"].policy).Statement : statement.Sid], "NothingIsWrittenOver")
+    error_message = "other buckets may be written over: they keep versions"
+  }
+  assert {
     condition     = !contains(keys(aws_s3_bucket_object_lock_configuration.this), "artifacts")
     error_message = "only what asks for it is locked"
   }
