@@ -62,7 +62,12 @@ ALLOWED = [
     ("platform-api", "dynamodb:PutItem", f"{TABLE}audit-log"),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
+    ("platform-api", "s3:GetObject", bucket("prediction-log", "predictions/_delta_log/0.json")),
+    ("platform-api", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
+    ("platform-api", "s3:AbortMultipartUpload", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "kms:GenerateDataKey", VARIABLES["data_kms_key_arn"]),
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-worker", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
     ("platform-worker", "ce:GetCostAndUsage", "*"),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
     (
@@ -75,6 +80,9 @@ ALLOWED = [
     ("deploy", "eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops"),
 ]
 DENIED = [
+    ("platform-api", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-worker", "s3:DeleteObjectVersion", bucket("prediction-log", "rows.parquet")),
+    ("model-serving", "s3:GetObject", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-api", "s3:DeleteObjectVersion", bucket("audit", "heads/1")),
     ("platform-api", "s3:PutObject", bucket("audit", "heads/1")),

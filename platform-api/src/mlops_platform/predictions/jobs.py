@@ -1,6 +1,7 @@
 """What the worker does with answered predictions: into the table, and into backgrounds of explanations."""
 
 import os
+from datetime import timedelta
 
 import anyio
 import orjson
@@ -9,6 +10,7 @@ import structlog
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
+from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.telemetry import metrics
 
@@ -16,10 +18,17 @@ log = structlog.get_logger(__name__)
 
 # fewer rows say little about what a model is usually asked; SHAP's cost grows with more
 _LEAST_ROWS, _MOST_ROWS = 20, 100
+# and older days of the table are not opened
+_RECENT = timedelta(days=7)
 
 
 async def _move(services: Services) -> None:
     await anyio.to_thread.run_sync(services.prediction_log.move)
+
+
+async def tidy(services: Services) -> None:
+    """Join the small files that moving leaves; needs the right to delete, which no API has."""
+    await anyio.to_thread.run_sync(services.prediction_log.tidy)
 
 
 async def measure(services: Services) -> None:
@@ -40,11 +49,11 @@ async def keep_backgrounds(services: Services) -> None:
         ):
             continue
         rows = await anyio.to_thread.run_sync(
-            services.prediction_log.recent_inputs, live.model_name, live.version, _MOST_ROWS
+            services.prediction_log.window, live.model_name, live.version, now() - _RECENT, _MOST_ROWS
         )
         if len(rows) >= _LEAST_ROWS:
-            columns = list(rows[0])
-            content = {"columns": columns, "rows": [[row.get(name) for name in columns] for row in rows]}
+            columns = list(rows[0].inputs)
+            content = {"columns": columns, "rows": [[row.inputs.get(name) for name in columns] for row in rows]}
             fresh = bundle / f".{RECENT_INPUTS}.{os.getpid()}"
             fresh.write_bytes(orjson.dumps(content))
             fresh.replace(bundle / RECENT_INPUTS)
@@ -54,5 +63,6 @@ async def keep_backgrounds(services: Services) -> None:
 JOBS = (
     Job("prediction-log", 2, _move, pipeline=True),
     Job("prediction-log-metrics", 10, measure, exclusive=False),
+    Job("prediction-table-tidy", 3_600, tidy, pipeline=True),
     Job("explanation-backgrounds", 15, keep_backgrounds),
 )
