@@ -176,10 +176,11 @@ class DeltaContract(PredictionLogContract):
         shutil.copytree(place.folder / "segments", other.folder / "segments")
         follow = PredictionTable._follow
 
-        def follow_and_be_overtaken(table: PredictionTable) -> None:
-            follow(table)
+        def follow_and_be_overtaken(table: PredictionTable) -> DeltaTable | None:
+            found = follow(table)
             monkeypatch.undo()
             assert other.log().move() == 2
+            return found
 
         monkeypatch.setattr(PredictionTable, "_follow", follow_and_be_overtaken)
         with pytest.raises(PredictionTableUnavailable):
@@ -290,3 +291,17 @@ class DeltaContract(PredictionLogContract):
 
 class TestInAFolder(DeltaContract):
     __test__ = True
+
+    def test_a_table_that_a_restore_put_back_is_gone_on_with(self, log: DeltaPredictionLog, place: Place) -> None:
+        for number in range(3):
+            log.append(record(number), 1)
+            log.close()
+            log.move()
+        for version in (1, 2):
+            (place.folder / "table" / "_delta_log" / f"{version:020}.json").unlink()
+        log.append(record(3), 1)
+        log.close()
+        with pytest.raises(PredictionTableUnavailable):
+            log.move()
+        assert log.move() == 1
+        assert log.account() == Account(stored=2, pending=0, dropped=0)

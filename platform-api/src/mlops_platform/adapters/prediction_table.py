@@ -5,6 +5,7 @@ on a disk one exclusive creation. Every commit names its segments as application
 answer was lost, or that somebody else made meanwhile, is refused and not made twice.
 """
 
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,10 +50,11 @@ class PredictionTable:
             if endpoint_url:
                 plain = str(endpoint_url.startswith("http://")).lower()
                 self._options |= {"aws_endpoint_url": endpoint_url, "aws_allow_http": plain}
+        self._following = threading.Lock()
         self._followed: DeltaTable | None = None
 
     def append(self, rows: pa.Table, segments: Collection[str]) -> None:
-        """Store the rows of these segments in one commit, or none of them. For one thread at a time.
+        """Store the rows of these segments in one commit, or none of them.
 
         Raises PredictionTableUnavailable; whether the rows are stored is then in doubt, and `stored` knows.
         """
@@ -60,24 +62,12 @@ class PredictionTable:
         commit = CommitProperties(app_transactions=[Transaction(name, 1, moment) for name in segments])
         # who moves segments may delete nothing: `tidy` does that
         hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
-        try:
-            with _answering():
-                self._follow()
-                write_deltalake(
-                    self._followed or self._place, rows, mode="append", partition_by=["date"],
-                    configuration=_CONFIGURATION, storage_options=self._options,
-                    commit_properties=commit, post_commithook_properties=hooks,
-                )  # fmt: skip
-        except PredictionTableUnavailable:
-            self._followed = None
-            raise
-
-    def _follow(self) -> None:
-        """Read what others committed since the last time; opening anew would read the log back to its checkpoint."""
-        if self._followed is None:
-            self._followed = self._open()
-        else:
-            self._followed.update_incremental()
+        with self._answering():
+            write_deltalake(
+                self._follow() or self._place, rows, mode="append", partition_by=["date"],
+                configuration=_CONFIGURATION, storage_options=self._options,
+                commit_properties=commit, post_commithook_properties=hooks,
+            )  # fmt: skip
 
     def stored(self, segments: Collection[str]) -> set[str]:
         """Return those of the segments whose rows are in the table."""
@@ -90,14 +80,14 @@ class PredictionTable:
 
     def count(self) -> int:
         """Return how many rows are stored."""
-        with _answering():
-            table = self._open()
+        with self._answering():
+            table = self._follow()
             return int(table.count()) if table is not None else 0
 
     def query(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return what SQL over `predictions` finds; nothing when nothing was ever stored."""
-        with _answering():
-            table = self._open()
+        with self._answering():
+            table = self._follow()
             if table is None:
                 return []
             with duckdb.connect(config=ENGINE) as connection:
@@ -106,7 +96,7 @@ class PredictionTable:
 
     def tidy(self, days: Collection[str]) -> None:
         """Join small files of these days, and delete what was replaced a week ago. Needs the right to delete."""
-        with _answering():
+        with self._answering():
             table = self._open()
             if table is None:
                 return
@@ -118,21 +108,31 @@ class PredictionTable:
             table.create_checkpoint()
             table.cleanup_metadata()
 
+    def _follow(self) -> DeltaTable | None:
+        """Return the table as it is now. Opening it anew would read the log back to its last checkpoint."""
+        with self._following:
+            if self._followed is None:
+                self._followed = self._open()
+            else:
+                self._followed.update_incremental()
+            return self._followed
+
     def _open(self) -> DeltaTable | None:
         try:
             return DeltaTable(self._place, storage_options=self._options)
         except TableNotFoundError:
             return None
 
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except (DeltaError, OSError, pa.ArrowException, duckdb.Error) as error:
-        # the library's words name keys and addresses; they belong into the log
-        log.warning("table of predictions", reason=str(error)[:2000])
-        raise PredictionTableUnavailable(
-            "The table of predictions cannot be reached now; predictions go on, and their rows wait to be moved.",
-            retry_after=5,
-        ) from error
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except (DeltaError, OSError, pa.ArrowException, duckdb.Error) as error:
+            # whatever happened to the table (it may have been put back to an earlier state), the next use looks anew
+            self._followed = None
+            # the library's words name keys and addresses; they belong into the log
+            log.warning("table of predictions", reason=str(error)[:2000])
+            raise PredictionTableUnavailable(
+                "The table of predictions cannot be reached now; predictions go on, and their rows wait to be moved.",
+                retry_after=5,
+            ) from error

@@ -63,6 +63,6 @@ async def keep_backgrounds(services: Services) -> None:
 JOBS = (
     Job("prediction-log", 2, _move, pipeline=True),
     Job("prediction-log-metrics", 10, measure, exclusive=False),
-    Job("prediction-table-tidy", 3_600, tidy, pipeline=True),
+    Job("prediction-table-tidy", 900, tidy, pipeline=True),
     Job("explanation-backgrounds", 15, keep_backgrounds),
 )
