@@ -61,6 +61,8 @@ ALLOWED = [
     ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "dynamodb:PutItem", f"{TABLE}audit-log"),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("platform-api", "s3:GetObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
     ("platform-worker", "s3:PutObject", bucket("audit", "heads/1")),
     ("platform-api", "s3:GetObject", bucket("prediction-log", "predictions/_delta_log/0.json")),
     ("platform-api", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
@@ -82,6 +84,8 @@ ALLOWED = [
 DENIED = [
     ("platform-api", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "s3:DeleteObjectVersion", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("model-serving", "s3:GetObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
     ("model-serving", "s3:GetObject", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-api", "s3:DeleteObjectVersion", bucket("audit", "heads/1")),
