@@ -138,7 +138,9 @@ def build(settings: Settings) -> BuiltServices:
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file
         ),
-        prediction_log=DeltaPredictionLog(settings.prediction_log_dir),
+        prediction_log=DeltaPredictionLog(
+            settings.prediction_log_dir, settings.prediction_table_uri, settings.s3_endpoint_url
+        ),
         notifier=LogNotifier(),
         costs=build_costs(settings),
     )

@@ -134,6 +134,11 @@ class Settings(BaseSettings):
     bundle_uri: str | None = Field(
         None, description="Where bundles are published (s3://bucket/prefix); needed with serving=kserve."
     )
+    prediction_table_uri: str | None = Field(
+        None,
+        description="Where the table of predictions lies (s3://bucket/prefix); by default <home>/predictions/table. "
+        "Segments stay below <home>.",
+    )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
@@ -169,7 +174,7 @@ class Settings(BaseSettings):
 
     @property
     def prediction_log_dir(self) -> Path:
-        """Segments and Delta table of served predictions."""
+        """Segments of served predictions; their Delta table too, unless it lies elsewhere."""
         return self.home / "predictions"
 
     @property
@@ -222,9 +227,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _know_addresses_on_s3(self) -> Self:
+        for name, uri in (
+            ("MLOPS_BUNDLE_URI", self.bundle_uri),
+            ("MLOPS_PREDICTION_TABLE_URI", self.prediction_table_uri),
+        ):
+            if uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", uri):
+                raise ValueError(f"{name} must look like s3://bucket/prefix.")
+        return self
+
+    @model_validator(mode="after")
     def _refuse_half_a_cluster(self) -> Self:
-        if self.bundle_uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", self.bundle_uri):
-            raise ValueError("MLOPS_BUNDLE_URI must look like s3://bucket/prefix.")
         if self.signals == "prometheus" and self.prometheus_url is None:
             raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
         if self.serving == "local":

@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency", "costs")
 
 
-def jobs(rooms: Collection[str] = ROOMS) -> list[Job]:
-    """Return the jobs of these rooms, by default of all."""
+def jobs() -> list[Job]:
+    """Return the jobs of all rooms."""
     found: list[Job] = []
-    for room in rooms:
+    for room in ROOMS:
         name = f"mlops_platform.{room}.jobs"
         if importlib.util.find_spec(f"mlops_platform.{room}") and importlib.util.find_spec(name):
             found += importlib.import_module(name).JOBS
@@ -65,8 +65,8 @@ async def _exclusively(job: Job, services: Services) -> str:
         return await _run(job, services) if held else "busy"
 
 
-async def run(services: Services, stop: asyncio.Event, rooms: Collection[str] = ROOMS) -> None:
-    """Run the rooms' jobs until `stop` is set, then let running passes end."""
+async def run(services: Services, stop: asyncio.Event, names: Collection[str] = ()) -> None:
+    """Run the jobs of these names, by default all, until `stop` is set, then let running passes end."""
 
     async def repeat(job: Job) -> None:
         while not stop.is_set():
@@ -74,7 +74,7 @@ async def run(services: Services, stop: asyncio.Event, rooms: Collection[str] = 
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), job.every_seconds)
 
-    chosen = jobs(rooms)
+    chosen = [job for job in jobs() if not names or job.name in names]
     for job in chosen:
         if job.pipeline:
             # a counter that is born with its first failure shows no increase of it
@@ -88,7 +88,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; without arguments the worker does everything and is asked nothing."""
     parser = argparse.ArgumentParser(prog="mlops_platform.worker", description=__doc__)
     parser.add_argument(
-        "--room", action="append", choices=ROOMS, help="run the jobs of this room only; may be repeated"
+        "--job", action="append", choices=[job.name for job in jobs()], help="run this job only; may be repeated"
     )
     return parser.parse_args(arguments)
 
@@ -104,7 +104,7 @@ async def main(chosen: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        await run(services, stop, chosen.room or ROOMS)
+        await run(services, stop, chosen.job or ())
     finally:
         await services.runtime.close()
         await services.database.dispose()

@@ -59,7 +59,7 @@ class ModelServerApp:
             self._reads[f"{base}/ready"] = {"name": name, "ready": True}
         self._writes: dict[str, Handler] = {
             "/predict": self._predict,
-            "/explain": functools.partial(self._explain, protocols.own_request),
+            "/explain": functools.partial(self._explain, protocols.explain_request),
             f"/v1/models/{name}:predict": self._predict_v1,
             f"/v1/models/{name}:explain": functools.partial(self._explain, protocols.v1_request),
             f"/v2/models/{name}/infer": self._predict_v2,

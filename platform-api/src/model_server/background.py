@@ -37,6 +37,15 @@ def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> Rows:
     return _sampled(rows) if rows and len(rows) > 1 else []
 
 
+def sent_background(content: Any, inputs: tuple[InputColumn, ...]) -> Rows:
+    """Return the rows of a background that came with a request; empty when fewer than two fit. Raises BadInput."""
+    found = _table_of(content)
+    if found is None or len(found[1]) > MAX_ROWS or not all(isinstance(name, str) for name in found[0]):
+        raise BadInput(f"'background' must be a table {{columns, rows}} of at most {MAX_ROWS} rows")
+    rows = _usable(found, inputs)
+    return rows if len(rows) > 1 else []
+
+
 def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...]) -> Rows:
     if found is None:
         return []
@@ -65,6 +74,10 @@ def _read(path: Path) -> tuple[list[str], Rows] | None:
         content = json.loads(path.read_text("utf-8"))
     except ValueError:
         return None
+    return _table_of(content)
+
+
+def _table_of(content: Any) -> tuple[list[str], Rows] | None:
     if isinstance(content, dict) and "inputs" in content:
         content = content["inputs"]
     if isinstance(content, dict):

@@ -28,6 +28,11 @@ def own_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
     return columns, _rows(body.get("rows"), "rows")
 
 
+def explain_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows, Any]:
+    """Read the same with a "background": {"columns": [...], "rows": [[...]]} to compare with, or none. Raises BadInput."""
+    return (*own_request(body, bundle), body.get("background"))
+
+
 def v1_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
     """Read KServe v1 {"instances": [[...]] or [{name: value}]}. Raises BadInput."""
     instances = body.get("instances") if isinstance(body, dict) else None

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 EXIT_REFUSED = 4
 # what a cluster shows of a container that ended; other places have no such file
 _LAST_WORDS = Path("/dev/termination-log")
-_TRAINING_SAMPLE = "training-sample.json"
 
 # One process is one replica on one core; idle thread pools only cost memory. SHAP's compiled loops save milliseconds
 # per explanation and cost nine seconds and 120 MB at the first one.
@@ -32,7 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Load the bundle, then listen; a socket file appears only when the model can answer."""
     parser = argparse.ArgumentParser(prog="model_server.serve", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--background", type=Path, help="rows for explanations when the bundle has none (JSON)")
     parser.add_argument(
         "--warm-explanations",
         action="store_true",
@@ -52,9 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     from model_server.asgi import ModelServerApp
     from model_server.served_model import ServedModel
 
-    background = options.background or options.bundle / _TRAINING_SAMPLE
     try:
-        model = ServedModel(options.bundle, background, os.environ.get("MODEL_SERVER_DIGEST"))
+        model = ServedModel(options.bundle, os.environ.get("MODEL_SERVER_DIGEST"))
     except Refused as refusal:
         sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
         if _LAST_WORDS.exists():

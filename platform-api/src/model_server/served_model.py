@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.artifact import read_artifact
-from model_server.background import read_background
+from model_server.background import read_background, sent_background
 from model_server.bundle import Bundle, read_bundle, verify_bundle
 from model_server.compiled import Compiled, run_compiled
 from model_server.explain import Explainer, Explanation, make_explainer
@@ -19,6 +19,8 @@ from model_server.onnx_native import session_of
 from model_server.refusals import Refused
 
 Rows = list[list[Any]]
+# what a model is explained against: rows logged with it, or with its run
+_SAMPLES = ("background.json", "training-sample.json")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class ServedModel:
     A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
-    def __init__(self, folder: Path, background: Path | None = None, digest: str | None = None) -> None:
+    def __init__(self, folder: Path, digest: str | None = None) -> None:
         self.bundle: Bundle = read_bundle(folder)
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
@@ -50,8 +52,10 @@ class ServedModel:
         self._compiled = Compiled.of(self.bundle.onnx) if self.bundle.onnx else None
         if self._compiled is None:
             self._native_model()
-        self._background = read_background(folder / "background.json", self.bundle.inputs)
-        self._later = background
+        self._background = next(
+            (rows for name in _SAMPLES if (rows := read_background(folder / name, self.bundle.inputs))), []
+        )
+        self._brought: Any = None
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
@@ -78,20 +82,27 @@ class ServedModel:
         by_value = {label: label for label in self.bundle.labels}
         return [by_value.get(label, label) for label in labels.ravel().tolist()]
 
-    def explain(self, columns: list[str], rows: Rows) -> Explanation:
-        """Explain rows. Raises BadInput, NoBackground, NotExplainable, NotAdditive."""
-        checked = reorder(self.bundle.inputs, columns, rows)
-        return self.explainer().explain(checked)
+    def explain(self, columns: list[str], rows: Rows, background: Any = None) -> Explanation:
+        """Explain rows; against the bundle's own sample when there is one, else against the rows that came with them.
 
-    def explainer(self) -> Explainer:
-        """Return the explainer, made at first use: SHAP takes two seconds to import and a hundred megabytes to hold."""
+        Raises BadInput, NoBackground, NotExplainable, NotAdditive.
+        """
+        checked = reorder(self.bundle.inputs, columns, rows)
+        return self.explainer(background).explain(checked)
+
+    def explainer(self, background: Any = None) -> Explainer:
+        """Return the explainer, made at first use: SHAP takes two seconds to import and a hundred megabytes to hold.
+
+        A background that came with a request serves requests that bring the same one, and no other: whoever can reach
+        this server changes nobody else's explanations.
+        """
         native = self._native_model()
         with self._loading:
-            if not self._background and self._later is not None:
-                # recent inputs are kept once there are enough of them: the file may appear while the model serves
-                self._background = read_background(self._later, self.bundle.inputs)
-            if self._explainer is None:
-                self._explainer = make_explainer(native, self.bundle.inputs, self.bundle.native_input, self._background)
+            brought = None if self._background else background
+            if self._explainer is None or brought != self._brought:
+                rows = self._background if brought is None else sent_background(brought, self.bundle.inputs)
+                self._explainer = make_explainer(native, self.bundle.inputs, self.bundle.native_input, rows)
+                self._brought = brought
             return self._explainer
 
     def _native_model(self) -> NativeModel:

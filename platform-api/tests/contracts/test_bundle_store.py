@@ -43,6 +43,17 @@ class BundleStoreContract:
         assert store.publish(bundle) == address
         assert store.fetch(address) == store.fetch(address)
 
+    def test_what_is_kept_beside_a_bundle_is_no_part_of_it(self, store: BundleStore, tmp_path: Path) -> None:
+        bundle = a_bundle(tmp_path)
+        address = store.publish(bundle)
+        assert store.beside(address, "recent-inputs.json") is None
+        for content in (b"first", b"second"):
+            store.keep_beside(address, "recent-inputs.json", content)
+            assert store.beside(address, "recent-inputs.json") == content
+        assert {name for name in files(store.fetch(address)) if name != "recent-inputs.json"} == {
+            "bundle.json", "native/model.skops",
+        }  # fmt: skip
+
     def test_a_bundle_that_is_gone_is_not_served(self, store: BundleStore, tmp_path: Path) -> None:
         with pytest.raises(BundleDamaged):
             store.fetch(store.publish(a_bundle(tmp_path)).replace("abc-churn-3", "xyz-churn-3"))
@@ -126,6 +137,28 @@ class TestS3Bundles(BundleStoreContract):
         assert files(store.fetch(address)) == files(bundle)
         assert len(keys(s3, base)) == 3
 
+    def test_what_pods_fetch_holds_nothing_that_was_kept_beside_it(
+        self, store: S3Bundles, s3: Any, tmp_path: Path
+    ) -> None:
+        address = store.publish(a_bundle(tmp_path))
+        store.keep_beside(address, "recent-inputs.json", b"{}")
+        base = address.removeprefix("s3://bundles/")
+        assert not [key for key in keys(s3, base) if "recent-inputs" in key]
+        # another prefix: the role of model servers reads below the first one only
+        assert keys(s3, f"{tmp_path.name}-beside/") == [
+            f"{tmp_path.name}-beside{base.removeprefix(tmp_path.name)}/recent-inputs.json"
+        ]
+
+    def test_what_is_kept_beside_bundles_cannot_be_read_while_s3_is_away(
+        self, store: S3Bundles, tmp_path: Path
+    ) -> None:
+        address = store.publish(a_bundle(tmp_path))
+        offline = S3Bundles(f"s3://bundles/{tmp_path.name}", tmp_path / "cache", "http://127.0.0.1:9")
+        with pytest.raises(BundleUnavailable):
+            offline.beside(address, "recent-inputs.json")
+        with pytest.raises(BundleUnavailable):
+            offline.keep_beside(address, "recent-inputs.json", b"{}")
+
     def test_an_address_of_another_bucket_is_refused(self, store: S3Bundles) -> None:
         with pytest.raises(BundleDamaged, match="another place"):
             store.fetch(f"s3://somebody-elses/abc/{'0' * 64}")
@@ -138,7 +171,9 @@ def a_live(address: str, revision_id: str) -> LiveRevision:
 def test_one_damaged_bundle_takes_no_other_revision_with_it(tmp_path: Path) -> None:
     good = str(a_bundle(tmp_path))
     snapshot = RoutingSnapshot(4, (a_live(good, "r1"), a_live(str(tmp_path / "nothing"), "r2")))
-    assert fetch_bundles(snapshot, LocalBundles()) == replace(snapshot, revisions=snapshot.revisions[:1])
+    assert fetch_bundles(snapshot, LocalBundles()) == replace(
+        snapshot, revisions=(replace(snapshot.revisions[0], published=good),)
+    )
 
 
 def test_a_store_that_is_away_is_told_so_that_the_routes_of_before_stay(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -12,6 +15,7 @@ from deltalake import DeltaTable
 
 from mlops_platform.adapters import delta_prediction_log
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+from mlops_platform.adapters.prediction_table import PredictionTable, PredictionTableUnavailable
 from mlops_platform.predictions.inputs import Column, InputDecoder
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 
@@ -24,6 +28,30 @@ def record(number: int, rows: int = 1) -> bytes:
             "tenant": "default", "inputs": inputs, "predictions": [0.5] * rows, "entities": None, "seconds": 0.001,
         }
     )  # fmt: skip
+
+
+def inputs_of(log: PredictionLog) -> list[dict[str, Any]]:
+    return [row.inputs for row in log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where segments and table lie."""
+
+    folder: Path
+    table: str | None = None
+    endpoint: str | None = None
+
+    @property
+    def uri(self) -> str:
+        return self.table or str(self.folder / "table")
+
+    def log(self) -> DeltaPredictionLog:
+        return DeltaPredictionLog(self.folder, self.table, self.endpoint)
+
+    def opened(self) -> DeltaTable:
+        options = {"aws_endpoint_url": self.endpoint, "aws_allow_http": "true"} if self.endpoint else {}
+        return DeltaTable(self.uri, storage_options=options)
 
 
 class PredictionLogContract:
@@ -43,15 +71,6 @@ class PredictionLogContract:
         assert log.move() == 15
         assert log.move() == 0
         assert log.account() == Account(stored=15, pending=0, dropped=0)
-
-    def test_the_newest_inputs_of_a_version_can_be_read(self, log: PredictionLog) -> None:
-        assert log.recent_inputs("churn", 1, 10) == []
-        for number in range(4):
-            log.append(record(number), 1)
-        self.hand_over(log)
-        log.move()
-        assert log.recent_inputs("churn", 1, 2) == [{"a": 3.0, "b": 0.0}, {"a": 2.0, "b": 0.0}]
-        assert log.recent_inputs("churn", 2, 2) == []
 
     def test_rows_of_a_window_are_those_since_its_beginning_newest_first(self, log: PredictionLog) -> None:
         since = datetime.fromtimestamp(1_795_000_002, UTC)
@@ -81,16 +100,21 @@ class PredictionLogContract:
         log.append(record(2), 1)
         self.hand_over(log)
         log.move()
+        log.tidy()
         assert log.rows_on(day) == {("default", "churn"): 4}
         assert log.rows_on(day - timedelta(days=1)) == {}
 
 
-class TestDeltaPredictionLog(PredictionLogContract):
-    __test__ = True
+class DeltaContract(PredictionLogContract):
+    """What the log keeps to wherever its table lies."""
 
     @pytest.fixture
-    def log(self, tmp_path: Path) -> Iterator[DeltaPredictionLog]:
-        log = DeltaPredictionLog(tmp_path)
+    def place(self, tmp_path: Path) -> Place:
+        return Place(tmp_path)
+
+    @pytest.fixture
+    def log(self, place: Place) -> Iterator[DeltaPredictionLog]:
+        log = place.log()
         yield log
         log.close()
 
@@ -98,8 +122,9 @@ class TestDeltaPredictionLog(PredictionLogContract):
         assert isinstance(log, DeltaPredictionLog)
         log.close()
 
+    @pytest.mark.parametrize("restarted", [False, True])
     def test_a_move_killed_after_its_commit_stores_nothing_twice(
-        self, log: DeltaPredictionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch, restarted: bool
     ) -> None:
         log.append(record(1, rows=2), 2)
         log.close()
@@ -107,10 +132,82 @@ class TestDeltaPredictionLog(PredictionLogContract):
             patched.setattr(Path, "unlink", lambda _self, **_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 log.move()
-        assert DeltaPredictionLog(tmp_path).account() == Account(stored=2, pending=0, dropped=0)
-        DeltaPredictionLog(tmp_path).move()
-        assert DeltaPredictionLog(tmp_path).account() == Account(stored=2, pending=0, dropped=0)
-        assert not list((tmp_path / "segments").iterdir())
+        assert place.log().account() == Account(stored=2, pending=0, dropped=0)
+        # whether the same process goes on or another begins
+        mover = place.log() if restarted else log
+        assert mover.move() == 0
+        assert place.log().account() == Account(stored=2, pending=0, dropped=0)
+        assert not list((place.folder / "segments").iterdir())
+
+    def test_a_move_killed_before_its_commit_is_made_by_the_next(
+        self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(1, rows=2), 2)
+        log.close()
+        with monkeypatch.context() as patched:
+            patched.setattr(PredictionTable, "append", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                log.move()
+        assert place.log().account() == Account(stored=0, pending=2, dropped=0)
+        assert (log.move(), log.move()) == (2, 0)
+
+    def test_segments_that_come_back_with_a_backup_are_not_moved_again(
+        self, log: DeltaPredictionLog, place: Place
+    ) -> None:
+        log.append(record(1, rows=2), 2)
+        log.close()
+        segment = next((place.folder / "segments").glob("*.ready"))
+        content = segment.read_bytes()
+        log.move()
+        segment.write_bytes(content)
+        restarted = place.log()
+        assert restarted.move() == 0
+        assert restarted.account() == Account(stored=2, pending=0, dropped=0)
+
+    def test_a_segment_that_another_moves_meanwhile_is_stored_once(
+        self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(0), 1)
+        log.close()
+        log.move()
+        log.append(record(1, rows=2), 2)
+        log.close()
+        other = replace(place, folder=place.folder / "other", table=place.uri)
+        shutil.copytree(place.folder / "segments", other.folder / "segments")
+        follow = PredictionTable._follow
+
+        def follow_and_be_overtaken(table: PredictionTable) -> DeltaTable | None:
+            found = follow(table)
+            monkeypatch.undo()
+            assert other.log().move() == 2
+            return found
+
+        monkeypatch.setattr(PredictionTable, "_follow", follow_and_be_overtaken)
+        with pytest.raises(PredictionTableUnavailable):
+            log.move()
+        assert log.move() == 0
+        assert log.account() == Account(stored=3, pending=0, dropped=0)
+
+    def test_many_segments_are_one_commit(self, log: DeltaPredictionLog, place: Place) -> None:
+        for number in range(6):
+            log.append(record(number), 1)
+            log.close()
+        assert log.move() == 6
+        assert place.opened().version() == 0
+
+    def test_joining_small_files_changes_no_row(self, log: DeltaPredictionLog, place: Place) -> None:
+        now = datetime.now(UTC).timestamp()
+        for number in range(4):
+            log.append(orjson.dumps(orjson.loads(record(number)) | {"at": now + number / 10}), 1)
+            log.close()
+            log.move()
+        assert len(place.opened().file_uris()) == 4
+        log.tidy()
+        assert len(place.opened().file_uris()) == 1
+        assert [row.inputs["a"] for row in log.window("churn", 1, datetime.fromtimestamp(now, UTC), 9)] == [3, 2, 1, 0]
+        log.append(record(4), 1)
+        log.close()
+        assert log.move() == 1
 
     def test_a_line_torn_by_a_kill_costs_only_itself(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
         log.append(record(1), 1)
@@ -137,10 +234,10 @@ class TestDeltaPredictionLog(PredictionLogContract):
             log.append(orjson.dumps(fields), len(rows))
         log.close()
         assert log.move() == 4
-        stored = [(row["a"], row["b"]) for row in log.recent_inputs("churn", 1, 10)]
+        stored = [(row["a"], row["b"]) for row in inputs_of(log)]
         assert sorted(stored) == [(1, "x\n[y"), (1, "z"), (1, "ä"), (2, "")]
 
-    def test_rows_are_stored_with_all_they_came_with(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
+    def test_rows_are_stored_with_all_they_came_with(self, log: DeltaPredictionLog, place: Place) -> None:
         fields = orjson.loads(record(1, rows=3)) | {
             "predictions": ["yes", [0.25, 0.75], 0.1],
             "entities": ["c-1", 7, "é"],
@@ -148,7 +245,7 @@ class TestDeltaPredictionLog(PredictionLogContract):
         log.append(orjson.dumps(fields), 3)
         log.close()
         log.move()
-        rows = DeltaTable(str(tmp_path / "table")).to_pyarrow_table().to_pylist()
+        rows = place.opened().to_pyarrow_table().to_pylist()
         assert [(row["row"], row["entity"], orjson.loads(row["prediction"])) for row in rows] == [
             (0, "c-1", "yes"), (1, "7", [0.25, 0.75]), (2, "é", 0.1),
         ]  # fmt: skip
@@ -190,3 +287,21 @@ class TestDeltaPredictionLog(PredictionLogContract):
         log.close()
         log.move()
         assert log.account() == Account(stored=2, pending=0, dropped=4)
+
+
+class TestInAFolder(DeltaContract):
+    __test__ = True
+
+    def test_a_table_that_a_restore_put_back_is_gone_on_with(self, log: DeltaPredictionLog, place: Place) -> None:
+        for number in range(3):
+            log.append(record(number), 1)
+            log.close()
+            log.move()
+        for version in (1, 2):
+            (place.folder / "table" / "_delta_log" / f"{version:020}.json").unlink()
+        log.append(record(3), 1)
+        log.close()
+        with pytest.raises(PredictionTableUnavailable):
+            log.move()
+        assert log.move() == 1
+        assert log.account() == Account(stored=2, pending=0, dropped=0)

@@ -54,13 +54,18 @@ def test_only_settings_differ_between_a_laptop_and_a_cluster() -> None:
     )  # fmt: skip
 
 
+def test_the_table_of_predictions_may_lie_on_s3_whatever_runs_models() -> None:
+    assert Settings(prediction_table_uri="s3://log/predictions").serving == "local"
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"kserve_image": None}, "by digest"),
         ({"kserve_image": "registry.example/model-server:1.2"}, "by digest"),
         ({"bundle_uri": None}, "MLOPS_BUNDLE_URI must be set"),
-        ({"bundle_uri": "/shared/folder"}, "s3://bucket/prefix"),
+        ({"bundle_uri": "/shared/folder"}, "MLOPS_BUNDLE_URI must look like s3://bucket/prefix"),
+        ({"prediction_table_uri": "/shared/folder"}, "MLOPS_PREDICTION_TABLE_URI must look like s3://bucket/prefix"),
         ({"signals": "metrics"}, "MLOPS_SIGNALS must be 'prometheus'"),
         ({"prometheus_url": None}, "MLOPS_PROMETHEUS_URL must be set"),
         ({"kserve_namespace": "models"}, "{tenant} and {environment}"),

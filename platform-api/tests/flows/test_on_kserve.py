@@ -51,7 +51,10 @@ class Published(BundleStore):
     def fetch(self, address: str) -> Path:
         return self.folder / address.rsplit("/", 1)[1]
 
-    def shared_folder(self, address: str) -> Path | None:
+    def keep_beside(self, address: str, name: str, content: bytes) -> None:
+        (self.folder / name).write_bytes(content)
+
+    def beside(self, address: str, name: str) -> bytes | None:
         return None
 
 

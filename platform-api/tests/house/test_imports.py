@@ -50,7 +50,7 @@ IO_LIBRARIES = frozenset(
 OUTSIDE = {
     "mlflow": {"adapters/mlflow_registry.py"},
     "feast": {"adapters/feast_store.py", "adapters/feast_reader.py", "local/churn"},
-    "deltalake": {"adapters/delta_prediction_log.py"},
+    "deltalake": {"adapters/prediction_table.py"},
     "lightkube": {"adapters/kserve_runtime.py", "adapters/kubernetes_tenants.py"},
     "cedarpy": {"identity/authorizer.py"},
     "alembic": {"database/migrate.py", "database/migrations"},

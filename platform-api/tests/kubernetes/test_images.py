@@ -109,6 +109,5 @@ def test_commands_of_manifests_are_modules_that_take_these_arguments() -> None:
     assert len(commands) == 3
     for command in commands:
         assert command[:3] == ["python", "-m", "mlops_platform.worker"]
-        worker.options(command[3:])
-    assert [job.name for job in worker.jobs(["predictions"])]
-    assert len(worker.jobs(["predictions"])) < len(worker.jobs())
+        # what lies beside an API has its rights, and those end at moving segments
+        assert worker.options(command[3:]).job in (None, ["prediction-log", "prediction-log-metrics"])

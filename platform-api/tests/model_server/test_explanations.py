@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans
 from model_server.build import build
 from model_server.bundle import read_bundle
 from model_server.explain import Explainer, NoBackground, NotAdditive, NotExplainable, is_additive
+from model_server.inputs import BadInput
 from model_server.served_model import ServedModel
 
 ALGORITHMS = {
@@ -106,18 +107,49 @@ def test_same_row_gets_the_same_explanation(built: Callable[[str], Built]) -> No
     assert first == second
 
 
-def test_without_background_there_is_no_explanation_until_rows_are_given(tmp_path: Path) -> None:
+def test_without_background_there_is_no_explanation_unless_rows_come_with_the_request(tmp_path: Path) -> None:
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
     rows = frame.head(30).to_numpy().tolist()
+    served, columns = ServedModel(tmp_path / "b"), list(frame.columns)
     with pytest.raises(NoBackground):
-        ServedModel(tmp_path / "b").explain(list(frame.columns), rows[:1])
-    stored = tmp_path / "stored.json"
-    stored.write_text(json.dumps({"columns": list(frame.columns), "rows": rows[:1]}))
+        served.explain(columns, rows[:1])
     with pytest.raises(NoBackground):  # one row could be the row itself
-        ServedModel(tmp_path / "b", stored).explain(list(frame.columns), rows[:1])
-    stored.write_text(json.dumps({"columns": list(frame.columns), "rows": rows}))
-    assert gap(ServedModel(tmp_path / "b", stored).explain(list(frame.columns), rows[:1])) <= 1e-6
+        served.explain(columns, rows[:1], {"columns": columns, "rows": rows[:1]})
+    sample = {"columns": columns, "rows": rows}
+    assert gap(served.explain(columns, rows[:1], sample)) <= 1e-6
+    with pytest.raises(NoBackground):  # what came with one request is kept for no other
+        served.explain(columns, rows[:1])
+
+
+def test_rows_of_one_request_change_no_other_explanation(tmp_path: Path) -> None:
+    model, frame, flavor = MODELS["ridge"]()
+    build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
+    served, columns, rows = ServedModel(tmp_path / "b"), list(frame.columns), frame.head(60).to_numpy().tolist()
+    ours, theirs = ({"columns": columns, "rows": part} for part in (rows[:30], rows[30:]))
+    first = served.explain(columns, rows[:1], ours)
+    assert served.explain(columns, rows[:1], theirs) != first
+    assert served.explain(columns, rows[:1], ours) == first
+
+
+def test_a_models_own_sample_is_stronger_than_one_that_comes_with_a_request(built: Callable[[str], Built]) -> None:
+    sample = built("ridge")
+    served, columns, rows = ServedModel(sample.folder), list(sample.frame.columns), sample.rows(0, 2)
+    assert served.explain(columns, rows, {"columns": columns, "rows": sample.rows(5, 25)}) == served.explain(
+        columns, rows
+    )
+
+
+@pytest.mark.parametrize(
+    "background",
+    [[], "rows", {"rows": 3}, {"columns": [{}], "rows": [[0.0]]}, {"columns": ["a"], "rows": [[0.0]] * 101}],
+)
+def test_a_background_that_is_no_table_or_too_long_is_refused(tmp_path: Path, background: Any) -> None:
+    model, frame, flavor = MODELS["ridge"]()
+    build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
+    served = ServedModel(tmp_path / "b")
+    with pytest.raises((BadInput, NoBackground)):
+        served.explain(list(frame.columns), frame.head(1).to_numpy().tolist(), background)
 
 
 def test_training_sample_beside_the_model_is_preferred_to_the_example(tmp_path: Path) -> None:

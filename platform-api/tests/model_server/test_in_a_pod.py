@@ -42,6 +42,18 @@ def digest(bundle: Path) -> str:
     return str(json.loads((bundle / "bundle.json").read_text())["digest"])
 
 
+def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    deadline = time.monotonic() + 40
+    while True:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        try:
+            if httpx.get(f"{url}/v2/health/ready").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def sample(built: Callable[[str], Built]) -> Built:
     return built("hist gradient boosting")
@@ -54,15 +66,7 @@ def pod(sample: Built) -> Iterator[str]:
         command(sample.folder, port), env={**os.environ, "MODEL_SERVER_DIGEST": digest(sample.folder)}
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 40
-    while True:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        try:
-            if httpx.get(f"{url}/v2/health/ready").is_success:
-                break
-        except httpx.TransportError:
-            time.sleep(0.05)
+    wait_until_ready(process, url)
     yield url
     process.terminate()
     process.wait(20)

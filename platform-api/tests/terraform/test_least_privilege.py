@@ -67,7 +67,14 @@ ALLOWED = [
     ("platform-api", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
+    ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("platform-api", "s3:GetObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("platform-api", "s3:GetObject", bucket("prediction-log", "predictions/_delta_log/0.json")),
+    ("platform-api", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
+    ("platform-api", "s3:AbortMultipartUpload", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "kms:GenerateDataKey", VARIABLES["data_kms_key_arn"]),
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-worker", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
     ("platform-worker", "ce:GetCostAndUsage", "*"),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
     (
@@ -80,6 +87,11 @@ ALLOWED = [
     ("deploy", "eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops"),
 ]
 DENIED = [
+    ("platform-api", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-worker", "s3:DeleteObjectVersion", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("model-serving", "s3:GetObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
+    ("model-serving", "s3:GetObject", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-api", "s3:DeleteObjectVersion", bucket("audit", "heads/1")),
     ("platform-api", "s3:PutObject", bucket("audit", "heads/1")),

@@ -83,7 +83,7 @@ locals {
       statements = concat(
         [
           { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.artifacts}/*"] },
-          { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*"] },
+          { Effect = "Allow", Action = ["s3:PutObject", "s3:AbortMultipartUpload"], Resource = ["${local.artifacts}/bundles/*", "${local.artifacts}/bundles-beside/*"] },
           { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.prediction_log}/*"] },
           { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.artifacts, local.prediction_log] },
           # a head is read only to bring back events after a restore

@@ -1,17 +1,18 @@
 """Answered predictions: appended to segment files by whoever answers, moved into a Delta Lake table by the worker.
 
 A segment is a file of JSON lines that one process writes; an answer is sent only after its line was handed to the
-operating system, so it survives the death of the process. Moving a segment is one Delta commit that carries the
-segment's name as an application transaction: moved twice means moved once.
+operating system, so it survives the death of the process. It is `.open` while it is written, `.ready` when it is handed
+over, `.moving` from the moment its commit is tried, and removed when its rows are in the table. Only the rows of a
+segment that may have been tried before are looked for in the table: moved twice means moved once.
 """
 
 import os
 import time
 import weakref
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import orjson
@@ -19,9 +20,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import TableNotFoundError
 
+from mlops_platform.adapters.prediction_table import ENGINE, PredictionTable
 from mlops_platform.errors import Unavailable
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 _SEGMENT_SECONDS = 5.0
 _SEGMENT_BYTES = 64_000_000
 _COMPLAIN_SECONDS = 60.0
+# today's small files and yesterday's last ones are joined
+_TIDY_DAYS = 2
 _SCHEMA = pa.schema(
     [
         ("prediction_id", pa.string()),
@@ -53,8 +55,6 @@ _SCHEMA = pa.schema(
 )
 
 
-# one thread, and nothing fetched from anywhere
-_ENGINE: dict[str, Any] = {"threads": 1, "autoinstall_known_extensions": False, "autoload_known_extensions": False}
 # read by an engine and not in Python: a row costs 4 us and not 40, on the machine that answers the next request
 _READ = """
 SELECT id AS prediction_id, (number - 1)::INTEGER AS "row", make_timestamp(("at" * 1000000)::BIGINT) AS "at", model, version, revision, environment,
@@ -77,11 +77,12 @@ class PredictionLogNotWritable(Unavailable):
 
 
 class DeltaPredictionLog(PredictionLog):
-    """Segments and table below one folder."""
+    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
         self._segments = folder.absolute() / "segments"
-        self._table = folder.absolute() / "table"
+        self._table = PredictionTable(table_uri or str(folder.absolute() / "table"), endpoint_url)
+        self._passed_once = False
         self._descriptor: int | None = None
         self._path: Path | None = None
         self._opened = 0.0
@@ -160,91 +161,87 @@ class DeltaPredictionLog(PredictionLog):
     # --- in the worker
 
     def move(self) -> int:
+        self._give_up_abandoned()
         moved = 0
-        for path in sorted(self._segments.glob("*.ready")) + self._abandoned():
-            moved += self._move_segment(path)
+        for paths in _batches(sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])):
+            moved += self._move(paths)
+        # what lay here before this process began may have been moved by another, or come back with a backup
+        self._passed_once = True
         return moved
 
-    def _abandoned(self) -> list[Path]:
-        """Return open segments whose process is gone, or that nobody wrote to for long: idle processes rotate late."""
-        found = []
+    def _give_up_abandoned(self) -> None:
+        """Hand over open segments whose process is gone; idle processes rotate late."""
         for path in sorted(self._segments.glob("*.open")):
             _, pid, started, _ = path.name.rsplit(".", 3)
             if not _alive(int(pid), int(started)):
-                found.append(path)
-        return found
+                path.rename(path.with_suffix(".ready"))
 
-    def _move_segment(self, path: Path) -> int:
-        segment = path.name.split(".", 1)[0]
-        rows = _read(path, segment)
-        if rows.num_rows and not self._is_moved(segment):
-            properties = CommitProperties(app_transactions=[Transaction(segment, 1)])
-            write_deltalake(str(self._table), rows, mode="append", partition_by=["date"], commit_properties=properties)
+    def _move(self, paths: list[Path]) -> int:
+        """Move these segments by one commit. Killed at any point, the next pass finishes it."""
+        doubtful = {_name(path) for path in paths if path.suffix == ".moving" or not self._passed_once}
+        stored = self._table.stored(doubtful)
+        fresh = [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]
+        rows = pa.concat_tables([_SCHEMA.empty_table(), *(_read(path, _name(path)) for path in fresh)])
+        if rows.num_rows:
+            self._table.append(rows, [_name(path) for path in fresh])
             metrics.prediction_log_moved_total.inc(rows.num_rows)
-        path.unlink()
+        for path in [*fresh, *(path for path in paths if _name(path) in stored)]:
+            path.unlink()
         return int(rows.num_rows)
 
-    def _is_moved(self, segment: str) -> bool:
-        table = self._open_table()
-        return table is not None and table.transaction_version(segment) is not None
-
-    def _open_table(self) -> DeltaTable | None:
-        try:
-            return DeltaTable(str(self._table))
-        except TableNotFoundError:
-            return None
+    def tidy(self) -> None:
+        today = datetime.now(UTC).date()
+        self._table.tidy([(today - timedelta(days=ago)).isoformat() for ago in range(_TIDY_DAYS)])
 
     # --- reading
 
     def account(self) -> Account:
-        table = self._open_table()
-        stored = table.count() if table is not None else 0
-        pending = 0
-        for path in self._segments.glob("*.*"):
-            if path.suffix in {".open", ".ready"} and not self._is_moved(path.name.split(".", 1)[0]):
-                pending += sum(_count(line) for line in _lines(path))
-        return Account(stored, pending, self._dropped)
+        waiting = self._waiting()
+        stored = self._table.stored({_name(path) for path in waiting})
+        pending = sum(_count(line) for path in waiting if _name(path) not in stored for line in _lines(path))
+        return Account(self._table.count(), pending, self._dropped)
+
+    def _waiting(self) -> list[Path]:
+        return [path for path in self._segments.glob("*.*") if path.suffix in {".open", ".ready", ".moving"}]
 
     def backlog(self) -> Backlog:
-        ready = list(self._segments.glob("*.ready"))
-        ages = [time.time() - moment for path in ready if (moment := _modified(path)) is not None]
-        return Backlog(len(ready) + len(list(self._segments.glob("*.open"))), max(ages, default=0.0))
+        waiting = self._waiting()
+        finished = [path for path in waiting if path.suffix != ".open"]
+        ages = [time.time() - moment for path in finished if (moment := _modified(path)) is not None]
+        return Backlog(len(waiting), max(ages, default=0.0))
 
     def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
-        table = self._open_table()
-        if table is None:
-            return []
         # the date is the table's partition: older days are not opened
         query = (
             'SELECT inputs, prediction FROM predictions WHERE date >= ? AND model = ? AND version = ? AND "at" >= ? '
             'ORDER BY "at" DESC LIMIT ?'
         )
         asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
-        with duckdb.connect(config=_ENGINE) as connection:
-            connection.register("predictions", table.to_pyarrow_dataset())
-            found = connection.execute(query, asked).fetchall()
+        found = self._table.query(query, asked)
         return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
 
-    def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
-        table = self._open_table()
-        if table is None:
-            return []
-        query = 'SELECT inputs FROM predictions WHERE model = ? AND version = ? ORDER BY "at" DESC LIMIT ?'
-        with duckdb.connect(config=_ENGINE) as connection:
-            connection.register("predictions", table.to_pyarrow_dataset())
-            return [
-                orjson.loads(inputs) for (inputs,) in connection.execute(query, [model_name, version, limit]).fetchall()
-            ]
-
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:
-        table = self._open_table()
-        if table is None:
-            return {}
         query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
-        with duckdb.connect(config=_ENGINE) as connection:
-            connection.register("predictions", table.to_pyarrow_dataset())
-            found = connection.execute(query, [day.isoformat()]).fetchall()
-        return {(tenant, model): count for tenant, model, count in found}
+        return {(tenant, model): count for tenant, model, count in self._table.query(query, [day.isoformat()])}
+
+
+def _batches(paths: list[Path]) -> Iterator[list[Path]]:
+    """Put segments together until they are as large as one may be: a commit costs a store the same however much it holds."""
+    batch: list[Path] = []
+    total = 0
+    for path in paths:
+        size = path.stat().st_size
+        if batch and total + size > _SEGMENT_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(path)
+        total += size
+    if batch:
+        yield batch
+
+
+def _name(path: Path) -> str:
+    return path.name.split(".", 1)[0]
 
 
 def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
@@ -257,7 +254,7 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
 
 def _read(path: Path, segment: str) -> pa.Table:
     """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
-    with duckdb.connect(config=_ENGINE) as connection:
+    with duckdb.connect(config=ENGINE) as connection:
         found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
     # the answer of a torn line was never sent, or was counted as dropped
     torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))

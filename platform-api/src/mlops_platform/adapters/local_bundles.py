@@ -1,8 +1,9 @@
 """Bundles on this machine's disk: what builds is where it is served, so publishing is nothing but saying where."""
 
+import os
 from pathlib import Path
 
-from mlops_platform.deployments.interfaces import BundleDamaged, BundleStore
+from mlops_platform.deployments.interfaces import BundleDamaged, BundleStore, BundleUnavailable
 
 
 class LocalBundles(BundleStore):
@@ -17,5 +18,21 @@ class LocalBundles(BundleStore):
             raise BundleDamaged(f"There is no bundle in {folder}; deploy the version again.")
         return folder
 
-    def shared_folder(self, address: str) -> Path | None:
-        return Path(address)
+    def keep_beside(self, address: str, name: str, content: bytes) -> None:
+        path = Path(address) / name
+        fresh = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            fresh.write_bytes(content)
+            fresh.replace(path)
+        except OSError as error:
+            raise BundleUnavailable(
+                "The folder of bundles cannot be written; check the disk.", retry_after=5
+            ) from error
+
+    def beside(self, address: str, name: str) -> bytes | None:
+        try:
+            return (Path(address) / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BundleUnavailable("The folder of bundles cannot be read; check the disk.", retry_after=5) from error

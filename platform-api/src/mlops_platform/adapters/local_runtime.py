@@ -34,7 +34,6 @@ class LocalRuntime(ServingRuntime):
             "model_name": spec.model_name,
             "version": spec.version,
             "bundle": spec.bundle,
-            "background": str(spec.background) if spec.background else None,
             "socket": str(socket_path(self._runtime, spec.revision_id)),
             "environment_vars": spec.environment_vars,
             "requested_replicas": spec.replicas,

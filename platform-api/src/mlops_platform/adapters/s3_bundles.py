@@ -77,8 +77,23 @@ class S3Bundles(BundleStore):
             shutil.rmtree(scratch, ignore_errors=True)
         return folder
 
-    def shared_folder(self, address: str) -> Path | None:  # noqa: ARG002 - pods share no disk with the platform
-        return None
+    def keep_beside(self, address: str, name: str, content: bytes) -> None:
+        with _answering():
+            self._put(self._beside(address, name), content, hashlib.sha256(content).hexdigest())
+
+    def beside(self, address: str, name: str) -> bytes | None:
+        key = self._beside(address, name)
+        with _answering():
+            return self._get(key) if self._exists(key) else None
+
+    def _beside(self, address: str, name: str) -> str:
+        base, _, _ = self._parts(address)
+        # not below the bundle, whose every file a pod fetches, and not where models' role may read
+        return (
+            f"{self._prefix}-beside{base.removeprefix(self._prefix)}/{name}"
+            if self._prefix
+            else f"beside/{base}/{name}"
+        )
 
     def _download(self, base: str, digest: str, scratch: Path) -> None:
         manifest = self._get(f"{base}/{MANIFEST}")

@@ -19,7 +19,8 @@ def fetch_bundles(snapshot: RoutingSnapshot, bundles: BundleStore) -> RoutingSna
     found = []
     for live in snapshot.revisions:
         try:
-            found.append(replace(live, bundle_path=str(bundles.fetch(live.bundle_path))))
+            folder = bundles.fetch(live.bundle_path)
+            found.append(replace(live, bundle_path=str(folder), published=live.bundle_path))
         except BundleDamaged as damaged:
             log.error("revision not served", revision=live.revision_id, model=live.model_name, reason=damaged.detail)  # noqa: TRY400 - the reason is the message
     return RoutingSnapshot(snapshot.generation, tuple(found))

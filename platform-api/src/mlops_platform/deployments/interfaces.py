@@ -39,7 +39,7 @@ class SignalsUnavailable(Unavailable):
     title = "The rollout's metrics cannot be read"
 
 
-# rows that explanations compare with, beside a bundle's own background.json
+# rows that explanations compare with: a bundle's own background.json, or its run's sample, or what the model was asked
 TRAINING_SAMPLE = "training-sample.json"
 RECENT_INPUTS = "recent-inputs.json"
 
@@ -71,8 +71,6 @@ class RevisionSpec:
     replicas: int = 1
     resources: dict[str, str] = field(default_factory=dict)
     environment_vars: dict[str, str] = field(default_factory=dict)
-    background: Path | None = None
-    """Rows for explanations, where runtime and platform share a disk; the file may appear later."""
 
     @property
     def placement(self) -> Placement:
@@ -150,8 +148,12 @@ class BundleStore(ABC):
         """Return a local folder with the published bytes. Raises BundleDamaged when they are not those."""
 
     @abstractmethod
-    def shared_folder(self, address: str) -> Path | None:
-        """Return the folder that platform and model processes share, None when they share no disk."""
+    def keep_beside(self, address: str, name: str, content: bytes) -> None:
+        """Keep a file beside a bundle. It is no part of it: the bundle's digest and signature stay what they are."""
+
+    @abstractmethod
+    def beside(self, address: str, name: str) -> bytes | None:
+        """Return a file kept beside a bundle, None when there is none."""
 
 
 class Signals(ABC):

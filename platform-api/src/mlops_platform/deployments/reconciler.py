@@ -22,8 +22,6 @@ from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository, service
 from mlops_platform.deployments.interfaces import (
-    RECENT_INPUTS,
-    TRAINING_SAMPLE,
     BundleDamaged,
     Observed,
     RevisionSpec,
@@ -75,7 +73,7 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
         if revision.state == "approved" and revision.build == "built":
             await _begin(services, deployment, revision)
         elif revision.state == "starting":
-            await services.runtime.apply(_spec(services, deployment, revision))
+            await services.runtime.apply(_spec(deployment, revision))
             observed = await services.runtime.observe(revision.id)
             await _started(services, revision.id, observed)
         elif revision.state == "rolling_out":
@@ -115,21 +113,17 @@ async def _sweep(services: Services) -> None:
     for revision_id in wanted.keys() - known:
         deployment, revision = wanted[revision_id]
         try:
-            await services.runtime.apply(_spec(services, deployment, revision))
+            await services.runtime.apply(_spec(deployment, revision))
         except RuntimeConflict as conflict:
             await _tell(services, deployment.id, conflict.detail)
 
 
-def _spec(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
-    bundle = revision.bundle or ""
-    folder = services.bundles.shared_folder(bundle)
-    # without a training sample the model is explained against what it was asked, once there is enough of it
-    samples = [folder / TRAINING_SAMPLE, folder / RECENT_INPUTS] if folder else [None]
+def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
     return RevisionSpec(
         revision_id=revision.id,
         model_name=deployment.model_name,
         version=revision.version,
-        bundle=bundle,
+        bundle=revision.bundle or "",
         environment=deployment.environment,
         tenant=deployment.tenant,
         digest=revision.digest,
@@ -137,7 +131,6 @@ def _spec(services: Services, deployment: DeploymentRow, revision: RevisionRow) 
         replicas=revision.config["replicas"],
         resources=revision.config["resources"],
         environment_vars=revision.config["environment_vars"],
-        background=next((sample for sample in samples if sample and sample.exists()), samples[-1]),
     )
 
 
@@ -160,7 +153,7 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
         return
-    await services.runtime.apply(_spec(services, deployment, revision))
+    await services.runtime.apply(_spec(deployment, revision))
     await _settle(services, revision.id, "approved", _start)
 
 

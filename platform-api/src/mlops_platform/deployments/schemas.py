@@ -124,6 +124,8 @@ class LiveRevision:
     """Unix socket or http:// URL of its model process."""
     feature_refs: tuple[str, ...]
     risk_level: str
+    published: str = ""
+    """The bundle's address, once `bundle_path` is where it was brought to."""
 
 
 @dataclass(frozen=True)

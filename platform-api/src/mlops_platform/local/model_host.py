@@ -135,8 +135,6 @@ class ModelHost:
         spec = model.spec
         _remove(spec["socket"])
         arguments = ["--bundle", spec["bundle"], "--socket", spec["socket"], "--warm-explanations"]
-        if spec.get("background"):
-            arguments += ["--background", spec["background"]]
         # nothing of the platform's own settings: a model process knows no database, no key, no token
         inherited = {
             name: value

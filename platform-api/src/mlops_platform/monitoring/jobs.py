@@ -6,6 +6,7 @@ import structlog
 from mlops_platform import __version__
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
+from mlops_platform.deployments.fetched import fetch_bundles
 from mlops_platform.kit.jobs import Job
 from mlops_platform.monitoring import certificates, probes, service
 from mlops_platform.monitoring.service import ModelReport
@@ -36,6 +37,8 @@ async def watch_inputs(services: Services) -> None:
     """Compare the last hour of every live model with its training sample."""
     async with services.database.read_session() as session:
         snapshot = await deployments.live_routes(session, services.runtime.address)
+    # where bundles are published, the sample has to be brought here first
+    snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
     reports = {
         name: await anyio.to_thread.run_sync(service.examine, live, services.prediction_log)
         for name, live in service.judged(snapshot.revisions).items()

@@ -32,7 +32,10 @@ class LoggedRow:
 
 
 class PredictionLog(ABC):
-    """Keeps answered predictions. A prediction never fails because its log does: what is lost is counted and alerted."""
+    """Keeps answered predictions. A prediction never fails because its log does: what is lost is counted and alerted.
+
+    What reads the table raises a PlatformError when it is not answering.
+    """
 
     @abstractmethod
     async def ping(self) -> None:
@@ -48,7 +51,14 @@ class PredictionLog(ABC):
 
     @abstractmethod
     def move(self) -> int:
-        """Move finished segments to the table, exactly once each; return the rows moved. Blocking: for the worker."""
+        """Move finished segments to the table, exactly once each; return the rows moved. Blocking: for the worker.
+
+        Raises a PlatformError when the table is not answering; nothing is lost then, and the next pass goes on.
+        """
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """Keep the table quick to read: join small files, delete what is no longer part of it. Blocking: for the worker."""
 
     @abstractmethod
     def account(self) -> Account:
@@ -61,10 +71,6 @@ class PredictionLog(ABC):
     @abstractmethod
     def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
         """Return the newest stored rows of a version since a time, at most `limit`. Blocking."""
-
-    @abstractmethod
-    def recent_inputs(self, model_name: str, version: int, limit: int) -> list[dict[str, Any]]:
-        """Return inputs of the newest stored rows of a version. Blocking."""
 
     @abstractmethod
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:

@@ -4,11 +4,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import msgspec
 import orjson
 import structlog
 
 from mlops_platform.dependencies import Services
+from mlops_platform.deployments.interfaces import RECENT_INPUTS, BundleUnavailable
+from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
@@ -23,6 +26,7 @@ from mlops_platform.predictions.problems import (
     PredictNotValid,
     RoutesUnknown,
 )
+from mlops_platform.predictions.process import NO_BACKGROUND
 from mlops_platform.predictions.routing import RoutingTable, Target
 
 log = structlog.get_logger(__name__)
@@ -59,6 +63,7 @@ class Predictor:
         self._features = services
         self._table = table
         self._log = services.prediction_log
+        self._bundles = services.bundles
         # ids sort by process start and count up: unique without asking the operating system for each
         self._prefix = new_id()[:18] + "-" + new_id().replace("-", "")[-8:] + "-"
         self._count = 0
@@ -217,7 +222,21 @@ class Predictor:
     async def _explain(self, target: Target, rows: list[Row]) -> dict[str, Any]:
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
-        return await target.process.explain(rows)
+        found = await target.process.explain(rows)
+        if found.get("error") == NO_BACKGROUND and target.process.background is None:
+            # it came without a training sample: what it was asked is kept beside its bundle once there is enough of it
+            target.process.background = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
+            if target.process.background is not None:
+                found = await target.process.explain(rows)
+        return found
+
+    def _recent_inputs(self, live: LiveRevision) -> bytes | None:
+        try:
+            return self._bundles.beside(live.published or live.bundle_path, RECENT_INPUTS)
+        except BundleUnavailable as error:
+            # the prediction is answered all the same; the next request looks again
+            log.warning("recent inputs not read", model=live.model_name, reason=error.detail)
+            return None
 
     def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
         error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer

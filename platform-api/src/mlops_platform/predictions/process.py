@@ -1,5 +1,7 @@
 """Talking to a model process: over its Unix socket on one machine, over HTTP in a cluster."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -8,6 +10,10 @@ import orjson
 from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.problems import InputNotValid, ModelFailed, ModelProcessDown
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# a model process that has nothing to compare with
+NO_BACKGROUND = "no_background"
+
 
 class ModelProcess:
     """The isolated process of one revision."""
@@ -15,6 +21,8 @@ class ModelProcess:
     def __init__(self, name: str, address: str, columns: list[str]) -> None:
         self._name = name
         self._columns = columns
+        self.background: bytes | None = None
+        """Rows (a JSON table) to compare with, for a model whose bundle has none: sent with every request to explain."""
         remote = address.startswith("http://")
         self._client = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(
@@ -33,7 +41,8 @@ class ModelProcess:
 
     async def explain(self, rows: list[Row]) -> dict[str, Any]:
         """Return attributions, or {error, detail} when the model cannot be explained. Raises ModelProcessDown, InputNotValid."""
-        status, answer = await self._post("/explain", rows)
+        background = {"background": orjson.Fragment(self.background)} if self.background else {}
+        status, answer = await self._post("/explain", rows, background)
         if status == httpx.codes.CONFLICT:
             return {
                 "method": "shap",
@@ -53,8 +62,8 @@ class ModelProcess:
         if status != httpx.codes.OK:
             raise ModelFailed(self._name)
 
-    async def _post(self, path: str, rows: list[Row]) -> tuple[int, dict[str, Any]]:
-        body = orjson.dumps({"columns": self._columns, "rows": rows})
+    async def _post(self, path: str, rows: list[Row], more: Mapping[str, Any] = _NOTHING) -> tuple[int, dict[str, Any]]:
+        body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
         try:
             response = await self._client.post(path, content=body, headers={"content-type": "application/json"})
             return response.status_code, orjson.loads(response.content)
