@@ -31,10 +31,6 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.settings import Settings
 
-# importing Feast sets these for a server of its own; what the tests start, their parallel workers first, must not inherit them
-for _name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
-    os.environ.pop(_name, None)
-
 # how long an example takes says something about the machine's other work, not about the code
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")

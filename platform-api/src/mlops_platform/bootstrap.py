@@ -1,23 +1,11 @@
-"""The one place that chooses: settings in, every outside part out."""
+"""The one place that chooses: settings in, every outside part out.
+
+An adapter is imported where it is chosen: a process loads the libraries of what it uses, and a command that needs one part
+starts in a second.
+"""
 
 from dataclasses import dataclass
 
-from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
-from mlops_platform.adapters.aws_costs import AwsCosts
-from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
-from mlops_platform.adapters.feast_store import FeastStore
-from mlops_platform.adapters.kserve_manifests import ClusterPlace
-from mlops_platform.adapters.kserve_runtime import KServeRuntime
-from mlops_platform.adapters.local_bundles import LocalBundles
-from mlops_platform.adapters.local_meter import LocalMeter
-from mlops_platform.adapters.local_runtime import LocalRuntime
-from mlops_platform.adapters.log_notifier import LogNotifier
-from mlops_platform.adapters.metrics_signals import MetricsSignals
-from mlops_platform.adapters.mlflow_registry import MlflowRegistry
-from mlops_platform.adapters.oidc_identity import OidcIdentity
-from mlops_platform.adapters.openssf_signer import OpenSsfSigner
-from mlops_platform.adapters.prometheus_signals import PrometheusSignals
-from mlops_platform.adapters.s3_bundles import S3Bundles
 from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.interfaces import Mirror
 from mlops_platform.audit.signing import AuditLog
@@ -58,6 +46,8 @@ def build_identity(settings: Settings) -> IdentityProvider:
     if settings.issuer is None:
         issuer = DevelopmentIssuer.from_settings(settings)
         return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
+    from mlops_platform.adapters.oidc_identity import OidcIdentity
+
     return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
 
 
@@ -65,6 +55,8 @@ def build_audit_mirror(settings: Settings) -> Mirror | None:
     """Return where the audit log is copied to, or None: then PostgreSQL and the anchor file are all there is."""
     if settings.audit_mirror_table is None or settings.audit_mirror_bucket is None:
         return None
+    from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
+
     return AwsAuditMirror(settings.audit_mirror_table, settings.audit_mirror_bucket, settings.s3_endpoint_url)
 
 
@@ -77,13 +69,16 @@ def build_database(settings: Settings) -> Database:
 def build_costs(settings: Settings) -> Bill | Meter:
     """Return where costs are read: AWS's bill, or this machine's meter."""
     if settings.costs == "aws":
+        from mlops_platform.adapters.aws_costs import AwsCosts
+
         return AwsCosts(settings.costs_tenant_tag, "environment", settings.costs_aws_environment)
+    from mlops_platform.adapters.local_meter import LocalMeter
+
     return LocalMeter(settings.home)
 
 
 def build_tenant_cluster() -> TenantCluster:
     """Return the cluster of the current kubeconfig, or of the pod this runs in. Nothing is connected yet."""
-    # only people who keep tenants need it: the API starts without a Kubernetes client
     from mlops_platform.adapters.kubernetes_tenants import KubernetesTenants
 
     return KubernetesTenants()
@@ -92,7 +87,12 @@ def build_tenant_cluster() -> TenantCluster:
 def build_runtime(settings: Settings) -> ServingRuntime:
     """Return what runs models."""
     if settings.serving == "local":
+        from mlops_platform.adapters.local_runtime import LocalRuntime
+
         return LocalRuntime(settings.runtime_dir)
+    from mlops_platform.adapters.kserve_manifests import ClusterPlace
+    from mlops_platform.adapters.kserve_runtime import KServeRuntime
+
     place = ClusterPlace(
         image=settings.kserve_image or "",
         namespace_template=settings.kserve_namespace,
@@ -112,19 +112,33 @@ def build_runtime(settings: Settings) -> ServingRuntime:
 def build_bundles(settings: Settings) -> BundleStore:
     """Return where built bundles are kept."""
     if settings.bundle_uri is None:
+        from mlops_platform.adapters.local_bundles import LocalBundles
+
         return LocalBundles()
+    from mlops_platform.adapters.s3_bundles import S3Bundles
+
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
+        from mlops_platform.adapters.prometheus_signals import PrometheusSignals
+
         return PrometheusSignals(settings.prometheus_url)
+    from mlops_platform.adapters.metrics_signals import MetricsSignals
+
     return MetricsSignals(settings.url)
 
 
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
+    from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+    from mlops_platform.adapters.feast_store import FeastStore
+    from mlops_platform.adapters.log_notifier import LogNotifier
+    from mlops_platform.adapters.mlflow_registry import MlflowRegistry
+    from mlops_platform.adapters.openssf_signer import OpenSsfSigner
+
     return BuiltServices(
         settings=settings,
         database=build_database(settings),
