@@ -1,4 +1,4 @@
-"""The feature store answers what Feast answers, for every kind of value, on SQLite read in place and on Redis."""
+"""The feature store answers what Feast answers, for every kind of value: on SQLite read in place, Redis, and Redis as AWS has it."""
 
 import shutil
 import subprocess
@@ -18,6 +18,8 @@ from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, Uni
 from mlops_platform.adapters.feast_store import FeastStore
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
 from mlops_platform.local.ports import free_port
+
+from .elasticache import served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIELDS = {
@@ -120,6 +122,9 @@ class FeatureStoreContract:
         found = await store.online([("visits", "visits")], {"customer_id": ["new"], "shop": [9]})
         assert found.columns == {"visits": [77]}
 
+    async def test_it_says_that_it_answers(self, store: FeatureStore) -> None:
+        await store.ping()
+
     async def test_unknown_views_features_and_keys_are_situations(self, store: FeatureStore) -> None:
         with pytest.raises(FeatureViewNotFound):
             await store.online([("nothing", "x")], {"customer_id": ["a"]})
@@ -169,3 +174,14 @@ class TestFeastOnRedis(FeatureStoreContract):
         yield make(folder / "repo", f'  type: redis\n  connection_string: "127.0.0.1:{port}"\n')
         process.terminate()
         process.wait(10)
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+class TestFeastOnElastiCache(FeatureStoreContract):
+    __test__ = True
+
+    @pytest.fixture(scope="class")
+    def feast(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+        folder = tmp_path_factory.mktemp("elasticache")
+        with signing_at(), served(folder) as server:
+            yield make(folder / "repo", server.online_store)
