@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pandas as pd
 import pytest
 from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
 from feast import FeatureStore as Feast
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from moto.server import ThreadedMotoServer
 
 from mlops_platform.adapters.feast_store import FeastStore
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
 from mlops_platform.local.ports import free_port
 
-from .elasticache import served, signing_at
+from .elasticache import CREDENTIALS, REGION, served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIELDS = {
@@ -46,17 +48,20 @@ PAIRS = pd.DataFrame(
 )
 
 
-def make(folder: Path, online: str) -> Feast:
+def make(folder: Path, online: str, lake: str = "") -> Feast:
+    """A repository whose registry and history lie in a data lake (an address), or else beside it."""
     (folder / "data").mkdir(parents=True)
+    history = lake or str(folder / "data")
+    registry = f"{lake}/registry.db" if lake else "data/registry.db"
     (folder / "feature_store.yaml").write_text(
-        f"project: contract\nprovider: local\nregistry: data/registry.db\nonline_store:\n{online}entity_key_serialization_version: 3\n"
+        f"project: contract\nprovider: local\nregistry: {registry}\nonline_store:\n{online}entity_key_serialization_version: 3\n"
     )
     customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
     shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.INT64)
-    ROWS.to_parquet(folder / "data" / "customers.parquet")
-    PAIRS.to_parquet(folder / "data" / "pairs.parquet")
-    source = FileSource(path=str(folder / "data" / "customers.parquet"), timestamp_field="event_timestamp")
-    pairs = FileSource(path=str(folder / "data" / "pairs.parquet"), timestamp_field="event_timestamp")
+    ROWS.to_parquet(f"{history}/customers.parquet")
+    PAIRS.to_parquet(f"{history}/pairs.parquet")
+    source = FileSource(path=f"{history}/customers.parquet", timestamp_field="event_timestamp")
+    pairs = FileSource(path=f"{history}/pairs.parquet", timestamp_field="event_timestamp")
     fields = [Field(name=name, dtype=kind) for name, kind in FIELDS.items()]
     views = [
         FeatureView(name="customers", entities=[customer], ttl=timedelta(days=30), schema=fields, source=source),
@@ -176,12 +181,35 @@ class TestFeastOnRedis(FeatureStoreContract):
         process.wait(10)
 
 
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """An emulated AWS with a bucket, as environment."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {**CREDENTIALS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    with signing_at(**environment):
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
+    yield environment
+    server.stop()
+
+
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
-class TestFeastOnElastiCache(FeatureStoreContract):
+class TestFeastOnElastiCacheAndS3(FeatureStoreContract):
     __test__ = True
 
     @pytest.fixture(scope="class")
-    def feast(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
         folder = tmp_path_factory.mktemp("elasticache")
-        with signing_at(), served(folder) as server:
-            yield make(folder / "repo", server.online_store)
+        with signing_at(**aws), served(folder) as server:
+            yield make(folder / "repo", server.online_store, "s3://lake/elasticache")
+
+
+class TestFeastOnDynamoDbAndS3(FeatureStoreContract):
+    __test__ = True
+
+    @pytest.fixture(scope="class")
+    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+        online = f'  type: dynamodb\n  region: {REGION}\n  table_name_template: "mlops-test-online.{{project}}.{{table_name}}"\n'
+        with signing_at(**aws):
+            yield make(tmp_path_factory.mktemp("dynamodb") / "repo", online, "s3://lake/dynamodb")

@@ -179,17 +179,24 @@ class FeastStore(FeatureStore):
 
     async def _read(self, view: str, features: list[str], entity_keys: list[EntityKey]) -> list[Found]:
         definition = self._definitions[view]
+        # each entity once: DynamoDB refuses a batch that names one twice
+        asked = [key.SerializeToString(deterministic=True) for key in entity_keys]
+        distinct = dict(zip(asked, entity_keys, strict=True))
 
         def read(feast: Feast) -> list[Found]:
             # a list of its own: the Redis store adds names to the one it is given
-            answer = feast._get_provider().online_read(feast.config, definition, entity_keys, list(features))  # noqa: SLF001 - Feast's own readers go this way
-            return [
+            answer = feast._get_provider().online_read(  # noqa: SLF001 - Feast's own readers go this way
+                feast.config, definition, list(distinct.values()), list(features)
+            )
+            found = [
                 # Redis answers nulls of 1970 for an entity it has never seen
                 None
                 if values is None or moment is None or moment.timestamp() == 0
                 else {name: (value, moment) for name, value in values.items()}
                 for moment, values in answer
             ]
+            stored = dict(zip(distinct, found, strict=True))
+            return [stored[key] for key in asked]
 
         return await self._call(read)
 
