@@ -1,4 +1,4 @@
-"""The feature store answers what Feast answers, for every kind of value, on SQLite read in place and on Redis."""
+"""The feature store answers what Feast answers, for every kind of value: on SQLite read in place, Redis, and Redis as AWS has it."""
 
 import shutil
 import subprocess
@@ -9,15 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pandas as pd
 import pytest
 from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
 from feast import FeatureStore as Feast
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from moto.server import ThreadedMotoServer
 
 from mlops_platform.adapters.feast_store import FeastStore
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
 from mlops_platform.local.ports import free_port
+
+from .elasticache import CREDENTIALS, REGION, served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIELDS = {
@@ -44,17 +48,20 @@ PAIRS = pd.DataFrame(
 )
 
 
-def make(folder: Path, online: str) -> Feast:
+def make(folder: Path, online: str, lake: str = "") -> Feast:
+    """A repository whose registry and history lie in a data lake (an address), or else beside it."""
     (folder / "data").mkdir(parents=True)
+    history = lake or str(folder / "data")
+    registry = f"{lake}/registry.db" if lake else "data/registry.db"
     (folder / "feature_store.yaml").write_text(
-        f"project: contract\nprovider: local\nregistry: data/registry.db\nonline_store:\n{online}entity_key_serialization_version: 3\n"
+        f"project: contract\nprovider: local\nregistry: {registry}\nonline_store:\n{online}entity_key_serialization_version: 3\n"
     )
     customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
     shop = Entity(name="shop", join_keys=["shop"], value_type=ValueType.INT64)
-    ROWS.to_parquet(folder / "data" / "customers.parquet")
-    PAIRS.to_parquet(folder / "data" / "pairs.parquet")
-    source = FileSource(path=str(folder / "data" / "customers.parquet"), timestamp_field="event_timestamp")
-    pairs = FileSource(path=str(folder / "data" / "pairs.parquet"), timestamp_field="event_timestamp")
+    ROWS.to_parquet(f"{history}/customers.parquet")
+    PAIRS.to_parquet(f"{history}/pairs.parquet")
+    source = FileSource(path=f"{history}/customers.parquet", timestamp_field="event_timestamp")
+    pairs = FileSource(path=f"{history}/pairs.parquet", timestamp_field="event_timestamp")
     fields = [Field(name=name, dtype=kind) for name, kind in FIELDS.items()]
     views = [
         FeatureView(name="customers", entities=[customer], ttl=timedelta(days=30), schema=fields, source=source),
@@ -120,6 +127,9 @@ class FeatureStoreContract:
         found = await store.online([("visits", "visits")], {"customer_id": ["new"], "shop": [9]})
         assert found.columns == {"visits": [77]}
 
+    async def test_it_says_that_it_answers(self, store: FeatureStore) -> None:
+        await store.ping()
+
     async def test_unknown_views_features_and_keys_are_situations(self, store: FeatureStore) -> None:
         with pytest.raises(FeatureViewNotFound):
             await store.online([("nothing", "x")], {"customer_id": ["a"]})
@@ -169,3 +179,37 @@ class TestFeastOnRedis(FeatureStoreContract):
         yield make(folder / "repo", f'  type: redis\n  connection_string: "127.0.0.1:{port}"\n')
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """An emulated AWS with a bucket, as environment."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {**CREDENTIALS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+    with signing_at(**environment):
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
+    yield environment
+    server.stop()
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+class TestFeastOnElastiCacheAndS3(FeatureStoreContract):
+    __test__ = True
+
+    @pytest.fixture(scope="class")
+    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+        folder = tmp_path_factory.mktemp("elasticache")
+        with signing_at(**aws), served(folder) as server:
+            yield make(folder / "repo", server.online_store, "s3://lake/elasticache")
+
+
+class TestFeastOnDynamoDbAndS3(FeatureStoreContract):
+    __test__ = True
+
+    @pytest.fixture(scope="class")
+    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+        online = f'  type: dynamodb\n  region: {REGION}\n  table_name_template: "mlops-test-online.{{project}}.{{table_name}}"\n'
+        with signing_at(**aws):
+            yield make(tmp_path_factory.mktemp("dynamodb") / "repo", online, "s3://lake/dynamodb")

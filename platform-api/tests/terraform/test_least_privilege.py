@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.t
 
 BUCKET = "arn:aws:s3:::mlops-{}/"
 TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mlops-"
+CACHE = f"arn:aws:elasticache:us-east-1:{ACCOUNT}:"
 VARIABLES = {
     "name": "mlops",
     "cluster_name": "mlops",
@@ -28,6 +29,7 @@ VARIABLES = {
         name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")
     },
     "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log",)},
+    "online_store_connect_arns": [f"{CACHE}replicationgroup:mlops", f"{CACHE}user:mlops-features"],
     "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
     "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
     "database_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database",
@@ -66,6 +68,15 @@ ALLOWED = [
     ("mlflow", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
+    ("platform-api", "elasticache:Connect", f"{CACHE}replicationgroup:mlops"),
+    ("platform-api", "elasticache:Connect", f"{CACHE}user:mlops-features"),
+    # Feast asks whether its registry's bucket exists, which S3 counts as a listing without a prefix
+    ("platform-api", "s3:ListBucket", "arn:aws:s3:::mlops-data-lake"),
+    ("platform-api", "s3:GetObject", bucket("data-lake", "registry/registry.db")),
+    ("platform-worker", "elasticache:Connect", f"{CACHE}replicationgroup:mlops"),
+    ("platform-worker", "elasticache:Connect", f"{CACHE}user:mlops-features"),
+    ("platform-worker", "s3:ListBucket", "arn:aws:s3:::mlops-data-lake"),
+    ("platform-worker", "s3:GetObject", bucket("data-lake", "processed/rows.parquet")),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
     ("platform-api", "s3:GetObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),
@@ -101,6 +112,10 @@ DENIED = [
     ("platform-api", "s3:PutObject", bucket("artifacts", "bundles/a")),
     ("platform-api", "dynamodb:DeleteItem", f"{TABLE}audit-log"),
     ("platform-api", "dynamodb:UpdateItem", f"{TABLE}audit-log"),
+    ("platform-api", "elasticache:Connect", f"{CACHE}user:mlops-nobody"),
+    ("platform-api", "elasticache:ModifyUser", f"{CACHE}user:mlops-features"),
+    ("platform-api", "s3:GetObject", bucket("data-lake", "people/x")),
+    ("platform-api", "s3:PutObject", bucket("data-lake", "raw/x")),
     ("platform-worker", "s3:DeleteObject", bucket("audit", "heads/1")),
     ("platform-worker", "s3:BypassGovernanceRetention", bucket("audit", "heads/1")),
     ("platform-worker", "s3:PutObjectRetention", bucket("audit", "heads/1")),
@@ -114,6 +129,8 @@ DENIED = [
     ("model-serving", "s3:DeleteObject", bucket("artifacts", "bundles/a")),
     ("model-serving", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("model-serving", "s3:GetObject", bucket("data-lake", "raw/x")),
+    ("model-serving", "elasticache:Connect", f"{CACHE}user:mlops-features"),
+    ("mlflow", "elasticache:Connect", f"{CACHE}user:mlops-features"),
     ("model-serving", "s3:GetObject", bucket("audit", "heads/1")),
     ("model-serving", "kms:GenerateDataKey", f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data"),
     ("platform-api", "ce:GetCostAndUsage", "*"),

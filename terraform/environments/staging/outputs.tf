@@ -78,6 +78,7 @@ locals {
       AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
       REDIS_ENDPOINT        = local.redis ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
       REDIS_USER            = local.redis ? module.elasticache[0].user_name : ""
+      REDIS_GROUP           = local.redis ? module.elasticache[0].replication_group_id : ""
       SECRETS_PREFIX        = "${var.project}/${var.environment}"
       ECR_REGISTRY          = split("/", module.ecr.repository_urls["mlops-api"])[0]
       ECR_API_URL           = module.ecr.repository_urls["mlops-api"]

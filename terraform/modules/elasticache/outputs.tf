@@ -13,8 +13,13 @@ output "security_group_id" {
   value       = aws_security_group.this.id
 }
 
+output "replication_group_id" {
+  description = "What clients sign their tokens for; the endpoint is only where they connect."
+  value       = aws_elasticache_replication_group.this.replication_group_id
+}
+
 output "user_name" {
-  description = "User that reads and writes features."
+  description = "User that reads and writes features. Its id is the same: IAM asks for that."
   value       = local.user
 }
 

@@ -37,7 +37,8 @@ locals {
     [
       { Effect = "Allow", Action = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], Resource = ["${local.data_lake}/features/*", "${local.data_lake}/registry/*"] },
       { Effect = "Allow", Action = ["s3:GetObject"], Resource = ["${local.data_lake}/raw/*", "${local.data_lake}/processed/*"] },
-      { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.data_lake], Condition = { StringLike = { "s3:prefix" = ["features/*", "registry/*", "raw/*", "processed/*"] } } },
+      # without a condition on the prefix: Feast asks whether the bucket exists before it reads its registry, and that names none
+      { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.data_lake] },
     ],
     length(var.online_store_connect_arns) == 0 ? [] : [
       { Effect = "Allow", Action = ["elasticache:Connect"], Resource = var.online_store_connect_arns },

@@ -1,5 +1,6 @@
 """Feast as the feature store, for any of its online stores; its definitions are read once and kept in memory."""
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,14 @@ from typing import Any, TypeVar
 
 import anyio
 import pandas as pd
+from botocore.exceptions import BotoCoreError, ClientError
 from feast import FeatureStore as Feast
 from feast import FeatureView
 from feast.data_source import PushMode
 from feast.errors import FeastError
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
+from feast.repo_config import FeastConfigError
 from feast.value_type import ValueType
 
 from mlops_platform.adapters.feast_reader import Found, SqliteReader, encoded
@@ -63,7 +66,7 @@ class FeastStore(FeatureStore):
                     warnings.simplefilter("ignore")
                     store = Feast(repo_path=str(self._repo))
                     self._read_definitions(store)
-            except (FeastError, OSError, ValueError) as error:
+            except _failures(FeastConfigError, ValueError) as error:
                 raise FeatureStoreUnavailable from error
             self._store, self._applied = store, self._applied_at()
             online = store.config.online_store
@@ -98,13 +101,18 @@ class FeastStore(FeatureStore):
     async def _call(self, function: Callable[[Feast], Result]) -> Result:
         try:
             return await anyio.to_thread.run_sync(lambda: function(self._open()))
-        except (FeastError, OSError) as error:
+        except _failures() as error:
             raise FeatureStoreUnavailable from error
 
     async def ping(self) -> None:
         await anyio.to_thread.run_sync(self._open)
-        if self._sqlite is not None and self._views:
-            self._sqlite.read(next(iter(self._views)), [b""], [])
+        view = next(iter(self._views.values()), None)
+        if view is None:
+            return
+        if self._sqlite is not None:
+            self._sqlite.read(view.name, [b""], [])
+        else:
+            await self._read(view.name, list(view.features)[:1], [EntityKey()])
 
     async def refresh(self) -> None:
         await self._call(self._read_definitions)
@@ -171,17 +179,24 @@ class FeastStore(FeatureStore):
 
     async def _read(self, view: str, features: list[str], entity_keys: list[EntityKey]) -> list[Found]:
         definition = self._definitions[view]
+        # each entity once: DynamoDB refuses a batch that names one twice
+        asked = [key.SerializeToString(deterministic=True) for key in entity_keys]
+        distinct = dict(zip(asked, entity_keys, strict=True))
 
         def read(feast: Feast) -> list[Found]:
             # a list of its own: the Redis store adds names to the one it is given
-            answer = feast._get_provider().online_read(feast.config, definition, entity_keys, list(features))  # noqa: SLF001 - Feast's own readers go this way
-            return [
+            answer = feast._get_provider().online_read(  # noqa: SLF001 - Feast's own readers go this way
+                feast.config, definition, list(distinct.values()), list(features)
+            )
+            found = [
                 # Redis answers nulls of 1970 for an entity it has never seen
                 None
                 if values is None or moment is None or moment.timestamp() == 0
                 else {name: (value, moment) for name, value in values.items()}
                 for moment, values in answer
             ]
+            stored = dict(zip(distinct, found, strict=True))
+            return [stored[key] for key in asked]
 
         return await self._call(read)
 
@@ -246,6 +261,14 @@ class FeastStore(FeatureStore):
         return await self._call(
             lambda feast: feast.get_historical_features(entity_df=entity_rows, features=list(refs)).to_df()
         )
+
+
+def _failures(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """What Feast, its registries and its online stores raise when one of them does not answer."""
+    # a laptop's SQLite store needs no Redis client: whether one was loaded is asked when something has failed
+    client = sys.modules.get("redis.exceptions")
+    theirs = (client.RedisError,) if client else ()
+    return (FeastError, OSError, BotoCoreError, ClientError, *theirs, *others)
 
 
 def _zoned(moment: datetime | None) -> datetime | None:

@@ -52,6 +52,8 @@ async def _probe(name: str, probe: Callable[[], Awaitable[object]]) -> Check:
         message = f"no answer within {_PATIENCE_SECONDS:g} s"
     except PlatformError as error:
         message = error.title
+        # the answer says that it fails; what a library said of it is for whoever mends it
+        log.warning("readiness probe failed", dependency=name, cause=repr(error.__cause__))
     except Exception:  # a probe is a boundary: whatever it raises means 'not ready', and the log says what it was
         log.exception("readiness probe failed", dependency=name)
         message = "the probe failed; see the log"

@@ -42,6 +42,22 @@ run "who_does_not_say_who_they_are_may_do_nothing" {
   }
 }
 
+run "the_features_user_signs_in_with_iam" {
+  command = plan
+
+  assert {
+    condition     = aws_elasticache_user.features.authentication_mode[0].type == "iam" && aws_elasticache_user.features.user_id == aws_elasticache_user.features.user_name
+    error_message = "IAM takes users whose name is their id"
+  }
+  assert {
+    condition = output.connect_arns == [
+      "arn:aws:elasticache:us-east-1:123456789012:replicationgroup:${output.replication_group_id}",
+      "arn:aws:elasticache:us-east-1:123456789012:user:${output.user_name}",
+    ]
+    error_message = "a role may connect to the group and as the user that clients sign for"
+  }
+}
+
 run "only_named_groups_connect" {
   command = plan
 

@@ -79,6 +79,26 @@ run "a_dynamodb_online_store_is_reached_by_feast_and_nobody_else" {
   }
 }
 
+run "an_elasticache_online_store_is_signed_in_to_by_feast_and_nobody_else" {
+  command = plan
+  variables {
+    online_store_connect_arns = [
+      "arn:aws:elasticache:us-east-1:123456789012:replicationgroup:mlops-test",
+      "arn:aws:elasticache:us-east-1:123456789012:user:mlops-test-features",
+    ]
+  }
+  assert {
+    condition     = toset([for workload, policy in aws_iam_role_policy.this : workload if strcontains(policy.policy, "elasticache:")]) == toset(["platform-api", "platform-worker"])
+    error_message = "the platform's pods, in which Feast runs"
+  }
+  assert {
+    condition = alltrue([for workload in ["platform-api", "platform-worker"] : jsonencode([
+      for statement in jsondecode(aws_iam_role_policy.this[workload].policy).Statement : statement if anytrue([for action in statement.Action : startswith(action, "elasticache:")])
+    ]) == jsonencode([{ Action = ["elasticache:Connect"], Effect = "Allow", Resource = var.online_store_connect_arns }])])
+    error_message = "this group and this user, and nothing but signing in"
+  }
+}
+
 run "without_tenants_nothing_serves" {
   command = plan
   variables {
