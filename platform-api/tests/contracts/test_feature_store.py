@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -213,3 +214,14 @@ class TestFeastOnDynamoDbAndS3(FeatureStoreContract):
         online = f'  type: dynamodb\n  region: {REGION}\n  table_name_template: "mlops-test-online.{{project}}.{{table_name}}"\n'
         with signing_at(**aws):
             yield make(tmp_path_factory.mktemp("dynamodb") / "repo", online, "s3://lake/dynamodb")
+
+
+def test_feast_starts_without_compiling_checks_into_its_classes() -> None:
+    program = (
+        "from mlops_platform.adapters.feast_names import FeatureView\n"
+        "import typeguard\n"
+        "assert 'typeguard' not in FeatureView.__init__.__code__.co_names\n"
+        "assert typeguard.typechecked.__module__.startswith('typeguard')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -10,10 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-
+from mlops_platform.adapters.feast_names import EntityKey, Value, serialize_entity_key
 from mlops_platform.features.interfaces import FeatureStoreUnavailable
 
 # feature name -> (value, event time); None when nothing is stored for the entity

@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 import anyio
 import pandas as pd
 from botocore.exceptions import BotoCoreError, ClientError
-from feast import FeatureStore as Feast
-from feast import FeatureView
-from feast.data_source import PushMode
-from feast.errors import FeastError
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-from feast.repo_config import FeastConfigError
-from feast.value_type import ValueType
 
+from mlops_platform.adapters.feast_names import (
+    EntityKey,
+    FeastConfigError,
+    FeastError,
+    FeatureView,
+    PushMode,
+    Value,
+    ValueType,
+)
+from mlops_platform.adapters.feast_names import FeatureStore as Feast
 from mlops_platform.adapters.feast_reader import Found, SqliteReader, encoded
 from mlops_platform.features.interfaces import (
     EntityType,

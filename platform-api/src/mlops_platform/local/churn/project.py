@@ -65,7 +65,7 @@ def training_set(settings: Settings | None = None) -> pd.DataFrame:
 
     Moments lie between 300 and 60 days ago, so that the 60 days after each are known.
     """
-    from feast import FeatureStore
+    from mlops_platform.adapters.feast_names import FeatureStore
 
     repo = (settings or Settings()).feast_folder
     marker = json.loads((repo / "data" / "prepared.json").read_text())
@@ -94,8 +94,17 @@ def _customers() -> list[str]:
 
 
 def _apply(repo: Path, data: Path) -> None:
-    from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource, ValueType
-    from feast.types import Float64, Int64
+    from mlops_platform.adapters.feast_names import (
+        Entity,
+        FeatureStore,
+        FeatureView,
+        Field,
+        FileSource,
+        Float64,
+        Int64,
+        PushSource,
+        ValueType,
+    )
 
     source = FileSource(
         name="customer_features_history",
@@ -121,7 +130,7 @@ def _apply(repo: Path, data: Path) -> None:
 
 
 def _materialize(repo: Path, end: datetime) -> None:
-    from feast import FeatureStore
+    from mlops_platform.adapters.feast_names import FeatureStore
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
