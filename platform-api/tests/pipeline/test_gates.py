@@ -221,3 +221,4 @@ async def test_the_console_shows_who_decides_what_was_found_about_exactly_these_
     for gate in ("validate", "scan", "performance"):
         assert f'<td>{gate}</td><td><span class="state passed">passed</span></td>' in approval
     assert measured["sentence"] in approval
+    assert "{&#39;" not in page, "a record is read by people, not by Python"
