@@ -10,6 +10,8 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
+# a token that ran out, which S3 repeats in its answer
+SESSION = "IQoJb3JpZ2luX2VjEJr" * 8
 Fault = Callable[[str, str], str | None]
 _KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
@@ -24,7 +26,10 @@ class Asked:
 
 
 class EmulatedS3:
-    """moto, with a record of requests. `fault(method, path)` may say 'away' (503), or 'lost' (done, and answered 500)."""
+    """moto, with a record of requests.
+
+    `fault(method, path)` may say 'away' (503), 'lost' (done, and answered 500), or 'expired' (400, as S3 words it).
+    """
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
@@ -53,6 +58,10 @@ class EmulatedS3:
         }
         self.asked.append(Asked(method, path, headers))
         fault = self.fault(method, path) if self.fault else None
+        if fault == "expired":
+            body = f"<Error><Code>ExpiredToken</Code><Token-0>{SESSION}</Token-0></Error>".encode()
+            start("400 Bad Request", [("content-length", str(len(body)))])
+            return [body]
         if fault == "away":
             start("503 Slow Down", [("content-length", "0")])
             return [b""]

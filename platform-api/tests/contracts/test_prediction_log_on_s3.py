@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.prediction_table import PredictionTableUnavailable
 from mlops_platform.predictions.interfaces import Account
 
-from .s3 import EmulatedS3, emulated_s3
+from .s3 import SESSION, EmulatedS3, emulated_s3
 from .test_prediction_log import DeltaContract, Place, record
 
 SINCE = datetime.fromtimestamp(1_795_000_000, UTC)
@@ -70,6 +72,18 @@ class TestOnS3(DeltaContract):
         log.close()
         with pytest.raises(PredictionTableUnavailable):
             log.move()
+
+    def test_a_token_that_ran_out_is_told_by_its_code_and_not_repeated(
+        self, log: DeltaPredictionLog, s3: EmulatedS3
+    ) -> None:
+        log.append(record(1), 1)
+        log.close()
+        s3.fault = lambda *_: "expired"
+        with capture_logs() as logged, pytest.raises(PredictionTableUnavailable) as refused:
+            log.move()
+        said = str(logged) + "".join(traceback.format_exception(refused.value))
+        assert "ExpiredToken" in said
+        assert SESSION[:19] not in said
 
     def test_a_bucket_that_does_not_exist_keeps_segments_where_they_are(self, s3: EmulatedS3, tmp_path: Path) -> None:
         log = Place(tmp_path, "s3://no-such-bucket/predictions", s3.url).log()

@@ -5,6 +5,7 @@ on a disk one exclusive creation. Every commit names its segments as application
 answer was lost, or that somebody else made meanwhile, is refused and not made twice.
 """
 
+import re
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -130,9 +131,15 @@ class PredictionTable:
         except (DeltaError, OSError, pa.ArrowException, duckdb.Error) as error:
             # whatever happened to the table (it may have been put back to an earlier state), the next use looks anew
             self._followed = None
-            # the library's words name keys and addresses; they belong into the log
-            log.warning("table of predictions", reason=str(error)[:2000])
+            log.warning("table of predictions", reason=_words(error))
             raise PredictionTableUnavailable(
                 "The table of predictions cannot be reached now; predictions go on, and their rows wait to be moved.",
                 retry_after=5,
-            ) from error
+            ) from None
+
+
+def _words(error: Exception) -> str:
+    """Return what happened, without the body of S3's answer but for its code: it repeats a token that ran out."""
+    text = " ".join(re.sub(r"\x1b\[\d+m|↳", "", str(error)).split())
+    code = re.search(r"<Code>\w+</Code>", text)
+    return text.partition("<")[0][:500] + (code[0] if code else "")
