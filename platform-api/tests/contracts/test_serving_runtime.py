@@ -26,7 +26,7 @@ from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
 
 from . import crds
-from .cluster import Cluster, Fault, Listening, kubeconfig
+from .cluster import Cluster, Fault, Listening, in_step, kubeconfig
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 # answers /health/ready on the Unix socket it is told, or ends as a model server does that refuses its bundle
@@ -117,6 +117,8 @@ class ServingRuntimeContract:
         old, new = a_spec(), a_spec()
         for shares in ([(old.revision_id, 1.0)], [(old.revision_id, 0.9), (new.revision_id, 0.1)], [], []):
             await runtime.route(routed(old, *shares))
+            assert await runtime.misrouted([routed(old, *shares)]) == set()
+        assert await runtime.misrouted([]) == set()
 
 
 class TestLocalRuntime(ServingRuntimeContract):
@@ -139,7 +141,7 @@ def cluster() -> Cluster:
 @pytest.fixture
 async def kserve(cluster: Cluster) -> AsyncIterator[KServeRuntime]:
     async with Listening(cluster) as url:
-        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=0.5, patience_seconds=60, list_seconds=0)
+        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=0.5, patience_seconds=60)
         yield runtime
         await runtime.close()
 
@@ -194,6 +196,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         seen = await runtime.observe(spec.revision_id)
         assert not seen.ready, "the status is of the generation before"
         cluster.becomes_ready(spec.revision_id)
+        await in_step(runtime, cluster)
         assert (await runtime.observe(spec.revision_id)).replicas == 5
 
     async def test_the_same_order_keeps_the_resource_version(self, runtime: KServeRuntime, cluster: Cluster) -> None:
@@ -275,24 +278,6 @@ class TestKServeRuntime(ServingRuntimeContract):
         with pytest.raises(RuntimeConflict, match="namespace"):
             await runtime.apply(a_spec())
 
-    async def test_an_expired_list_is_begun_again_once(self, runtime: KServeRuntime, cluster: Cluster) -> None:
-        spec = a_spec()
-        await runtime.apply(spec)
-        cluster.faults.append(Fault(410, method="GET"))
-        assert await runtime.known() == {spec.revision_id}
-        cluster.faults += [Fault(410, method="GET"), Fault(410, method="GET")]
-        with pytest.raises(RuntimeUnavailable):
-            await runtime.known()
-
-    async def test_a_list_longer_than_a_page_is_read_to_its_end(
-        self, runtime: KServeRuntime, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("mlops_platform.adapters.kserve_runtime._PAGE", 2)
-        specs = [a_spec() for _ in range(5)]
-        for spec in specs:
-            await runtime.apply(spec)
-        assert await runtime.known() == {spec.revision_id for spec in specs}
-
     async def test_a_cluster_that_is_not_there_is_unavailable(self) -> None:
         runtime = KServeRuntime(PLACE, config=kubeconfig("http://127.0.0.1:9"), timeout_seconds=1)
         with pytest.raises(RuntimeUnavailable, match="does not answer"):
@@ -315,6 +300,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec = a_spec()
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, **status)
+        await in_step(runtime, cluster)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed is failed
         assert seen.message
@@ -323,7 +309,8 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec = a_spec()
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, reason="RuntimeUnhealthy", message="no node has room")
-        cluster.service(spec.revision_id)["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        cluster.touch(cluster.key(spec.revision_id), metadata={"creationTimestamp": "2026-01-01T00:00:00Z"})
+        await in_step(runtime, cluster)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed
         assert "no node has room" in seen.message
@@ -332,7 +319,7 @@ class TestKServeRuntime(ServingRuntimeContract):
 @pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="not run: KUBECONFIG names no cluster")
 async def test_a_real_api_server_takes_the_orders() -> None:
     """Needs KServe's and Gateway API's definitions and the namespace tenant-contract-staging."""
-    runtime = KServeRuntime(PLACE, list_seconds=0)
+    runtime = KServeRuntime(PLACE)
     spec = a_spec(tenant="contract")
     try:
         await runtime.apply(spec)

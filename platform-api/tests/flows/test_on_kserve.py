@@ -23,7 +23,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 
-from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig
+from ..contracts.cluster import Cluster, Fault, Listening, in_step, kubeconfig
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
@@ -89,6 +89,9 @@ class OnKServe:
 
     async def work(self, passes: int = 1) -> None:
         for _ in range(passes):
+            runtime = self.services.runtime
+            assert isinstance(runtime, KServeRuntime)
+            await in_step(runtime, self.cluster)
             await reconcile(self.services)
 
     async def state(self, revision_id: str) -> str:
@@ -130,7 +133,7 @@ def backend(revision_id: str, model: str = "churn-risk") -> str:
 async def kserve(services: BuiltServices, tmp_path: Path) -> AsyncIterator[OnKServe]:
     cluster, signals = Cluster(), Judged()
     async with Listening(cluster) as url:
-        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2, list_seconds=0)
+        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2)
         yield OnKServe(
             replace(services, runtime=runtime, signals=signals, bundles=Published(tmp_path / "bucket")),
             cluster,
@@ -214,9 +217,8 @@ async def test_a_tenant_without_a_namespace_holds_up_no_other_and_is_told(kserve
 
 async def test_what_somebody_deletes_by_hand_comes_back(kserve: OnKServe) -> None:
     _, first = await kserve.live(1)
-    kserve.cluster.objects = {
-        key: each for key, each in kserve.cluster.objects.items() if key[0] != "inferenceservices"
-    }
+    [key] = kserve.cluster.keys("inferenceservices")
+    kserve.cluster.delete(key)
     await kserve.work()
     assert kserve.running() == {first}
 
