@@ -76,11 +76,14 @@ class Cluster:
         self.expires_by: Literal["status", "event"] = "status"
         # watches say nothing more and do not end; with `down`, nothing else is answered either
         self.silent = self.down = False
+        # a proxy that does not let watches through
+        self.ends_at_once = False
         # what a DELETE leaves until `finalize`
         self.finalizers = False
         # fields of a route that this cluster does not know
         self.prunes: set[str] = set()
         self.watches: list[tuple[float, str, int]] = []
+        self.open = 0
         self._versions = 0
         self._changes: list[Change] = []
         self._forgotten = 0
@@ -178,10 +181,7 @@ class Cluster:
         for path, value in fields.items():
             _put(content, path, value)
         content.update(apiVersion=wanted["apiVersion"], kind=wanted["kind"])
-        if key[0] == "httproutes":
-            for rule in content["spec"]["rules"]:
-                for name in self.prunes:
-                    rule.pop(name, None)
+        self._prune(key, content)
         old = copy.deepcopy(stored.content) if stored else None
         self.objects[key] = Stored(content, {**others, manager: fields})
         if json.dumps(content, sort_keys=True) != before:
@@ -192,6 +192,12 @@ class Cluster:
             metadata.setdefault("uid", str(uuid.uuid4()))
             self._changed(key, old, content)
         return 201 if stored is None else 200, content
+
+    def _prune(self, key: Key, content: dict[str, Any]) -> None:
+        if key[0] == "httproutes":
+            for rule in content["spec"]["rules"]:
+                for name in self.prunes & rule.keys():
+                    del rule[name]
 
     def _changed(self, key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
         self._versions += 1
@@ -262,7 +268,17 @@ class Cluster:
             line = _line(refusal if by_status else {"type": "ERROR", "object": refusal})
             await send({"type": "http.response.body", "body": line})
             return
-        cuts, end = len(self._cuts), time.monotonic() + int(query["timeoutSeconds"][0])
+        if self.ends_at_once:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self.open += 1
+        try:
+            await self._tell(plural, wanted, told, time.monotonic() + int(query["timeoutSeconds"][0]), receive, send)
+        finally:
+            self.open -= 1
+
+    async def _tell(self, plural: str, wanted: dict[str, str], told: int, end: float, receive: Any, send: Any) -> None:
+        cuts = len(self._cuts)
         left = asyncio.create_task(receive())
         while not left.done() and (self.silent or time.monotonic() < end):
             news = asyncio.create_task(self._news.wait())

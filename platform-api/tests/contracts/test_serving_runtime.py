@@ -1,6 +1,7 @@
 """What every serving runtime keeps to, on this machine's processes and on a Kubernetes API; and what a cluster may do wrong."""
 
 import asyncio
+import copy
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -277,6 +278,91 @@ class TestKServeRuntime(ServingRuntimeContract):
         cluster.namespaces = {"tenant-fraud-staging"}
         with pytest.raises(RuntimeConflict, match="namespace"):
             await runtime.apply(a_spec())
+
+    async def test_a_route_that_somebody_deleted_is_astray_until_it_is_routed_again(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        wanted = routed(a_spec(), ("r1", 1.0))
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}, "nobody routed it yet"
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        [key] = cluster.keys("httproutes")
+        cluster.delete(key)
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        assert cluster.keys("httproutes") == [key]
+
+    async def test_weights_that_somebody_changed_are_astray_and_what_servers_add_is_not(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        wanted = routed(a_spec(), ("r1", 0.5), ("r2", 0.5))
+        await runtime.route(wanted)
+        [key] = cluster.keys("httproutes")
+        spec = copy.deepcopy(cluster.objects[key].content["spec"])
+        spec["parentRefs"][0]["kind"] = "Gateway"
+        spec["rules"][0]["matches"] = [{"path": {"type": "PathPrefix", "value": "/"}}]
+        cluster.touch(key, spec=spec, status={"parents": []})
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == set()
+        spec["rules"][0]["backendRefs"][0]["weight"] = 1
+        cluster.touch(key, spec=copy.deepcopy(spec))
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert [sorted(each.values()) for each in cluster.weights().values()] == [[500, 500]]
+
+    async def test_a_route_that_lost_the_platforms_label_is_astray(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        wanted = routed(a_spec(), ("r1", 1.0))
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        [key] = cluster.keys("httproutes")
+        cluster.touch(key, metadata={"labels": {}})
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+
+    async def test_a_route_of_no_deployment_is_astray_and_goes(self, runtime: KServeRuntime, cluster: Cluster) -> None:
+        await runtime.route(routed(a_spec(), ("r1", 1.0)))
+        assert await runtime.misrouted([]) == {"deployment-1"}
+        assert await runtime.misrouted([routed(a_spec())]) == {"deployment-1"}, "it should share nothing"
+        await runtime.route(Routing("deployment-1", "", "", "", ()))
+        assert cluster.keys("httproutes") == []
+        assert await runtime.misrouted([]) == set()
+
+    async def test_a_cluster_that_leaves_a_field_out_is_not_asked_for_it_again_and_again(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        cluster.prunes = {"timeouts"}
+        wanted = routed(a_spec(), ("r1", 1.0))
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == set()
+
+    async def test_what_waits_for_its_finalizers_runs_no_more_and_is_not_deleted_again(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        ours, by_hand = a_spec(), a_spec()
+        for spec in (ours, by_hand):
+            await runtime.apply(spec)
+        assert await runtime.known() == {ours.revision_id, by_hand.revision_id}
+        cluster.finalizers = True
+        await runtime.remove(ours.revision_id)
+        cluster.delete(cluster.key(by_hand.revision_id))
+        await in_step(runtime, cluster)
+        assert await runtime.known() == set()
+        await runtime.remove(ours.revision_id)
+        assert [method for method, *_ in cluster.requests].count("DELETE") == 1
+        assert not (await runtime.observe(by_hand.revision_id)).failed, "it may come again"
+        cluster.finalize()
+        await runtime.apply(by_hand)
+        await in_step(runtime, cluster)
+        assert await runtime.known() == {by_hand.revision_id}
 
     async def test_a_cluster_that_is_not_there_is_unavailable(self) -> None:
         runtime = KServeRuntime(PLACE, config=kubeconfig("http://127.0.0.1:9"), timeout_seconds=1)
