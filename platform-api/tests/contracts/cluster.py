@@ -387,7 +387,8 @@ def _selector(query: dict[str, list[str]]) -> dict[str, str]:
 
 
 def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode() + b"\n"
+    # a real server, too, leaves characters as they are at which some readers of lines end one
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
 
 
 def _event(change: Change, wanted: dict[str, str]) -> dict[str, Any] | None:

@@ -114,6 +114,7 @@ async def test_a_list_that_expires_is_begun_again_while_the_asker_waits(
 
 
 async def test_what_others_do_is_known_within_moments(runtime: KServeRuntime, cluster: Cluster) -> None:
+    crashes = restarts("crashed")
     assert await runtime.known() == set()
     spec = a_spec()
     of_somebody_else(cluster, spec)
@@ -121,9 +122,11 @@ async def test_what_others_do_is_known_within_moments(runtime: KServeRuntime, cl
     cluster.becomes_ready(spec.revision_id)
     await in_step(runtime, cluster)
     assert (await runtime.observe(spec.revision_id)).ready
+    cluster.touch(cluster.key(spec.revision_id), metadata={"annotations": {"note": "no\x85line \u2028ends"}})
     cluster.delete(cluster.key(spec.revision_id))
     await becomes(set(), runtime.known)
     assert cluster.lists() == 1
+    assert restarts("crashed") == crashes
 
 
 @pytest.mark.parametrize("expires_by", ["status", "event"])
@@ -308,8 +311,13 @@ async def test_a_defect_in_the_task_is_logged_and_counted_and_it_begins_again(
 ) -> None:
     assert await runtime.known() == set()
     before = restarts("crashed")
+
+    def break_off(cache: Cache, _: str, item: dict[str, Any]) -> None:
+        cache.version = int(item["metadata"]["resourceVersion"])
+        raise ZeroDivisionError
+
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr(Cache, "tell", lambda *_: 1 / 0)
+        patch.setattr(Cache, "tell", break_off)
         spec = a_spec()
         of_somebody_else(cluster, spec)
         await becomes({spec.revision_id}, runtime.known)
