@@ -4,21 +4,28 @@ Per manager it keeps the leaf fields it applied. Another manager that changes on
 it forces; a field that a manager leaves out of its next apply is removed when nobody else holds it; an apply that changes
 nothing leaves resourceVersion and generation as they were. Lists are one field. Objects are validated strictly
 against their CRD's schema when the definitions are at hand. Faults are queued per test.
+
+A watch is a response that does not end: what changed after its resourceVersion, a line each, until timeoutSeconds are over. Its
+connection may be cut, fall silent, or be asked from a version that is forgotten.
 """
 
 import asyncio
 import copy
 import json
 import re
+import time
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import uvicorn
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster as Server
 from lightkube.config.models import User
+
+from mlops_platform.adapters.kserve_runtime import KServeRuntime
 
 from . import crds
 
@@ -31,13 +38,24 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Fault:
-    """What the next request (of a method) meets instead of an answer."""
+    """What the next request (of a method), or the next watch, meets instead of an answer."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     method: str | None = None
     html: bool = False
+    watch: bool = False
+
+
+@dataclass
+class Change:
+    """One version of one object: what a watch tells."""
+
+    version: int
+    key: Key
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
 
 @dataclass
@@ -54,7 +72,23 @@ class Cluster:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, list[str]], bytes]] = []
         self.namespaces: set[str] | None = None
+        # how a watch from a forgotten version is refused: real servers do both
+        self.expires_by: Literal["status", "event"] = "status"
+        # watches say nothing more and do not end; with `down`, nothing else is answered either
+        self.silent = self.down = False
+        # a proxy that does not let watches through
+        self.ends_at_once = False
+        # what a DELETE leaves until `finalize`
+        self.finalizers = False
+        # fields of a route that this cluster does not know
+        self.prunes: set[str] = set()
+        self.watches: list[tuple[float, str, int]] = []
+        self.open = 0
         self._versions = 0
+        self._changes: list[Change] = []
+        self._forgotten = 0
+        self._cuts: list[bool] = []
+        self._news = asyncio.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -68,13 +102,20 @@ class Cluster:
         self.requests.append((scope["method"], scope["path"], query, body))
         headers: dict[str, str] = {}
         kind = "application/json"
-        fault = next((each for each in self.faults if each.method in {None, scope["method"]}), None)
+        watch = query.get("watch") == ["true"]
+        fault = next((f for f in self.faults if f.watch == watch and f.method in {None, scope["method"]}), None)
+        if self.down and not watch:
+            fault = Fault(503)
+            self.faults.append(fault)
         if fault is not None:
             self.faults.remove(fault)
             await asyncio.sleep(fault.seconds)
         if fault is not None and fault.status:
             status, content, headers = fault.status, _refusal(fault.status, "a fault of the test"), fault.headers
             kind = "text/html" if fault.html else kind
+        elif watch:
+            await self._watch(scope["path"], query, receive, send)
+            return
         else:
             status, content = self._answer(scope["method"], scope["path"], query, body)
         raw = [(b"content-type", kind.encode()), *((k.encode(), v.encode()) for k, v in headers.items())]
@@ -98,12 +139,12 @@ class Cluster:
         if key not in self.objects:
             return 404, _refusal(404, f'{key[0]} "{key[2]}" not found')
         if method == "DELETE":
-            del self.objects[key]
+            self.delete(key)
             return 200, {"kind": "Status", "apiVersion": "v1", "status": "Success"}
         return 200, self.objects[key].content
 
     def _list(self, key: Key, query: dict[str, list[str]]) -> tuple[int, Any]:
-        wanted = dict(part.split("=", 1) for part in query.get("labelSelector", [""])[0].split(",") if part)
+        wanted = _selector(query)
         items = [
             stored.content
             for (plural, namespace, _), stored in sorted(self.objects.items())
@@ -140,15 +181,126 @@ class Cluster:
         for path, value in fields.items():
             _put(content, path, value)
         content.update(apiVersion=wanted["apiVersion"], kind=wanted["kind"])
-        if stored is None or json.dumps(content, sort_keys=True) != before:
-            self._versions += 1
-            metadata = content["metadata"]
-            changed = stored is None or content.get("spec") != stored.content.get("spec")
-            metadata["generation"] = metadata.get("generation", 0) + int(changed)
-            metadata["resourceVersion"] = str(self._versions)
-            metadata.setdefault("creationTimestamp", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self._prune(key, content)
+        old = copy.deepcopy(stored.content) if stored else None
         self.objects[key] = Stored(content, {**others, manager: fields})
+        if json.dumps(content, sort_keys=True) != before:
+            metadata = content["metadata"]
+            changed = old is None or content.get("spec") != old.get("spec")
+            metadata["generation"] = metadata.get("generation", 0) + int(changed)
+            metadata.setdefault("creationTimestamp", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            metadata.setdefault("uid", str(uuid.uuid4()))
+            self._changed(key, old, content)
         return 201 if stored is None else 200, content
+
+    def _prune(self, key: Key, content: dict[str, Any]) -> None:
+        if key[0] == "httproutes":
+            for rule in content["spec"]["rules"]:
+                for name in self.prunes & rule.keys():
+                    del rule[name]
+
+    def _changed(self, key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
+        self._versions += 1
+        if after is not None:
+            after["metadata"]["resourceVersion"] = str(self._versions)
+        self._changes.append(Change(self._versions, key, before, copy.deepcopy(after)))
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def touch(self, key: Key, **parts: Any) -> None:
+        """Exchange parts of an object, as a controller or a person does who asks for no apply."""
+        content = self.objects[key].content
+        before = copy.deepcopy(content)
+        for name, part in parts.items():
+            content[name] = {**content["metadata"], **part} if name == "metadata" else part
+        self._changed(key, before, content)
+
+    def delete(self, key: Key) -> None:
+        """Delete an object, or let it wait for its finalizers."""
+        content = self.objects[key].content
+        if not self.finalizers:
+            del self.objects[key]
+            self._changed(key, content, None)
+        elif "deletionTimestamp" not in content["metadata"]:
+            self.touch(key, metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"})
+
+    def finalize(self) -> None:
+        """The finalizers are done."""
+        for key, stored in list(self.objects.items()):
+            if "deletionTimestamp" in stored.content["metadata"]:
+                del self.objects[key]
+                self._changed(key, stored.content, None)
+
+    def keys(self, plural: str) -> list[Key]:
+        return [key for key in sorted(self.objects) if key[0] == plural]
+
+    def cut(self, *, within_a_line: bool = False) -> None:
+        """Break the connections of the watches that are open now."""
+        self._cuts.append(within_a_line)
+        self._wake()
+
+    def forget(self) -> None:
+        """Compact: a watch can only begin from the present version."""
+        self._changes.clear()
+        self._forgotten = self._versions
+
+    def latest(self, plural: str) -> int:
+        """Return the version of the kind's last change."""
+        return max((change.version for change in self._changes if change.key[0] == plural), default=0)
+
+    def lists(self) -> int:
+        return len([1 for method, _, query, _ in self.requests if method == "GET" and "watch" not in query])
+
+    async def _watch(self, path: str, query: dict[str, list[str]], receive: Any, send: Any) -> None:
+        match = _PATH.match(path)
+        assert match is not None
+        plural, wanted, told = match["plural"], _selector(query), int(query["resourceVersion"][0])
+        self.watches.append((time.monotonic(), plural, told))
+        expired = told < self._forgotten
+        by_status = expired and self.expires_by == "status"
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 410 if by_status else 200, "headers": headers})
+        if expired:
+            refusal = _refusal(410, "too old resource version")
+            line = _line(refusal if by_status else {"type": "ERROR", "object": refusal})
+            await send({"type": "http.response.body", "body": line})
+            return
+        if self.ends_at_once:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self.open += 1
+        try:
+            await self._tell(plural, wanted, told, time.monotonic() + int(query["timeoutSeconds"][0]), receive, send)
+        finally:
+            self.open -= 1
+
+    async def _tell(self, plural: str, wanted: dict[str, str], told: int, end: float, receive: Any, send: Any) -> None:
+        cuts = len(self._cuts)
+        left = asyncio.create_task(receive())
+        while not left.done() and (self.silent or time.monotonic() < end):
+            news = asyncio.create_task(self._news.wait())
+            if len(self._cuts) > cuts:
+                if self._cuts[-1]:
+                    await send({"type": "http.response.body", "body": b'{"type": "MODI', "more_body": True})
+                news.cancel()
+                left.cancel()
+                # an answer that ends without its end: uvicorn closes the connection
+                return
+            for change in [] if self.silent else self._changes:
+                if change.version > told and change.key[0] == plural:
+                    told = change.version
+                    if event := _event(change, wanted):
+                        await send({"type": "http.response.body", "body": _line(event), "more_body": True})
+            wait = 0.05 if self.silent else max(0, end - time.monotonic())
+            await asyncio.wait({news, left}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+        if not left.done():
+            left.cancel()
+            mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._versions)}}}
+            await send({"type": "http.response.body", "body": _line(mark)})
 
     def of(self, plural: str) -> list[dict[str, Any]]:
         return [stored.content for (kind, _, _), stored in sorted(self.objects.items()) if kind == plural]
@@ -161,24 +313,29 @@ class Cluster:
         ]
         return found
 
+    def key(self, revision_id: str) -> Key:
+        metadata = self.service(revision_id)["metadata"]
+        return "inferenceservices", metadata["namespace"], metadata["name"]
+
     def becomes_ready(self, revision_id: str) -> None:
         """What KServe's controller writes when the pods answer."""
         service = self.service(revision_id)
         copies = service["spec"]["predictor"]["minReplicas"]
-        service["status"] = {
+        status = {
             "observedGeneration": service["metadata"]["generation"],
             "conditions": [{"type": "PredictorReady", "status": "True"}, {"type": "Ready", "status": "True"}],
             "modelStatus": {"copies": {"failedCopies": 0, "totalCopies": copies}, "transitionStatus": "UpToDate"},
         }
+        self.touch(self.key(revision_id), status=status)
 
     def is_not_ready(self, revision_id: str, *, transition: str = "InProgress", **failure: Any) -> None:
         """What it writes when they do not."""
-        service = self.service(revision_id)
-        service["status"] = {
-            "observedGeneration": service["metadata"]["generation"],
+        status = {
+            "observedGeneration": self.service(revision_id)["metadata"]["generation"],
             "conditions": [{"type": "Ready", "status": "False", "message": "pods are not available"}],
             "modelStatus": {"transitionStatus": transition, **({"lastFailureInfo": failure} if failure else {})},
         }
+        self.touch(self.key(revision_id), status=status)
 
     def weights(self) -> dict[str, dict[str, int]]:
         return {
@@ -189,6 +346,14 @@ class Cluster:
         }
 
 
+async def in_step(runtime: KServeRuntime, cluster: Cluster) -> None:
+    """Wait until the runtime has been told everything."""
+    async with asyncio.timeout(20):
+        for watched, plural in ((runtime.services, "inferenceservices"), (runtime.routes, "httproutes")):
+            while watched.version is not None and watched.version < cluster.latest(plural):
+                await asyncio.sleep(0.005)
+
+
 def kubeconfig(url: str) -> KubeConfig:
     return KubeConfig.from_one(cluster=Server(server=url), user=User(token="of-a-service-account"))
 
@@ -197,7 +362,7 @@ class Listening:
     """The cluster behind a port of this machine."""
 
     def __init__(self, cluster: Cluster) -> None:
-        config = uvicorn.Config(cluster, host="127.0.0.1", port=0, log_level="warning", lifespan="off")  # type: ignore[arg-type]
+        config = uvicorn.Config(cluster, host="127.0.0.1", port=0, log_level="critical", lifespan="off")  # type: ignore[arg-type]
         self._server = uvicorn.Server(config)
 
     async def __aenter__(self) -> str:
@@ -215,6 +380,31 @@ class Listening:
 
 def _refusal(code: int, message: str) -> dict[str, Any]:
     return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
+
+
+def _selector(query: dict[str, list[str]]) -> dict[str, str]:
+    return dict(part.split("=", 1) for part in query.get("labelSelector", [""])[0].split(",") if part)
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    # a real server, too, leaves characters as they are at which some readers of lines end one
+    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
+
+
+def _event(change: Change, wanted: dict[str, str]) -> dict[str, Any] | None:
+    """Return what a watch with this selector tells of a change: what no longer matches is gone for it."""
+
+    def matches(content: dict[str, Any] | None) -> bool:
+        return content is not None and wanted.items() <= content["metadata"].get("labels", {}).items()
+
+    if matches(change.after):
+        return {"type": "MODIFIED" if matches(change.before) else "ADDED", "object": change.after}
+    if not matches(change.before):
+        return None
+    gone = copy.deepcopy(change.after or change.before)
+    assert gone is not None
+    gone["metadata"]["resourceVersion"] = str(change.version)
+    return {"type": "DELETED", "object": gone}
 
 
 def _leaves(tree: dict[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

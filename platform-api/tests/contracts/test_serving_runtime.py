@@ -1,6 +1,7 @@
 """What every serving runtime keeps to, on this machine's processes and on a Kubernetes API; and what a cluster may do wrong."""
 
 import asyncio
+import copy
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
 
 from . import crds
-from .cluster import Cluster, Fault, Listening, kubeconfig
+from .cluster import Cluster, Fault, Listening, in_step, kubeconfig
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 # answers /health/ready on the Unix socket it is told, or ends as a model server does that refuses its bundle
@@ -117,6 +118,8 @@ class ServingRuntimeContract:
         old, new = a_spec(), a_spec()
         for shares in ([(old.revision_id, 1.0)], [(old.revision_id, 0.9), (new.revision_id, 0.1)], [], []):
             await runtime.route(routed(old, *shares))
+            assert await runtime.misrouted([routed(old, *shares)]) == set()
+        assert await runtime.misrouted([]) == set()
 
 
 class TestLocalRuntime(ServingRuntimeContract):
@@ -139,7 +142,7 @@ def cluster() -> Cluster:
 @pytest.fixture
 async def kserve(cluster: Cluster) -> AsyncIterator[KServeRuntime]:
     async with Listening(cluster) as url:
-        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=0.5, patience_seconds=60, list_seconds=0)
+        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=0.5, patience_seconds=60)
         yield runtime
         await runtime.close()
 
@@ -194,6 +197,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         seen = await runtime.observe(spec.revision_id)
         assert not seen.ready, "the status is of the generation before"
         cluster.becomes_ready(spec.revision_id)
+        await in_step(runtime, cluster)
         assert (await runtime.observe(spec.revision_id)).replicas == 5
 
     async def test_the_same_order_keeps_the_resource_version(self, runtime: KServeRuntime, cluster: Cluster) -> None:
@@ -275,23 +279,90 @@ class TestKServeRuntime(ServingRuntimeContract):
         with pytest.raises(RuntimeConflict, match="namespace"):
             await runtime.apply(a_spec())
 
-    async def test_an_expired_list_is_begun_again_once(self, runtime: KServeRuntime, cluster: Cluster) -> None:
-        spec = a_spec()
-        await runtime.apply(spec)
-        cluster.faults.append(Fault(410, method="GET"))
-        assert await runtime.known() == {spec.revision_id}
-        cluster.faults += [Fault(410, method="GET"), Fault(410, method="GET")]
-        with pytest.raises(RuntimeUnavailable):
-            await runtime.known()
-
-    async def test_a_list_longer_than_a_page_is_read_to_its_end(
-        self, runtime: KServeRuntime, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    async def test_a_route_that_somebody_deleted_is_astray_until_it_is_routed_again(
+        self, runtime: KServeRuntime, cluster: Cluster
     ) -> None:
-        monkeypatch.setattr("mlops_platform.adapters.kserve_runtime._PAGE", 2)
-        specs = [a_spec() for _ in range(5)]
-        for spec in specs:
+        wanted = routed(a_spec(), ("r1", 1.0))
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}, "nobody routed it yet"
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        [key] = cluster.keys("httproutes")
+        cluster.delete(key)
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        assert cluster.keys("httproutes") == [key]
+
+    async def test_weights_that_somebody_changed_are_astray_and_what_servers_add_is_not(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        wanted = routed(a_spec(), ("r1", 0.5), ("r2", 0.5))
+        await runtime.route(wanted)
+        [key] = cluster.keys("httproutes")
+        spec = copy.deepcopy(cluster.objects[key].content["spec"])
+        spec["parentRefs"][0]["kind"] = "Gateway"
+        spec["rules"][0]["matches"] = [{"path": {"type": "PathPrefix", "value": "/"}}]
+        cluster.touch(key, spec=spec, status={"parents": []})
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == set()
+        spec["rules"][0]["backendRefs"][0]["weight"] = 1
+        cluster.touch(key, spec=copy.deepcopy(spec))
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert [sorted(each.values()) for each in cluster.weights().values()] == [[500, 500]]
+
+    async def test_a_route_that_lost_the_platforms_label_is_astray(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        wanted = routed(a_spec(), ("r1", 1.0))
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        [key] = cluster.keys("httproutes")
+        cluster.touch(key, metadata={"labels": {}})
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == {"deployment-1"}
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+
+    async def test_a_route_of_no_deployment_is_astray_and_goes(self, runtime: KServeRuntime, cluster: Cluster) -> None:
+        await runtime.route(routed(a_spec(), ("r1", 1.0)))
+        assert await runtime.misrouted([]) == {"deployment-1"}
+        assert await runtime.misrouted([routed(a_spec())]) == {"deployment-1"}, "it should share nothing"
+        await runtime.route(Routing("deployment-1", "", "", "", ()))
+        assert cluster.keys("httproutes") == []
+        assert await runtime.misrouted([]) == set()
+
+    async def test_a_cluster_that_leaves_a_field_out_is_not_asked_for_it_again_and_again(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        cluster.prunes = {"timeouts"}
+        wanted = routed(a_spec(), ("r1", 1.0))
+        await runtime.route(wanted)
+        assert await runtime.misrouted([wanted]) == set()
+        await in_step(runtime, cluster)
+        assert await runtime.misrouted([wanted]) == set()
+
+    async def test_what_waits_for_its_finalizers_runs_no_more_and_is_not_deleted_again(
+        self, runtime: KServeRuntime, cluster: Cluster
+    ) -> None:
+        ours, by_hand = a_spec(), a_spec()
+        for spec in (ours, by_hand):
             await runtime.apply(spec)
-        assert await runtime.known() == {spec.revision_id for spec in specs}
+        assert await runtime.known() == {ours.revision_id, by_hand.revision_id}
+        cluster.finalizers = True
+        await runtime.remove(ours.revision_id)
+        cluster.delete(cluster.key(by_hand.revision_id))
+        await in_step(runtime, cluster)
+        assert await runtime.known() == set()
+        await runtime.remove(ours.revision_id)
+        assert [method for method, *_ in cluster.requests].count("DELETE") == 1
+        assert not (await runtime.observe(by_hand.revision_id)).failed, "it may come again"
+        cluster.finalize()
+        await runtime.apply(by_hand)
+        await in_step(runtime, cluster)
+        assert await runtime.known() == {by_hand.revision_id}
 
     async def test_a_cluster_that_is_not_there_is_unavailable(self) -> None:
         runtime = KServeRuntime(PLACE, config=kubeconfig("http://127.0.0.1:9"), timeout_seconds=1)
@@ -315,6 +386,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec = a_spec()
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, **status)
+        await in_step(runtime, cluster)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed is failed
         assert seen.message
@@ -323,7 +395,8 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec = a_spec()
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, reason="RuntimeUnhealthy", message="no node has room")
-        cluster.service(spec.revision_id)["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        cluster.touch(cluster.key(spec.revision_id), metadata={"creationTimestamp": "2026-01-01T00:00:00Z"})
+        await in_step(runtime, cluster)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed
         assert "no node has room" in seen.message
@@ -332,7 +405,7 @@ class TestKServeRuntime(ServingRuntimeContract):
 @pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason="not run: KUBECONFIG names no cluster")
 async def test_a_real_api_server_takes_the_orders() -> None:
     """Needs KServe's and Gateway API's definitions and the namespace tenant-contract-staging."""
-    runtime = KServeRuntime(PLACE, list_seconds=0)
+    runtime = KServeRuntime(PLACE)
     spec = a_spec(tenant="contract")
     try:
         await runtime.apply(spec)

@@ -1,5 +1,6 @@
 """The reconciler on a cluster: deploy, canary by weight, promote, roll back, undeploy, with statuses moved as KServe moves them."""
 
+import copy
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from mlops_platform.adapters.kserve_manifests import ClusterPlace
 from mlops_platform.adapters.kserve_runtime import KServeRuntime
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments import operations, service
-from mlops_platform.deployments.interfaces import BundleStore, Placement, Signals
+from mlops_platform.deployments.interfaces import BundleStore, Placement, Routing, RuntimeUnavailable, Signals
 from mlops_platform.deployments.operations import Operation
 from mlops_platform.deployments.reconciler import reconcile
 from mlops_platform.deployments.rollout import Signal
@@ -23,7 +24,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 
-from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig
+from ..contracts.cluster import Cluster, Fault, Listening, in_step, kubeconfig
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
@@ -92,6 +93,9 @@ class OnKServe:
 
     async def work(self, passes: int = 1) -> None:
         for _ in range(passes):
+            runtime = self.services.runtime
+            assert isinstance(runtime, KServeRuntime)
+            await in_step(runtime, self.cluster)
             await reconcile(self.services)
 
     async def state(self, revision_id: str) -> str:
@@ -104,17 +108,17 @@ class OnKServe:
             query = select(DeploymentRow.observed_message).where(DeploymentRow.id == deployment_id)
             return str((await session.execute(query)).scalar_one())
 
-    async def operate(self, deployment_id: str, operation: Operation) -> None:
+    async def operate(self, deployment_id: str, operation: Operation, tenant: str = "risk") -> None:
         async with self.services.database.session() as session:
-            await operations.operate(session, OPERATOR, deployment_id, operation, "test")
+            await operations.operate(session, replace(OPERATOR, tenant=tenant), deployment_id, operation, "test")
         await self.work()
 
-    async def live(self, version: int, deployment_id: str | None = None) -> tuple[str, str]:
-        deployment_id, revision_id = await self.approved(version, deployment_id)
+    async def live(self, version: int, deployment_id: str | None = None, tenant: str = "risk") -> tuple[str, str]:
+        deployment_id, revision_id = await self.approved(version, deployment_id, tenant)
         await self.work()
         self.cluster.becomes_ready(revision_id)
         await self.work()
-        await self.operate(deployment_id, "promote")
+        await self.operate(deployment_id, "promote", tenant)
         return deployment_id, revision_id
 
     def weights(self) -> dict[str, int]:
@@ -133,7 +137,7 @@ def backend(revision_id: str, model: str = "churn-risk") -> str:
 async def kserve(services: BuiltServices, tmp_path: Path) -> AsyncIterator[OnKServe]:
     cluster, signals = Cluster(), Judged()
     async with Listening(cluster) as url:
-        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2, list_seconds=0)
+        runtime = KServeRuntime(PLACE, config=kubeconfig(url), timeout_seconds=2)
         yield OnKServe(
             replace(services, runtime=runtime, signals=signals, bundles=Published(tmp_path / "bucket")),
             cluster,
@@ -217,11 +221,63 @@ async def test_a_tenant_without_a_namespace_holds_up_no_other_and_is_told(kserve
 
 async def test_what_somebody_deletes_by_hand_comes_back(kserve: OnKServe) -> None:
     _, first = await kserve.live(1)
-    kserve.cluster.objects = {
-        key: each for key, each in kserve.cluster.objects.items() if key[0] != "inferenceservices"
-    }
+    [key] = kserve.cluster.keys("inferenceservices")
+    kserve.cluster.delete(key)
     await kserve.work()
     assert kserve.running() == {first}
+
+
+async def test_a_route_deleted_or_changed_by_hand_comes_back_without_a_change_of_the_deployment(
+    kserve: OnKServe,
+) -> None:
+    _, first = await kserve.live(1)
+    await kserve.work()
+    [key] = kserve.cluster.keys("httproutes")
+    kserve.cluster.delete(key)
+    await kserve.work()
+    assert kserve.weights() == {backend(first): 1000}
+    spec = copy.deepcopy(kserve.cluster.objects[key].content["spec"])
+    spec["rules"][0]["backendRefs"] = [{"name": "mine", "port": 80, "weight": 1}]
+    kserve.cluster.touch(key, spec=spec)
+    await kserve.work()
+    assert kserve.weights() == {backend(first): 1000}
+
+
+async def test_a_route_of_a_deployment_that_is_gone_is_removed(kserve: OnKServe) -> None:
+    await kserve.live(1)
+    stray = manifests.http_route(PLACE, Routing("of-nobody", "churn", "risk", "production", (("r", 1.0),)))
+    kserve.cluster.apply(
+        ("httproutes", stray["metadata"]["namespace"], stray["metadata"]["name"]), stray, manifests.MANAGER
+    )
+    await kserve.work()
+    assert "of-nobody" not in kserve.cluster.weights()
+    assert len(kserve.cluster.weights()) == 1
+
+
+async def test_a_route_the_cluster_refuses_is_told_and_holds_up_no_other(kserve: OnKServe) -> None:
+    refused, _ = await kserve.live(1)
+    _, other = await kserve.live(1, tenant="fraud")
+    await kserve.work()
+    for key in kserve.cluster.keys("httproutes"):
+        kserve.cluster.delete(key)
+    kserve.cluster.namespaces = {"tenant-fraud-production"}
+    await kserve.work()
+    assert [list(weights) for weights in kserve.cluster.weights().values()] == [[backend(other, "churn-fraud")]]
+    assert "namespace" in await kserve.message(refused)
+
+
+async def test_what_is_no_longer_known_of_a_cluster_is_not_acted_on(kserve: OnKServe) -> None:
+    deployment_id, first = await kserve.live(1)
+    kserve.cluster.delete(kserve.cluster.key(first))
+    runtime = kserve.services.runtime
+    assert isinstance(runtime, KServeRuntime)
+    await in_step(runtime, kserve.cluster)
+    runtime.services.stale_seconds = runtime.routes.stale_seconds = -1
+    orders = len(kserve.cluster.requests)
+    with pytest.raises(RuntimeUnavailable):
+        await reconcile(kserve.services)
+    assert [method for method, *_ in kserve.cluster.requests[orders:] if method != "GET"] == []
+    assert deployment_id in kserve.cluster.weights()
 
 
 async def test_a_repeated_pass_changes_nothing_in_the_cluster(kserve: OnKServe) -> None:

@@ -166,6 +166,17 @@ def weights_of(shares: tuple[tuple[str, float], ...]) -> list[tuple[str, int]]:
     return [(revision_id, weight) for (revision_id, _), weight in zip(ordered, weights, strict=True)]
 
 
+def holds(found: Any, order: Any) -> bool:
+    """Say whether an object has everything an order asks for; what else it has, servers and people have added."""
+    if isinstance(order, dict):
+        return isinstance(found, dict) and all(
+            name in found and holds(found[name], part) for name, part in order.items()
+        )
+    if isinstance(order, list):
+        return isinstance(found, list) and len(found) == len(order) and all(map(holds, found, order))
+    return bool(found == order)
+
+
 def read_status(found: dict[str, Any], at: datetime, patience: timedelta) -> Observed:
     """Say what the cluster's controller wrote: ready, still coming, or beyond waiting.
 

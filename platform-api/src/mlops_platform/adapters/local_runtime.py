@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from mlops_platform.deployments.interfaces import (
@@ -72,6 +73,10 @@ class LocalRuntime(ServingRuntime):
 
     async def route(self, routing: Routing) -> None:
         """Nothing to do: on one machine every caller comes through the platform's data plane, which knows the shares."""
+
+    async def misrouted(self, wanted: Collection[Routing]) -> set[str]:  # noqa: ARG002 - one answer for all
+        """None: the data plane reads the shares from where they are wanted."""
+        return set()
 
     def address(self, placement: Placement) -> str | None:
         return str(socket_path(self._runtime, placement.revision_id))

@@ -1,6 +1,7 @@
 """What the deployments room needs from outside: something that runs models, and something that watches them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -119,6 +120,13 @@ class ServingRuntime(ABC):
     @abstractmethod
     async def route(self, routing: Routing) -> None:
         """Share a deployment's traffic like this for callers that come past the platform's own data plane."""
+
+    @abstractmethod
+    async def misrouted(self, wanted: Collection[Routing]) -> set[str]:
+        """Return the deployments whose traffic is not shared as in `wanted`, whoever changed that.
+
+        One that is not among `wanted` should share none. `route` puts it right.
+        """
 
     @abstractmethod
     def address(self, placement: Placement) -> str | None:

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import anyio
-import structlog
 from sqlalchemy import or_, select
 
 from mlops_platform.approvals.document import load
@@ -24,20 +23,17 @@ from mlops_platform.deployments import repository, service
 from mlops_platform.deployments.interfaces import (
     BundleDamaged,
     Observed,
-    RevisionSpec,
-    Routing,
     RuntimeConflict,
     SignatureNotValid,
 )
 from mlops_platform.deployments.operations import make_live
 from mlops_platform.deployments.rollout import Advance, Hold, Next, Promote, RollBack, Signal, next_step
-from mlops_platform.deployments.state import ANSWERING, RUNNING
+from mlops_platform.deployments.sweep import routing_of, spec_of, sweep, tell
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.kit.clock import now
 from mlops_platform.models import service as models
 from mlops_platform.models.stages import Stage
 
-log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
 _Act = Callable[[Session, DeploymentRow, RevisionRow], Awaitable[None]]
 _IN_MOTION = ("approved", "starting", "rolling_out")
@@ -58,8 +54,8 @@ async def reconcile(services: Services) -> None:
                     await _one_pass(services, deployment_id)
                 except RuntimeConflict as conflict:
                     # one deployment that somebody changed by hand holds up no other
-                    await _tell(services, deployment_id, conflict.detail)
-    await _sweep(services)
+                    await tell(services, deployment_id, conflict.detail)
+    await sweep(services)
 
 
 async def _one_pass(services: Services, deployment_id: str) -> None:
@@ -73,65 +69,17 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
         if revision.state == "approved" and revision.build == "built":
             await _begin(services, deployment, revision)
         elif revision.state == "starting":
-            await services.runtime.apply(_spec(deployment, revision))
+            await services.runtime.apply(spec_of(deployment, revision))
             observed = await services.runtime.observe(revision.id)
             await _started(services, revision.id, observed)
         elif revision.state == "rolling_out":
             await _roll(services, deployment, revision)
-    await services.runtime.route(await _routing(services, deployment))
+    await services.runtime.route(await routing_of(services, deployment))
     async with services.database.session() as session:
         locked = await repository.locked(session, None, deployment_id)
         if locked is not None:
             await _retire_old(session, locked)
             locked.observed_generation = max(locked.observed_generation, generation)
-
-
-async def _routing(services: Services, deployment: DeploymentRow) -> Routing:
-    """Return the shares as they are now, after this pass's steps."""
-    async with services.database.read_session() as session:
-        revisions = await repository.revisions(session, deployment.id)
-    shares = tuple((row.id, row.traffic) for row in revisions if row.state in ANSWERING and row.traffic > 0)
-    return Routing(deployment.id, deployment.model_name, deployment.tenant, deployment.environment, shares)
-
-
-async def _tell(services: Services, deployment_id: str, message: str) -> None:
-    log.warning("deployment held up", deployment=deployment_id, reason=message)
-    async with services.database.session() as session:
-        locked = await repository.locked(session, None, deployment_id)
-        if locked is not None:
-            locked.observed_message = message
-
-
-async def _sweep(services: Services) -> None:
-    """Apply what should run and is not known to the runtime; remove what should not run any more."""
-    async with services.database.read_session() as session:
-        query = select(RevisionRow, DeploymentRow).join(DeploymentRow).where(RevisionRow.state.in_(RUNNING))
-        wanted = {revision.id: (deployment, revision) for revision, deployment in (await session.execute(query)).all()}
-    known = await services.runtime.known()
-    for revision_id in known - wanted.keys():
-        await services.runtime.remove(revision_id)
-    for revision_id in wanted.keys() - known:
-        deployment, revision = wanted[revision_id]
-        try:
-            await services.runtime.apply(_spec(deployment, revision))
-        except RuntimeConflict as conflict:
-            await _tell(services, deployment.id, conflict.detail)
-
-
-def _spec(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
-    return RevisionSpec(
-        revision_id=revision.id,
-        model_name=deployment.model_name,
-        version=revision.version,
-        bundle=revision.bundle or "",
-        environment=deployment.environment,
-        tenant=deployment.tenant,
-        digest=revision.digest,
-        approval_id=revision.approval_id,
-        replicas=revision.config["replicas"],
-        resources=revision.config["resources"],
-        environment_vars=revision.config["environment_vars"],
-    )
 
 
 async def _begin(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> None:
@@ -153,7 +101,7 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
         return
-    await services.runtime.apply(_spec(deployment, revision))
+    await services.runtime.apply(spec_of(deployment, revision))
     await _settle(services, revision.id, "approved", _start)
 
 

@@ -147,6 +147,17 @@ deployment_rollbacks_total = Counter(
 deployment_operations_total = Counter(
     "deployment_operations_total", "Operations people asked for (promote, pause, rollback, ...).", ["operation"]
 )
+kserve_watch_restarts_total = Counter(
+    "kserve_watch_restarts_total",
+    "Watches of the cluster that did not end regularly (expired, disconnected, unavailable, refused, crashed).",
+    ["kind", "reason"],
+)
+kserve_watch_last_contact_timestamp_seconds = Gauge(
+    "kserve_watch_last_contact_timestamp_seconds",
+    "When the cluster last told what it runs (Unix seconds); the worker acts on nothing that is older than 30 seconds.",
+    ["kind"],
+    multiprocess_mode=_NEWEST,
+)
 build_runs_total = Counter("build_runs_total", "Builds, by result (built, refused, error).", ["result"])
 build_duration_seconds = Histogram("build_duration_seconds", "Seconds per build of a version.", buckets=_BUILD_BUCKETS)
 
