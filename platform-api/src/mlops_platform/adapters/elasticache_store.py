@@ -1,7 +1,7 @@
 """Feast's Redis online store on ElastiCache: connections sign in with IAM tokens, so that there is no password.
 
-`feature_store.yaml` names `ElastiCacheOnlineStore` by its path; Feast finds its configuration beside it. Signing in is all that
-differs from Feast's own store, and it happens once per connection (ADR-029).
+`feature_store.yaml` names `ElastiCacheOnlineStore` by its path; Feast finds its configuration beside it. Signing in, and how long
+to wait, is all that differs from Feast's own store; it happens once per connection (ADR-029).
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class IamTokens(redis.CredentialProvider):
         self._renew_at = -1.0
 
     def get_credentials(self) -> tuple[str, str]:
-        """Return a user and a token that is valid for ten minutes yet. Raises redis.AuthenticationError when none can be signed."""
+        """Return a user and a token with five minutes left or more. Raises redis.AuthenticationError when none can be signed."""
         with self._lock:
             began = self._clock()
             if began >= self._renew_at:
