@@ -1,0 +1,130 @@
+"""Approvals, models, deployments, the audit log and access."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from mlops_platform.telemetry.metrics.shared import BUILD_BUCKETS, HOURS, NEWEST
+
+# --- approvals
+approvals_pending = Gauge(
+    "approvals_pending", "Open requests that wait for a role.", ["role"], multiprocess_mode=NEWEST
+)
+approvals_oldest_pending_seconds = Gauge(
+    "approvals_oldest_pending_seconds",
+    "Age of the oldest open request that waits for a role; 0 without one.",
+    ["role"],
+    multiprocess_mode=NEWEST,
+)
+approvals_over_sla = Gauge(
+    "approvals_over_sla",
+    "Open requests that wait for a role longer than its SLA.",
+    ["role"],
+    multiprocess_mode=NEWEST,
+)
+approval_sla_seconds = Gauge(
+    "approval_sla_seconds",
+    "Time within which a role should decide, by the policy file.",
+    ["role"],
+    multiprocess_mode=NEWEST,
+)
+approval_requests_total = Counter(
+    "approval_requests_total", "Requests for approval, by move and risk.", ["transition", "risk_level"]
+)
+approval_decisions_total = Counter("approval_decisions_total", "Decisions people made.", ["verdict"])
+approvals_settled_total = Counter("approvals_settled_total", "Requests that ended, by how.", ["status"])
+approval_time_to_decision_seconds = Histogram(
+    "approval_time_to_decision_seconds",
+    "Seconds from a request to its end, by how it ended.",
+    ["status"],
+    buckets=HOURS,
+)
+
+# --- deployments and models
+models_registered = Gauge("models_registered", "Models in the catalogue.", ["tenant"], multiprocess_mode=NEWEST)
+model_versions = Gauge("model_versions", "Model versions, by stage.", ["stage"], multiprocess_mode=NEWEST)
+models_in_production = Gauge(
+    "models_in_production", "Models with a version that answers in production.", multiprocess_mode=NEWEST
+)
+deployments_live = Gauge(
+    "deployments_live",
+    "Deployments whose newest answering revision is of this risk.",
+    ["environment", "risk_level"],
+    multiprocess_mode=NEWEST,
+)
+deployment_revisions = Gauge(
+    "deployment_revisions", "Revisions, by environment and state.", ["environment", "state"], multiprocess_mode=NEWEST
+)
+deployments_unreconciled = Gauge(
+    "deployments_unreconciled", "Deployments whose last change the worker has not acted on.", multiprocess_mode=NEWEST
+)
+deployment_oldest_start_seconds = Gauge(
+    "deployment_oldest_start_seconds",
+    "Longest time an approved revision has been waiting to be built or to come up; 0 without one.",
+    multiprocess_mode=NEWEST,
+)
+deployment_state_changes_total = Counter(
+    "deployment_state_changes_total", "Revisions that changed their state, by the new one.", ["environment", "state"]
+)
+deployment_rollbacks_total = Counter(
+    "deployment_rollbacks_total", "Revisions taken back, by a gate or by a person.", ["environment", "by"]
+)
+deployment_operations_total = Counter(
+    "deployment_operations_total", "Operations people asked for (promote, pause, rollback, ...).", ["operation"]
+)
+kserve_watch_restarts_total = Counter(
+    "kserve_watch_restarts_total",
+    "Watches of the cluster that did not end regularly (expired, disconnected, unavailable, refused, crashed).",
+    ["kind", "reason"],
+)
+kserve_watch_last_contact_timestamp_seconds = Gauge(
+    "kserve_watch_last_contact_timestamp_seconds",
+    "When the cluster last told what it runs (Unix seconds); the worker acts on nothing that is older than 30 seconds.",
+    ["kind"],
+    multiprocess_mode=NEWEST,
+)
+build_runs_total = Counter("build_runs_total", "Builds, by result (built, refused, error).", ["result"])
+build_duration_seconds = Histogram("build_duration_seconds", "Seconds per build of a version.", buckets=BUILD_BUCKETS)
+
+# --- audit and access
+audit_log_events = Gauge("audit_log_events", "Events in the audit log.", multiprocess_mode=NEWEST)
+audit_verification_ok = Gauge(
+    "audit_verification_ok",
+    "1 when the last verification found the audit log intact, 0 when it did not.",
+    multiprocess_mode=NEWEST,
+)
+audit_last_verification_timestamp_seconds = Gauge(
+    "audit_last_verification_timestamp_seconds",
+    "When the audit log was last verified, whatever was found (Unix seconds).",
+    multiprocess_mode=NEWEST,
+)
+audit_verification_problems = Gauge(
+    "audit_verification_problems", "Problems the last verification found.", multiprocess_mode=NEWEST
+)
+audit_verification_seconds = Gauge(
+    "audit_verification_seconds", "Seconds the last verification took.", multiprocess_mode=NEWEST
+)
+audit_heads_anchored_late_total = Counter(
+    "audit_heads_anchored_late_total", "Signed heads that missed their anchor at commit and were anchored afterwards."
+)
+audit_mirror_events = Gauge(
+    "audit_mirror_events",
+    "Up to which event the audit mirror is complete; 0 without a mirror.",
+    multiprocess_mode=NEWEST,
+)
+audit_mirror_complete_timestamp_seconds = Gauge(
+    "audit_mirror_complete_timestamp_seconds",
+    "When the mirror was last found to hold the whole audit log (Unix seconds); 0 without a mirror.",
+    multiprocess_mode=NEWEST,
+)
+audit_mirror_conflicts_total = Counter(
+    "audit_mirror_conflicts_total", "Passes that stopped because the audit log and its mirror do not agree."
+)
+authorization_denials_total = Counter(
+    "authorization_denials_total", "Known callers refused by a policy, by action.", ["action"]
+)
+
+# a counter that is born with its first event shows no increase: those that alerts look for are there from the start
+for _environment in ("staging", "production"):
+    for _by in ("gate", "person"):
+        deployment_rollbacks_total.labels(_environment, _by)
+for _result in ("built", "refused", "error"):
+    build_runs_total.labels(_result)
