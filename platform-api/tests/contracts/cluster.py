@@ -44,6 +44,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     method: str | None = None
+    kind: str = ""
     html: bool = False
     watch: bool = False
 
@@ -103,7 +104,8 @@ class Cluster:
         headers: dict[str, str] = {}
         kind = "application/json"
         watch = query.get("watch") == ["true"]
-        fault = next((f for f in self.faults if f.watch == watch and f.method in {None, scope["method"]}), None)
+        asked = (f for f in self.faults if f.watch == watch and f.method in {None, scope["method"]})
+        fault = next((f for f in asked if f.kind in scope["path"]), None)
         if self.down and not watch:
             fault = Fault(503)
             self.faults.append(fault)

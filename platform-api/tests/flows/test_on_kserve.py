@@ -266,6 +266,17 @@ async def test_a_route_the_cluster_refuses_is_told_and_holds_up_no_other(kserve:
     assert "namespace" in await kserve.message(refused)
 
 
+async def test_a_service_the_cluster_does_not_let_go_holds_up_no_other(kserve: OnKServe) -> None:
+    deployment_id, first = await kserve.live(1)
+    _, other = await kserve.live(1, tenant="fraud")
+    kserve.cluster.delete(kserve.cluster.key(other))
+    kserve.cluster.faults.append(Fault(status=403, method="DELETE", kind="inferenceservices"))
+    await kserve.operate(deployment_id, "undeploy")
+    assert kserve.running() == {first, other}
+    await kserve.work()
+    assert kserve.running() == {other}
+
+
 async def test_what_is_no_longer_known_of_a_cluster_is_not_acted_on(kserve: OnKServe) -> None:
     deployment_id, first = await kserve.live(1)
     kserve.cluster.delete(kserve.cluster.key(first))

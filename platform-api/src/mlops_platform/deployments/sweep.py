@@ -28,7 +28,11 @@ async def sweep(services: Services) -> None:
         wanted = {revision.id: (deployment, revision) for revision, deployment in (await session.execute(query)).all()}
     known = await services.runtime.known()
     for revision_id in known - wanted.keys():
-        await services.runtime.remove(revision_id)
+        try:
+            await services.runtime.remove(revision_id)
+        except RuntimeConflict as conflict:
+            # its deployment may be gone, so there is nobody to tell but the log; the next pass asks again
+            log.warning("revision not removed", revision=revision_id, reason=conflict.detail)
     for revision_id in wanted.keys() - known:
         deployment, revision = wanted[revision_id]
         try:
