@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,12 @@ class EmulatedAws:
         )
 
 
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
+@contextmanager
+def _emulated(folder: Path) -> Iterator[EmulatedAws]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    path = tmp_path_factory.mktemp("moto") / "server.log"
+    path = folder / "server.log"
     with path.open("wb") as log:
         server = subprocess.Popen(
             [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)],
@@ -94,6 +95,12 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
         server.wait(15)
 
 
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
+    with _emulated(tmp_path_factory.mktemp("moto")) as emulated:
+        yield emulated
+
+
 @dataclass
 class Applied:
     """An environment that exists, and how long it took."""
@@ -109,9 +116,11 @@ class Applied:
 
 
 @pytest.fixture(scope="session")
-def applying(tmp_path_factory: pytest.TempPathFactory, aws: EmulatedAws) -> Iterator["Future[Applied]"]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(_apply, Workspace.create(tmp_path_factory.mktemp("applied")), aws)
+def applying(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Future[Applied]"]:
+    folder = tmp_path_factory.mktemp("applied")
+    # an AWS of its own: what other tests make elsewhere is not the environment's
+    with _emulated(folder) as emulated, ThreadPoolExecutor(1) as pool:
+        yield pool.submit(_apply, Workspace.create(folder), emulated)
 
 
 @pytest.fixture(scope="session", autouse=True)
