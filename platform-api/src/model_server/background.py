@@ -32,7 +32,7 @@ def find_rows(artifact: Artifact, inputs: tuple[InputColumn, ...]) -> tuple[Rows
 
 
 def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> Rows:
-    """Read a background file of a bundle or of `--background`; empty when fewer than two rows fit."""
+    """Read the background file of a bundle; empty when fewer than two rows fit."""
     rows = _usable(_read(path), inputs) if path.is_file() else None
     return _sampled(rows) if rows and len(rows) > 1 else []
 
