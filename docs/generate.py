@@ -13,6 +13,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.errors import PlatformError
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
+from model_server.metrics import ServerMetrics
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -23,7 +24,12 @@ def pages() -> dict[str, str]:
         "settings.md": _page(
             "Settings", "Environment variables, prefix `MLOPS_`.", ("variable", "default", "meaning"), _settings()
         ),
-        "metrics.md": _page("Metrics", "What `GET /metrics` answers.", ("metric", "labels", "meaning"), _metrics()),
+        "metrics.md": _page(
+            "Metrics",
+            "What `GET /metrics` answers; `model_server_` ones are those of each model's own server.",
+            ("metric", "labels", "meaning"),
+            _metrics(),
+        ),
         "audit-events.md": _page(
             "Audit events", "Every action the log can hold.", ("action",), [(f"`{action.value}`",) for action in Action]
         ),
@@ -61,9 +67,9 @@ def _settings() -> list[tuple[str, ...]]:
 
 
 def _metrics() -> list[tuple[str, ...]]:
-    found = [value for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
+    declared = (*vars(metrics).values(), *vars(ServerMetrics("")).values())
     rows = []
-    for metric in found:
+    for metric in (value for value in declared if isinstance(value, MetricWrapperBase)):
         described = metric.describe()[0]
         name = f"{described.name}_total" if described.type == "counter" else described.name
         rows.append((f"`{name}`", ", ".join(metric._labelnames) or "-", described.documentation))  # noqa: SLF001 - the library has no accessor
