@@ -177,7 +177,7 @@ def _lines(name: str, connections: int, found: dict[tuple[str, int], Result]) ->
 
 def _accounted(platform: Platform) -> dict[str, Any]:
     """Compare rows answered (metrics) with rows kept (segments and table)."""
-    from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+    from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 
     time.sleep(1)
     text = requests.get(f"{platform.url}/metrics", timeout=10).text

@@ -13,7 +13,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.errors import PlatformError
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
-from model_server.metrics import ServerMetrics
+from model_server.serve.metrics import ServerMetrics
 
 FOLDER = Path(__file__).parent / "reference"
 

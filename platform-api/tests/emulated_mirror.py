@@ -4,7 +4,7 @@ from typing import Any
 
 import boto3
 
-from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
+from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
 
 
 def client(aws: str, service: str) -> Any:

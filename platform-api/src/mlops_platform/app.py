@@ -17,13 +17,13 @@ from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
 from mlops_platform.deployments import service as deployments
-from mlops_platform.deployments.fetched import fetch_bundles
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
 from mlops_platform.idempotency.middleware import Idempotency
 from mlops_platform.predictions import description
+from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
-from mlops_platform.routes import routers
+from mlops_platform.routes import ROUTERS
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
 from mlops_platform.telemetry.bodies import BodyLimit
@@ -84,7 +84,7 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     )
     app.state.services = services
     app.include_router(health.router)
-    for router in routers():
+    for router in ROUTERS:
         app.include_router(router)
     console.install(app)
     app.add_exception_handler(PlatformError, _platform_error)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from mlops_platform.approvals.interfaces import Notifier
 from mlops_platform.audit.interfaces import Mirror
 from mlops_platform.audit.signing import AuditLog
+from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
-from mlops_platform.deployments.interfaces import BundleSigner, BundleStore, ServingRuntime, Signals
+from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
+from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
 from mlops_platform.tenants.interfaces import TenantCluster
 
@@ -46,7 +48,7 @@ def build_identity(settings: Settings) -> IdentityProvider:
     if settings.issuer is None:
         issuer = DevelopmentIssuer.from_settings(settings)
         return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
-    from mlops_platform.adapters.oidc_identity import OidcIdentity
+    from mlops_platform.adapters.oidc.identity import OidcIdentity
 
     return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
 
@@ -55,7 +57,7 @@ def build_audit_mirror(settings: Settings) -> Mirror | None:
     """Return where the audit log is copied to, or None: then PostgreSQL and the anchor file are all there is."""
     if settings.audit_mirror_table is None or settings.audit_mirror_bucket is None:
         return None
-    from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
+    from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
 
     return AwsAuditMirror(settings.audit_mirror_table, settings.audit_mirror_bucket, settings.s3_endpoint_url)
 
@@ -69,17 +71,17 @@ def build_database(settings: Settings) -> Database:
 def build_costs(settings: Settings) -> Bill | Meter:
     """Return where costs are read: AWS's bill, or this machine's meter."""
     if settings.costs == "aws":
-        from mlops_platform.adapters.aws_costs import AwsCosts
+        from mlops_platform.adapters.aws.costs import AwsCosts
 
         return AwsCosts(settings.costs_tenant_tag, "environment", settings.costs_aws_environment)
-    from mlops_platform.adapters.local_meter import LocalMeter
+    from mlops_platform.adapters.local.meter import LocalMeter
 
     return LocalMeter(settings.home)
 
 
 def build_tenant_cluster() -> TenantCluster:
     """Return the cluster of the current kubeconfig, or of the pod this runs in. Nothing is connected yet."""
-    from mlops_platform.adapters.kubernetes_tenants import KubernetesTenants
+    from mlops_platform.adapters.kubernetes.tenants import KubernetesTenants
 
     return KubernetesTenants()
 
@@ -87,11 +89,11 @@ def build_tenant_cluster() -> TenantCluster:
 def build_runtime(settings: Settings) -> ServingRuntime:
     """Return what runs models."""
     if settings.serving == "local":
-        from mlops_platform.adapters.local_runtime import LocalRuntime
+        from mlops_platform.adapters.local.runtime import LocalRuntime
 
         return LocalRuntime(settings.runtime_dir)
-    from mlops_platform.adapters.kserve_manifests import ClusterPlace
-    from mlops_platform.adapters.kserve_runtime import KServeRuntime
+    from mlops_platform.adapters.kserve.manifests import ClusterPlace
+    from mlops_platform.adapters.kserve.runtime import KServeRuntime
 
     place = ClusterPlace(
         image=settings.kserve_image or "",
@@ -112,10 +114,10 @@ def build_runtime(settings: Settings) -> ServingRuntime:
 def build_bundles(settings: Settings) -> BundleStore:
     """Return where built bundles are kept."""
     if settings.bundle_uri is None:
-        from mlops_platform.adapters.local_bundles import LocalBundles
+        from mlops_platform.adapters.local.bundles import LocalBundles
 
         return LocalBundles()
-    from mlops_platform.adapters.s3_bundles import S3Bundles
+    from mlops_platform.adapters.aws.bundles import S3Bundles
 
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
@@ -123,21 +125,21 @@ def build_bundles(settings: Settings) -> BundleStore:
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
-        from mlops_platform.adapters.prometheus_signals import PrometheusSignals
+        from mlops_platform.adapters.prometheus.signals import PrometheusSignals
 
         return PrometheusSignals(settings.prometheus_url)
-    from mlops_platform.adapters.metrics_signals import MetricsSignals
+    from mlops_platform.adapters.local.signals import MetricsSignals
 
     return MetricsSignals(settings.url)
 
 
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
-    from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
-    from mlops_platform.adapters.feast_store import FeastStore
-    from mlops_platform.adapters.log_notifier import LogNotifier
-    from mlops_platform.adapters.mlflow_registry import MlflowRegistry
-    from mlops_platform.adapters.openssf_signer import OpenSsfSigner
+    from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
+    from mlops_platform.adapters.feast.store import FeastStore
+    from mlops_platform.adapters.local.notifier import LogNotifier
+    from mlops_platform.adapters.mlflow.registry import MlflowRegistry
+    from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
     return BuiltServices(
         settings=settings,

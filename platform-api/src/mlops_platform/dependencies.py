@@ -7,14 +7,16 @@ from fastapi import Depends, Request
 # names for type checkers only: at run time this file must be importable by every room
 if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier
+    from mlops_platform.builds.interfaces import BundleSigner, BundleStore
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
-    from mlops_platform.deployments.interfaces import BundleSigner, BundleStore, ServingRuntime, Signals
+    from mlops_platform.deployments.interfaces import ServingRuntime
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
     from mlops_platform.models.interfaces import ModelRegistry
     from mlops_platform.predictions.interfaces import PredictionLog
+    from mlops_platform.rollouts.interfaces import Signals
     from mlops_platform.settings import Settings
 
 

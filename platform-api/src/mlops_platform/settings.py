@@ -57,7 +57,7 @@ class Settings(BaseSettings):
 
     # governance
     policy_file: Path = Field(
-        PACKAGE / "approvals" / "policy.yaml", description="Approval and rollout policy (YAML, versioned)."
+        PACKAGE / "policy" / "policy.yaml", description="Approval and rollout policy (YAML, versioned)."
     )
     audit_key_file: Path | None = Field(
         None, description="Ed25519 key that signs audit heads; by default <home>/keys/audit.pem."

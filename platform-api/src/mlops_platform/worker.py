@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import importlib
-import importlib.util
 import signal
 import time
 from collections.abc import Collection, Sequence
@@ -15,6 +13,7 @@ from prometheus_client import start_http_server
 from mlops_platform.bootstrap import build
 from mlops_platform.database.locks import try_lock
 from mlops_platform.dependencies import Services
+from mlops_platform.jobs import JOBS
 from mlops_platform.kit.jobs import Job
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
@@ -22,18 +21,6 @@ from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.exposition import registry
 
 log = structlog.get_logger(__name__)
-
-ROOMS = ("models", "approvals", "deployments", "predictions", "features", "monitoring", "audit", "idempotency", "costs")
-
-
-def jobs() -> list[Job]:
-    """Return the jobs of all rooms."""
-    found: list[Job] = []
-    for room in ROOMS:
-        name = f"mlops_platform.{room}.jobs"
-        if importlib.util.find_spec(f"mlops_platform.{room}") and importlib.util.find_spec(name):
-            found += importlib.import_module(name).JOBS
-    return found
 
 
 async def run_job(job: Job, services: Services) -> str:
@@ -74,7 +61,7 @@ async def run(services: Services, stop: asyncio.Event, names: Collection[str] = 
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), job.every_seconds)
 
-    chosen = [job for job in jobs() if not names or job.name in names]
+    chosen = [job for job in JOBS if not names or job.name in names]
     for job in chosen:
         if job.pipeline:
             # a counter that is born with its first failure shows no increase of it
@@ -88,7 +75,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; without arguments the worker does everything and is asked nothing."""
     parser = argparse.ArgumentParser(prog="mlops_platform.worker", description=__doc__)
     parser.add_argument(
-        "--job", action="append", choices=[job.name for job in jobs()], help="run this job only; may be repeated"
+        "--job", action="append", choices=[job.name for job in JOBS], help="run this job only; may be repeated"
     )
     return parser.parse_args(arguments)
 

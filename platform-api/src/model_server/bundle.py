@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from model_server.build.report import write_json
 from model_server.digests import file_sha256, tree_digest
 from model_server.refusals import Refused
-from model_server.report import write_json
 
 Task = Literal["binary", "multiclass", "regression", "raw"]
 Engine = Literal["onnx", "process"]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import mlops_platform.approvals
-from mlops_platform.approvals.document import load
-from mlops_platform.approvals.policy import Decision, Requirement, evaluate, missing, objection
+from mlops_platform.approvals.quorum import Decision, evaluate, missing, objection
 from mlops_platform.identity.principal import Role
+from mlops_platform.policy.definition import Requirement
+from mlops_platform.policy.loading import load
 
 POLICY = Path(mlops_platform.approvals.__file__).with_name("policy.yaml")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_platform.approvals.policy import GateName, PerformanceLimits
 from mlops_platform.checks.policy import Standing, figures, limit_ms, performance, scan, shortfalls
+from mlops_platform.policy.definition import GateName, PerformanceLimits
 
 LIMITS = PerformanceLimits(warm_up=10, requests=100, p95_ms=200, error_share=0.01)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
+from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor

@@ -25,7 +25,7 @@ from lightkube.config.kubeconfig import KubeConfig
 from lightkube.config.models import Cluster as Server
 from lightkube.config.models import User
 
-from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.adapters.kserve.runtime import KServeRuntime
 
 from . import crds
 

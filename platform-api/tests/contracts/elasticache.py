@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mlops_platform.adapters.elasticache_store import IamTokens
+from mlops_platform.adapters.feast.elasticache import IamTokens
 from mlops_platform.local.ports import free_port
 
 MODULE = Path(__file__).parents[3] / "terraform" / "modules" / "elasticache" / "main.tf"
@@ -63,7 +63,7 @@ class Server:
 
     def __init__(self, port: int, certificate: Path) -> None:
         self.online_store = (
-            "  type: mlops_platform.adapters.elasticache_store.ElastiCacheOnlineStore\n"
+            "  type: mlops_platform.adapters.feast.elasticache.ElastiCacheOnlineStore\n"
             f'  connection_string: "127.0.0.1:{port},ssl_ca_certs={certificate}"\n'
             f"  user: {USER}\n  replication_group: {GROUP}\n  region: {REGION}\n"
         )

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlops_platform.adapters.openssf_signer import OpenSsfSigner
-from mlops_platform.deployments.interfaces import SIGNATURE, BundleSigner, SignatureNotValid
+from mlops_platform.adapters.openssf.signer import OpenSsfSigner
+from mlops_platform.builds.interfaces import SIGNATURE, BundleSigner, SignatureNotValid
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 
-from mlops_platform.adapters.local_bundles import LocalBundles
-from mlops_platform.adapters.s3_bundles import S3Bundles
-from mlops_platform.deployments.fetched import fetch_bundles
-from mlops_platform.deployments.interfaces import BundleDamaged, BundleStore, BundleUnavailable
+from mlops_platform.adapters.aws.bundles import S3Bundles
+from mlops_platform.adapters.local.bundles import LocalBundles
+from mlops_platform.builds.interfaces import BundleDamaged, BundleStore, BundleUnavailable
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.predictions.bundles import fetch_bundles
 
 
 def a_bundle(folder: Path, content: str = "weights") -> Path:

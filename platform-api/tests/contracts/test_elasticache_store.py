@@ -14,9 +14,9 @@ import pytest
 import redis
 from feast import FeatureStore as Feast
 
-from mlops_platform.adapters import elasticache_store
-from mlops_platform.adapters.elasticache_store import IamTokens
-from mlops_platform.adapters.feast_store import FeastStore
+from mlops_platform.adapters.feast import elasticache as elasticache_store
+from mlops_platform.adapters.feast.elasticache import IamTokens
+from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureStoreUnavailable
 
 from .elasticache import CREDENTIALS, GROUP, REGION, SECRET, SIGNED_AT, USER, Server, served, signing_at, token

@@ -18,7 +18,7 @@ from feast import FeatureStore as Feast
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
 from moto.server import ThreadedMotoServer
 
-from mlops_platform.adapters.feast_store import FeastStore
+from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
 from mlops_platform.local.ports import free_port
 
@@ -218,7 +218,7 @@ class TestFeastOnDynamoDbAndS3(FeatureStoreContract):
 
 def test_feast_starts_without_compiling_checks_into_its_classes() -> None:
     program = (
-        "from mlops_platform.adapters.feast_names import FeatureView\n"
+        "from mlops_platform.adapters.feast.names import FeatureView\n"
         "import typeguard\n"
         "assert 'typeguard' not in FeatureView.__init__.__code__.co_names\n"
         "assert typeguard.typechecked.__module__.startswith('typeguard')\n"

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from mlops_platform.adapters.kserve_cache import Cache, Item
+from mlops_platform.adapters.kserve.cache import Cache, Item
 
 NAMES = ("a", "b", "c")
 

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from mlops_platform.adapters import kserve_manifests as manifests
-from mlops_platform.adapters.kserve_cache import Cache
-from mlops_platform.adapters.kserve_manifests import MANAGER, ClusterPlace
-from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.adapters.kserve import manifests
+from mlops_platform.adapters.kserve.cache import Cache
+from mlops_platform.adapters.kserve.manifests import MANAGER, ClusterPlace
+from mlops_platform.adapters.kserve.runtime import KServeRuntime
 from mlops_platform.deployments.interfaces import RevisionSpec, RuntimeUnavailable
 from mlops_platform.kit.ids import new_id
 
@@ -96,7 +96,7 @@ async def test_nothing_is_listed_again_however_often_it_is_asked(runtime: KServe
 async def test_a_list_longer_than_a_page_is_read_to_its_end(
     runtime: KServeRuntime, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlops_platform.adapters.kserve_watch._PAGE", 2)
+    monkeypatch.setattr("mlops_platform.adapters.kserve.watch._PAGE", 2)
     specs = [a_spec() for _ in range(5)]
     for spec in specs:
         of_somebody_else(cluster, spec)

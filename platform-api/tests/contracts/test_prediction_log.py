@@ -13,9 +13,9 @@ import orjson
 import pytest
 from deltalake import DeltaTable
 
-from mlops_platform.adapters import delta_prediction_log
-from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
-from mlops_platform.adapters.prediction_table import PredictionTable, PredictionTableUnavailable
+from mlops_platform.adapters.delta import prediction_log as delta_prediction_log
+from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
+from mlops_platform.adapters.delta.table import PredictionTable, PredictionTableUnavailable
 from mlops_platform.predictions.inputs import Column, InputDecoder
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
-from mlops_platform.adapters.prediction_table import PredictionTableUnavailable
+from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
+from mlops_platform.adapters.delta.table import PredictionTableUnavailable
 from mlops_platform.predictions.interfaces import Account
 
 from .s3 import SESSION, EmulatedS3, emulated_s3
@@ -203,7 +203,7 @@ def agent() -> Iterator[tuple[str, type[PodIdentityAgent]]]:
 
 _POD = """
 import pathlib, sys, time
-from mlops_platform.adapters.delta_prediction_log import DeltaPredictionLog
+from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 log = DeltaPredictionLog(pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3])
 for _ in range(3):
     log.append(sys.argv[4].encode(), 1)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from mlops_platform.adapters import kserve_manifests as manifests
-from mlops_platform.adapters.kserve_manifests import ClusterPlace
-from mlops_platform.adapters.kserve_runtime import InferenceService, KServeRuntime
-from mlops_platform.adapters.local_runtime import LocalRuntime
+from mlops_platform.adapters.kserve import manifests
+from mlops_platform.adapters.kserve.manifests import ClusterPlace
+from mlops_platform.adapters.kserve.runtime import InferenceService, KServeRuntime
+from mlops_platform.adapters.local.runtime import LocalRuntime
 from mlops_platform.deployments.interfaces import (
     Observed,
     RevisionSpec,

@@ -13,9 +13,9 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from mlops_platform.adapters.prometheus_signals import PrometheusSignals
-from mlops_platform.deployments.interfaces import SignalsUnavailable
+from mlops_platform.adapters.prometheus.signals import PrometheusSignals
 from mlops_platform.kit.clock import now
+from mlops_platform.rollouts.interfaces import SignalsUnavailable
 from mlops_platform.telemetry import metrics
 
 from ..conftest import free_port

@@ -12,7 +12,7 @@ import yaml
 from aiohttp import web
 from lightkube import KubeConfig
 
-from mlops_platform.adapters.kubernetes_tenants import FIELD_MANAGER, KubernetesTenants
+from mlops_platform.adapters.kubernetes.tenants import FIELD_MANAGER, KubernetesTenants
 from mlops_platform.tenants.definition import load
 from mlops_platform.tenants.interfaces import ClusterRefused, ClusterUnavailable, ObjectRefused, TenantCluster
 from mlops_platform.tenants.places import Places

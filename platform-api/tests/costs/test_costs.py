@@ -21,8 +21,8 @@ from moto.server import ThreadedMotoServer
 from prometheus_client import REGISTRY, generate_latest
 from pydantic import SecretStr, ValidationError
 
-from mlops_platform.adapters.aws_costs import AwsCosts
-from mlops_platform.adapters.local_meter import LocalMeter
+from mlops_platform.adapters.aws.costs import AwsCosts
+from mlops_platform.adapters.local.meter import LocalMeter
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.costs import jobs, repository, service
 from mlops_platform.costs.budgets import month_of

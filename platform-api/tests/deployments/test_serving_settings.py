@@ -6,13 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from mlops_platform import bootstrap
-from mlops_platform.adapters.aws_audit_mirror import AwsAuditMirror
-from mlops_platform.adapters.kserve_runtime import KServeRuntime
-from mlops_platform.adapters.local_bundles import LocalBundles
-from mlops_platform.adapters.local_runtime import LocalRuntime
-from mlops_platform.adapters.metrics_signals import MetricsSignals
-from mlops_platform.adapters.prometheus_signals import PrometheusSignals
-from mlops_platform.adapters.s3_bundles import S3Bundles
+from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
+from mlops_platform.adapters.aws.bundles import S3Bundles
+from mlops_platform.adapters.kserve.runtime import KServeRuntime
+from mlops_platform.adapters.local.bundles import LocalBundles
+from mlops_platform.adapters.local.runtime import LocalRuntime
+from mlops_platform.adapters.local.signals import MetricsSignals
+from mlops_platform.adapters.prometheus.signals import PrometheusSignals
 from mlops_platform.settings import Settings
 
 CLUSTER: dict[str, Any] = {

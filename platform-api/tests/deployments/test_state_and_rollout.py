@@ -9,9 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mlops_platform.approvals
-from mlops_platform.approvals.document import load
-from mlops_platform.approvals.policy import Gate, Step
-from mlops_platform.deployments.rollout import Advance, Hold, Promote, RollBack, Signal, next_step
 from mlops_platform.deployments.state import (
     ANSWERING,
     ENDED,
@@ -22,6 +19,9 @@ from mlops_platform.deployments.state import (
     State,
     check,
 )
+from mlops_platform.policy.definition import Gate, Step
+from mlops_platform.policy.loading import load
+from mlops_platform.rollouts.rollout import Advance, Hold, Promote, RollBack, Signal, next_step
 
 POLICY = Path(mlops_platform.approvals.__file__).with_name("policy.yaml")
 STATES: tuple[State, ...] = get_args(State)

@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.deployments.builds import build_pending
-from mlops_platform.deployments.reconciler import reconcile
+from mlops_platform.builds.building import build_pending
 from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
+from mlops_platform.rollouts.reconciler import reconcile
 
 from .platform import Platform, eventually
 

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from mlops_platform.adapters.mlflow_registry import MlflowRegistry
+from mlops_platform.adapters.mlflow.registry import MlflowRegistry
 from mlops_platform.approvals import service as approvals
 from mlops_platform.approvals.interfaces import Notice, Notifier
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.deployments.measurements import measure_waiting
+from mlops_platform.builds.gate_runs import measure_waiting
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
 from mlops_platform.predictions.jobs import keep_backgrounds

@@ -10,19 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from mlops_platform.adapters import kserve_manifests as manifests
-from mlops_platform.adapters.kserve_manifests import ClusterPlace
-from mlops_platform.adapters.kserve_runtime import KServeRuntime
+from mlops_platform.adapters.kserve import manifests
+from mlops_platform.adapters.kserve.manifests import ClusterPlace
+from mlops_platform.adapters.kserve.runtime import KServeRuntime
 from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.builds.interfaces import BundleStore
 from mlops_platform.deployments import operations, service
-from mlops_platform.deployments.interfaces import BundleStore, Placement, Routing, RuntimeUnavailable, Signals
+from mlops_platform.deployments.interfaces import Placement, Routing, RuntimeUnavailable
 from mlops_platform.deployments.operations import Operation
-from mlops_platform.deployments.reconciler import reconcile
-from mlops_platform.deployments.rollout import Signal
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.rollouts.interfaces import Signals
+from mlops_platform.rollouts.reconciler import reconcile
+from mlops_platform.rollouts.rollout import Signal
 
 from ..contracts.cluster import Cluster, Fault, Listening, in_step, kubeconfig
 

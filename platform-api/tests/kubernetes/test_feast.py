@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from feast.repo_config import load_repo_config
 
-from mlops_platform.adapters.elasticache_store import ElastiCacheOnlineStoreConfig
+from mlops_platform.adapters.feast.elasticache import ElastiCacheOnlineStoreConfig
 
 from .manifests import ENVIRONMENTS, containers, objects, of, templates
 
@@ -40,7 +40,7 @@ def test_feast_reads_in_every_pod_where_to_sign_in_and_as_whom(
             config = load_repo_config(tmp_path, file)
         assert config.registry.path == f"s3://{group}-data-lake-123456789012/registry/registry.db"
         assert config.online_store == ElastiCacheOnlineStoreConfig(
-            type="mlops_platform.adapters.elasticache_store.ElastiCacheOnlineStore",
+            type="mlops_platform.adapters.feast.elasticache.ElastiCacheOnlineStore",
             connection_string=f"master.{group}.example.use1.cache.amazonaws.com:6379",
             user=f"{group}-features",
             replication_group=group,

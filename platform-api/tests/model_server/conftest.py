@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 from sample_models import MODELS, Built, log
 
-from model_server.build import build
+from model_server.build.__main__ import build
 
 # As in a served process: compiling SHAP's loops takes longer than every explanation of the suite together.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")

@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from model_server.report import Report
+from model_server.build.report import Report
 
 Data = tuple[pd.DataFrame, Any]
 Fitted = tuple[Any, pd.DataFrame, str]

@@ -16,14 +16,14 @@ from moto.server import ThreadedMotoServer
 from sample_models import MODELS, log
 from test_in_a_pod import command, digest, free_port, wait_until_ready
 
-from mlops_platform.adapters.s3_bundles import S3Bundles
-from mlops_platform.deployments.fetched import fetch_bundles
-from mlops_platform.deployments.interfaces import RECENT_INPUTS
+from mlops_platform.adapters.aws.bundles import S3Bundles
+from mlops_platform.builds.interfaces import RECENT_INPUTS
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.jobs import sample
 from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.routing import RoutingTable, Target
-from model_server.build import build
+from model_server.build.__main__ import build
 
 
 class Pod:

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from sample_models import MODELS, Built, log
 from sklearn.cluster import KMeans
 
-from model_server.build import build
+from model_server.build.__main__ import build
 from model_server.bundle import read_bundle
-from model_server.explain import Explainer, NoBackground, NotAdditive, NotExplainable, is_additive
-from model_server.inputs import BadInput
-from model_server.served_model import ServedModel
+from model_server.engines.inputs import BadInput
+from model_server.explain.explainer import Explainer, NoBackground, NotAdditive, NotExplainable, is_additive
+from model_server.serve.served_model import ServedModel
 
 ALGORITHMS = {
     "logistic pipeline": "permutation",

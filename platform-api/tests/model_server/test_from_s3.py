@@ -9,9 +9,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 from sample_models import Built
 
-from mlops_platform.adapters.s3_bundles import S3Bundles
-from mlops_platform.deployments.fetched import fetch_bundles
+from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.routing import RoutingTable
 
 

@@ -17,9 +17,9 @@ import pytest
 from sample_models import MODELS, Built, log
 from sklearn.linear_model import LogisticRegression
 
-from model_server.build import build, main
-from model_server.isolation import Limits
-from model_server.report import Report
+from model_server.build.__main__ import build, main
+from model_server.build.report import Report
+from model_server.sandbox.isolation import Limits
 
 QUICK = Limits(memory_bytes=3 << 30, cpu_seconds=60, timeout_seconds=60)
 

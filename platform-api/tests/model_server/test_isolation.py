@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from model_server import isolation
-from model_server.isolation import Limits, run_isolated
+from model_server.sandbox import isolation
+from model_server.sandbox.isolation import Limits, run_isolated
 
 PROBE = """
 import json, os, socket, sys
-from model_server.isolation import enter_isolation
+from model_server.sandbox.isolation import enter_isolation
 missing = enter_isolation({"memory_bytes": 2 << 30, "cpu_seconds": 60})
 try:
     socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=1)

@@ -14,10 +14,10 @@ from sample_models import MODELS, Built, log
 
 from mlops_platform.kit.digests import tree_digest as platform_digest
 from mlops_platform.predictions.engine import OnnxModel, describe
-from model_server.build import build, main
+from model_server.build.__main__ import build, main
 from model_server.bundle import read_bundle
 from model_server.digests import tree_digest
-from model_server.served_model import ServedModel
+from model_server.serve.served_model import ServedModel
 
 COMPILED = [name for name in MODELS if name != "categorical splits"]
 

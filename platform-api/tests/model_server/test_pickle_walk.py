@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from model_server.pickle_policy import is_allowed
-from model_server.pickle_walk import PickleWalk
+from model_server.formats.pickle_policy import is_allowed
+from model_server.formats.pickle_walk import PickleWalk
 from model_server.refusals import Refused
 
 

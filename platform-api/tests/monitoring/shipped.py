@@ -70,7 +70,7 @@ OUTSIDE = {
         "container_cpu_usage_seconds_total", "container_memory_working_set_bytes", "container_network_receive_bytes_total",
         "container_network_transmit_bytes_total", "container_fs_usage_bytes",
     },
-    # model_server/metrics.py; its own test reads them from a running server
+    # model_server/serve/metrics.py; its own test reads them from a running server
     "model server": {"model_server_requests_total", "model_server_request_duration_seconds_bucket"},
     "dcgm-exporter": {"DCGM_FI_DEV_GPU_UTIL"},
     "cloudwatch-exporter": {"aws_rds_cpuutilization_average"},

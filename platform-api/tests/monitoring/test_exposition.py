@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import Gauge, start_http_server
 
-from mlops_platform.adapters.mlflow_registry import MlflowRegistry
+from mlops_platform.adapters.mlflow.registry import MlflowRegistry
 from mlops_platform.database.session import Database, DatabaseUnavailable
 from mlops_platform.models.interfaces import RegistryUnavailable
 from mlops_platform.telemetry import metrics

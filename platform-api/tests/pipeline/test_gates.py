@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from mlops_platform.deployments.measurements import measure_waiting
+from mlops_platform.builds.gate_runs import measure_waiting
 from mlops_platform.kit.clock import now
 
 from ..flows.conftest import Road

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_platform.policy.definition import RISK_LEVELS
 from mlops_platform.risk.scoring import (
     A10_FACTORS,
     GOV1_QUESTIONS,
-    LEVELS,
     IncompleteAnswers,
     Profile,
     assess,
@@ -37,7 +37,7 @@ def test_bands_of_the_ten_questions(score: int, level: str) -> None:
 @given(answers, st.sampled_from(sorted(GOV1_QUESTIONS)))
 def test_a_worse_answer_never_lowers_the_level(given_: dict[str, int], name: str) -> None:
     worse = {**given_, name: min(5, given_[name] + 1)}
-    assert LEVELS.index(assess(worse).level) >= LEVELS.index(assess(given_).level)
+    assert RISK_LEVELS.index(assess(worse).level) >= RISK_LEVELS.index(assess(given_).level)
 
 
 @given(answers)
@@ -54,7 +54,7 @@ def test_the_six_factor_scheme_keeps_its_bands_and_the_floors(given_: dict[str, 
     assessment = assess(given_, Profile.A10)
     band = "low" if assessment.score <= 12 else "medium" if assessment.score <= 22 else "high"
     assert 6 <= assessment.score <= 30
-    assert LEVELS.index(assessment.level) >= LEVELS.index(band)  # type: ignore[arg-type]
+    assert RISK_LEVELS.index(assessment.level) >= RISK_LEVELS.index(band)  # type: ignore[arg-type]
     assert assessment.reasons
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from mlops_platform.approvals import service
-from mlops_platform.approvals.policy import Status
+from mlops_platform.approvals.quorum import Status
 from mlops_platform.approvals.schemas import Approval, DecisionRequest
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.identity.dependencies import requires

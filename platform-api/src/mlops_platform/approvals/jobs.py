@@ -1,11 +1,11 @@
 """Requests nobody decides on expire; who keeps whom waiting is measured."""
 
 from mlops_platform.approvals import service
-from mlops_platform.approvals.document import load
 from mlops_platform.approvals.waiting import by_role
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
+from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
 

@@ -4,8 +4,9 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_platform.approvals.policy import Requirement, RiskLevel, Status, Verdict
+from mlops_platform.approvals.quorum import Status, Verdict
 from mlops_platform.identity.principal import Role
+from mlops_platform.policy.definition import Requirement, RiskLevel
 
 
 class DecisionView(BaseModel):

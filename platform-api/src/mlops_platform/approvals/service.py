@@ -6,17 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, select, tuple_
 
 from mlops_platform.approvals.interfaces import Notice
-from mlops_platform.approvals.policy import (
-    Decision,
-    Policy,
-    Requirement,
-    RiskLevel,
-    Status,
-    Transition,
-    evaluate,
-    missing,
-    objection,
-)
+from mlops_platform.approvals.quorum import Decision, Status, evaluate, missing, objection
 from mlops_platform.approvals.schemas import Approval, DecisionRequest, DecisionView
 from mlops_platform.approvals.tables import ApprovalDecisionRow, ApprovalRow
 from mlops_platform.audit import service as audit
@@ -28,6 +18,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
+from mlops_platform.policy.definition import Policy, Requirement, RiskLevel, Transition
 from mlops_platform.telemetry import metrics
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from mlops_platform.approvals.policy import Environment, GateName, Policy, RiskLevel
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
@@ -20,6 +19,7 @@ from mlops_platform.errors import Conflict, Forbidden
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.policy.definition import Environment, GateName, Policy, RiskLevel
 
 Source = Literal["platform", "pipeline", "person"]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from mlops_platform.approvals.policy import GateName, PerformanceLimits
+from mlops_platform.policy.definition import GateName, PerformanceLimits
 
 SLO_TAG = "slo_p95_ms"
 # a build's steps that the scan gate stands on: the bytes, their formats, and what they would do when loaded

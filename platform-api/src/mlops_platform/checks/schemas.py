@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_platform.approvals.policy import Environment, GateName, RiskLevel
+from mlops_platform.policy.definition import Environment, GateName, RiskLevel
 
 CheckStatus = Literal["passed", "failed", "warning", "skipped", "overridden"]
 

@@ -70,6 +70,7 @@ def revision(
     from mlops_platform.database import migrate
     from mlops_platform.local.ports import free_port
     from mlops_platform.local.postgres import EmbeddedPostgres
+    from mlops_platform.tables import METADATA
 
     # a database of its own: what a developer's home holds must not leak into a migration
     with tempfile.TemporaryDirectory() as folder:
@@ -77,7 +78,7 @@ def revision(
         server.start()
         try:
             migrate.upgrade(server.url())
-            file = migrate.revision(server.url(), name)
+            file = migrate.revision(server.url(), name, METADATA)
         finally:
             server.stop()
     show({"file": str(file) if file else None}, f"wrote {file}; read it before you commit it")

@@ -9,8 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
 from mlops_platform.approvals import service as approvals
-from mlops_platform.approvals.document import load
-from mlops_platform.approvals.policy import ENVIRONMENTS, Environment, RiskLevel, Verdict
+from mlops_platform.approvals.quorum import Verdict
 from mlops_platform.approvals.schemas import DecisionRequest
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.verify import verify
@@ -26,6 +25,8 @@ from mlops_platform.deployments.operations import Operation
 from mlops_platform.errors import PlatformError, Unauthenticated
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models import service as models
+from mlops_platform.policy.definition import ENVIRONMENTS, Environment, RiskLevel
+from mlops_platform.policy.loading import load
 
 FOLDER = FilePath(__file__).parent
 PREFIX = "/console"

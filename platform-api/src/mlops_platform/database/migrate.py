@@ -6,18 +6,17 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
-
-from mlops_platform.database.tables import metadata
+from sqlalchemy import MetaData, create_engine
 
 _FOLDER = Path(__file__).parent / "migrations"
 
 
-def _config(url: str) -> Config:
+def _config(url: str, metadata: MetaData | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     config.set_main_option("file_template", "%%(year)d-%%(month).2d-%%(day).2d-%%(hour).2d%%(minute).2d_%%(slug)s")
     config.attributes["url"] = url
+    config.attributes["metadata"] = metadata
     return config
 
 
@@ -26,21 +25,18 @@ def upgrade(url: str) -> None:
     command.upgrade(_config(url), "head")
 
 
-def revision(url: str, name: str) -> Path | None:
+def revision(url: str, name: str, metadata: MetaData) -> Path | None:
     """Write a migration that makes the database at `url` (which is at head) equal to the tables; return its file."""
-    script = command.revision(_config(url), message=name, autogenerate=True)
+    script = command.revision(_config(url, metadata), message=name, autogenerate=True)
     return Path(script.path) if script and not isinstance(script, list) else None
 
 
-def differences(url: str) -> list[object]:
+def differences(url: str, metadata: MetaData) -> list[object]:
     """Return what a new migration would have to do: empty when migrations and tables agree."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
-            return list(
-                compare_metadata(
-                    MigrationContext.configure(connection, opts={"compare_type": True}), metadata().metadata
-                )
-            )
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            return list(compare_metadata(context, metadata))
     finally:
         engine.dispose()

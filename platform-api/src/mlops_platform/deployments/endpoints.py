@@ -1,11 +1,10 @@
-"""Deployments over HTTP."""
+"""Deployments over HTTP, and deleting what is not deployed."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query
 
 from mlops_platform.approvals import service as approvals
-from mlops_platform.approvals.policy import Environment
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.deployments import operations, service
@@ -20,11 +19,17 @@ from mlops_platform.deployments.schemas import (
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.paging import MAX_LIMIT, Page
+from mlops_platform.models import registration
+from mlops_platform.models.schemas import Deleted
+from mlops_platform.policy.definition import Environment
 
 router = APIRouter(prefix="/api/v1", tags=["deployments"])
 CanRead = Annotated[Principal, requires("deployment:read")]
 CanDeploy = Annotated[Principal, requires("deployment:create")]
+CanDelete = Annotated[Principal, requires("model:delete")]
 CanOperate = Annotated[Principal, requires("deployment:operate")]
+Name = Annotated[str, Path(max_length=250)]
+Version = Annotated[str, Path(max_length=20, description="a number, or 'latest'")]
 DeploymentId = Annotated[str, Path(max_length=64)]
 
 
@@ -78,3 +83,19 @@ async def operate(
 ) -> DeploymentDetail:
     """Promote, pause, resume, roll back or undeploy; the data plane follows within a second."""
     return await operations.operate(session, caller, deployment_id, operation, body.reason if body else "")
+
+
+@router.delete("/models/{model_name}/versions/{version}", operation_id="delete_version")
+async def delete_version(
+    caller: CanDelete, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
+) -> Deleted:
+    """Delete a version from the catalogue and the registry; 409 while it is deployed."""
+    return await registration.delete_version(
+        session, services.registry, caller, model_name, version, service.is_deployed
+    )
+
+
+@router.delete("/models/{model_name}", operation_id="delete_model")
+async def delete_model(caller: CanDelete, model_name: Name, session: SessionDep, services: ServicesDep) -> Deleted:
+    """Delete a model with all its versions from the catalogue and the registry; 409 while one is deployed."""
+    return await registration.delete_model(session, services.registry, caller, model_name, service.is_deployed)

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from mlops_platform.approvals.policy import Environment, RiskLevel
 from mlops_platform.audit.schemas import AuditEvent
 from mlops_platform.deployments.state import Build, State
+from mlops_platform.policy.definition import Environment, RiskLevel
 
 # a model's settings may not reach into the platform, the loader or the interpreter
 _RESERVED = re.compile(r"^(MLOPS_|PYTHON|LD_|DYLD_|PATH$|HOME$|AWS_|MLFLOW_)", re.IGNORECASE)

@@ -6,8 +6,6 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from mlops_platform.approvals import service as approvals
-from mlops_platform.approvals.document import load
-from mlops_platform.approvals.policy import Environment
 from mlops_platform.approvals.schemas import Approval
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
@@ -34,6 +32,8 @@ from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 from mlops_platform.models import service as models
+from mlops_platform.policy.definition import Environment
+from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 
 Actor = Principal | SystemActor

@@ -6,7 +6,6 @@ from fastapi import APIRouter
 
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.features import service
-from mlops_platform.features.fastpath import metadata
 from mlops_platform.features.schemas import (
     EntityList,
     MaterializeRequest,
@@ -29,7 +28,7 @@ CanWrite = Annotated[Principal, requires("feature:write")]
 async def retrieve(caller: CanRead, body: RetrieveRequest, services: ServicesDep) -> RetrieveResponse:
     """Return the newest values of features; an entity that is not stored answers nulls.
 
-    In front of this route the data plane answers the same request in the same words, faster (features/fastpath.py).
+    In front of this route the data plane answers the same request in the same words, faster (predictions/feature_retrieval.py).
     """
     missing_is_error = body.on_missing == "error"
     found = await service.retrieve(
@@ -37,7 +36,9 @@ async def retrieve(caller: CanRead, body: RetrieveRequest, services: ServicesDep
     )
     count = len(next(iter(found.columns.values())))
     return RetrieveResponse(
-        features=found.columns, entity_count=count, metadata=metadata(found) if body.include_metadata else None
+        features=found.columns,
+        entity_count=count,
+        metadata=service.provenance(found) if body.include_metadata else None,
     )
 
 

@@ -199,3 +199,8 @@ async def materialize(
     metrics.feature_materializations_total.labels("ok").inc()
     metrics.feature_materialization_seconds.observe(time.perf_counter() - began)
     return MaterializeResponse(views=done, until=moment)
+
+
+def provenance(found: OnlineFeatures) -> dict[str, Any]:
+    """Return statuses and event timestamps per feature."""
+    return {"statuses": found.statuses, "event_timestamps": found.timestamps}

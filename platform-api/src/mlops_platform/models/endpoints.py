@@ -1,4 +1,4 @@
-"""The catalogue over HTTP."""
+"""The catalogue over HTTP; deleting is in deployments/endpoints.py, which knows what serves."""
 
 from typing import Annotated
 
@@ -6,13 +6,11 @@ from fastapi import APIRouter, Path, Query
 
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
-from mlops_platform.deployments.service import is_deployed
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.paging import MAX_LIMIT, Page
 from mlops_platform.models import registration, service
 from mlops_platform.models.schemas import (
-    Deleted,
     ModelSummary,
     RegisterRequest,
     RegisterResponse,
@@ -20,12 +18,11 @@ from mlops_platform.models.schemas import (
     VersionList,
 )
 from mlops_platform.models.stages import Stage
-from mlops_platform.risk.scoring import RiskLevel
+from mlops_platform.policy.definition import RiskLevel
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 CanRead = Annotated[Principal, requires("model:read")]
 CanRegister = Annotated[Principal, requires("model:register")]
-CanDelete = Annotated[Principal, requires("model:delete")]
 Name = Annotated[str, Path(max_length=250)]
 Version = Annotated[str, Path(max_length=20, description="a number, or 'latest'")]
 Cursor = Annotated[str | None, Query(max_length=500)]
@@ -84,17 +81,3 @@ async def list_versions(
 async def get_version(caller: CanRead, model_name: Name, version: Version, session: ReadSessionDep) -> VersionDetail:
     """Return a version with metrics, input schema, lineage, the evidence of its checks and its model card."""
     return await service.version_detail(session, caller, model_name, version)
-
-
-@router.delete("/{model_name}/versions/{version}", operation_id="delete_version")
-async def delete_version(
-    caller: CanDelete, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
-) -> Deleted:
-    """Delete a version from the catalogue and the registry; 409 while it is deployed."""
-    return await registration.delete_version(session, services.registry, caller, model_name, version, is_deployed)
-
-
-@router.delete("/{model_name}", operation_id="delete_model")
-async def delete_model(caller: CanDelete, model_name: Name, session: SessionDep, services: ServicesDep) -> Deleted:
-    """Delete a model with all its versions from the catalogue and the registry; 409 while one is deployed."""
-    return await registration.delete_model(session, services.registry, caller, model_name, is_deployed)

@@ -10,7 +10,7 @@ from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models.stages import Stage
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
-from mlops_platform.risk.scoring import RiskLevel
+from mlops_platform.policy.definition import RiskLevel
 
 
 def visible_to(caller: Principal | None) -> Select[Any]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from mlops_platform.checks.schemas import Card, CheckResult
 from mlops_platform.models.stages import Stage
-from mlops_platform.risk.scoring import RiskLevel
+from mlops_platform.policy.definition import RiskLevel
 
 # what MLflow, Kubernetes labels, file names and URLs can all carry
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from mlops_platform.database.base import Base
 from mlops_platform.models.stages import Stage
-from mlops_platform.risk.scoring import RiskLevel
+from mlops_platform.policy.definition import RiskLevel
 
 
 class ModelRow(Base):

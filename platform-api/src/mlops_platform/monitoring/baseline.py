@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import structlog
 
-from mlops_platform.deployments.interfaces import TRAINING_SAMPLE
+from mlops_platform.builds.interfaces import TRAINING_SAMPLE
 
 log = structlog.get_logger(__name__)
 

@@ -6,10 +6,10 @@ import structlog
 from mlops_platform import __version__
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
-from mlops_platform.deployments.fetched import fetch_bundles
 from mlops_platform.kit.jobs import Job
 from mlops_platform.monitoring import certificates, probes, service
 from mlops_platform.monitoring.service import ModelReport
+from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
 

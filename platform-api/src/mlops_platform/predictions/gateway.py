@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
-from mlops_platform.features.fastpath import retrieve_raw
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions import oip
 from mlops_platform.predictions.callers import Callers
+from mlops_platform.predictions.feature_retrieval import retrieve_raw
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
 from mlops_platform.predictions.problems import BodyTooLarge
 from mlops_platform.predictions.recorder import EndpointRecorder

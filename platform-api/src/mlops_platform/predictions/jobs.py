@@ -9,13 +9,13 @@ import anyio
 import orjson
 import structlog
 
+from mlops_platform.builds.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
-from mlops_platform.deployments.fetched import fetch_bundles
-from mlops_platform.deployments.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
+from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ import msgspec
 import orjson
 import structlog
 
+from mlops_platform.builds.interfaces import RECENT_INPUTS, BundleUnavailable
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments.interfaces import RECENT_INPUTS, BundleUnavailable
 from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features

@@ -2,7 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_platform.risk.scoring import Profile, RiskLevel
+from mlops_platform.policy.definition import RiskLevel
+from mlops_platform.risk.scoring import Profile
 
 
 class AssessRequest(BaseModel):

@@ -7,10 +7,8 @@ floors no score can go under. The six-factor scheme (A10), each 1-5: low 6-12, m
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
-RiskLevel = Literal["low", "medium", "high"]
-LEVELS: tuple[RiskLevel, ...] = ("low", "medium", "high")
+from mlops_platform.policy.definition import RISK_LEVELS, RiskLevel
 
 
 class Profile(StrEnum):
@@ -72,7 +70,7 @@ def assess(answers: Mapping[str, int], profile: Profile = Profile.GOV1) -> Asses
     level: RiskLevel = "low" if score <= low else "medium" if score <= medium else "high"
     reasons = [f"score {score} is in the {level} band ({profile.value})"]
     for floor, reason in _floors(answers, profile):
-        if LEVELS.index(floor) > LEVELS.index(level):
+        if RISK_LEVELS.index(floor) > RISK_LEVELS.index(level):
             level = floor
         reasons.append(reason)
     return Assessment(level, score, tuple(reasons))
@@ -115,7 +113,7 @@ def declared_level(version_tags: Mapping[str, str], model_tags: Mapping[str, str
     named = version_tags.get("risk_level", model_tags.get("risk_level"))
     if named is None:
         return "medium", "no risk level was declared, so it counts as medium"
-    for level in LEVELS:
+    for level in RISK_LEVELS:
         if named.strip().lower() == level:
             return level, None
     return "medium", f"'{named}' is not a risk level (low, medium, high), so it counts as medium"

@@ -65,7 +65,7 @@ def training_set(settings: Settings | None = None) -> pd.DataFrame:
 
     Moments lie between 300 and 60 days ago, so that the 60 days after each are known.
     """
-    from mlops_platform.adapters.feast_names import FeatureStore
+    from mlops_platform.adapters.feast.names import FeatureStore
 
     repo = (settings or Settings()).feast_folder
     marker = json.loads((repo / "data" / "prepared.json").read_text())
@@ -94,7 +94,7 @@ def _customers() -> list[str]:
 
 
 def _apply(repo: Path, data: Path) -> None:
-    from mlops_platform.adapters.feast_names import (
+    from mlops_platform.adapters.feast.names import (
         Entity,
         FeatureStore,
         FeatureView,
@@ -130,7 +130,7 @@ def _apply(repo: Path, data: Path) -> None:
 
 
 def _materialize(repo: Path, end: datetime) -> None:
-    from mlops_platform.adapters.feast_names import FeatureStore
+    from mlops_platform.adapters.feast.names import FeatureStore
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

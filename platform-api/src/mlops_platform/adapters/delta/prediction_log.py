@@ -1,0 +1,290 @@
+"""Answered predictions: appended to segment files by whoever answers, moved into a Delta Lake table by the worker.
+
+A segment is a file of JSON lines that one process writes; an answer is sent only after its line was handed to the
+operating system, so it survives the death of the process. It is `.open` while it is written, `.ready` when it is handed
+over, `.moving` from the moment its commit is tried, and removed when its rows are in the table. Only the rows of a
+segment that may have been tried before are looked for in the table: moved twice means moved once.
+"""
+
+import os
+import time
+import weakref
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import orjson
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from mlops_platform.adapters.delta.table import ENGINE, PredictionTable
+from mlops_platform.errors import Unavailable
+from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+# a segment is handed over when it is this old or this large, whichever comes first
+_SEGMENT_SECONDS = 5.0
+_SEGMENT_BYTES = 64_000_000
+_COMPLAIN_SECONDS = 60.0
+# today's small files and yesterday's last ones are joined
+_TIDY_DAYS = 2
+_SCHEMA = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("row", pa.int32()),
+        ("at", pa.timestamp("us", tz="UTC")),
+        ("model", pa.string()),
+        ("version", pa.int64()),
+        ("revision", pa.string()),
+        ("environment", pa.string()),
+        ("tenant", pa.string()),
+        ("entity", pa.string()),
+        ("inputs", pa.string()),
+        ("prediction", pa.string()),
+        ("seconds", pa.float64()),
+        ("segment", pa.string()),
+        ("date", pa.string()),
+    ]
+)
+
+
+# read by an engine and not in Python: a row costs 4 us and not 40, on the machine that answers the next request
+_READ = """
+SELECT id AS prediction_id, (number - 1)::INTEGER AS "row", make_timestamp(("at" * 1000000)::BIGINT) AS "at", model, version, revision, environment,
+  tenant, entities[number] AS entity, inputs[number]::VARCHAR AS inputs, predictions[number]::VARCHAR AS prediction, seconds,
+  $segment AS segment, strftime(make_timestamp(("at" * 1000000)::BIGINT), '%Y-%m-%d') AS date
+FROM (
+  SELECT *, unnest(range(1, len(inputs) + 1)) AS number
+  FROM read_json($path, format = 'newline_delimited', ignore_errors = true, maximum_object_size = 128000000, columns = {
+    'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
+    'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
+)
+WHERE id IS NOT NULL
+"""
+
+
+class PredictionLogNotWritable(Unavailable):
+    """The folder of the log takes no bytes."""
+
+    title = "The prediction log cannot be written"
+
+
+class DeltaPredictionLog(PredictionLog):
+    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
+
+    def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
+        self._segments = folder.absolute() / "segments"
+        self._table = PredictionTable(table_uri or str(folder.absolute() / "table"), endpoint_url)
+        self._passed_once = False
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+        self._opened = 0.0
+        self._bytes = 0
+        self._complained = 0.0
+        self._dropped = 0
+        self._kept = 0
+
+        # a forked process must not write into its parent's file
+        os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
+
+    # --- in the processes that answer
+
+    async def ping(self) -> None:
+        try:
+            self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = self._segments / f".ping-{os.getpid()}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            raise PredictionLogNotWritable(
+                "The prediction log cannot be written; predictions go on and are counted as not logged."
+            ) from error
+
+    def append(self, record: bytes, rows: int) -> None:
+        try:
+            descriptor = self._ready_segment()
+            written = os.write(descriptor, record + b"\n")
+            if written != len(record) + 1:
+                # a disk that is nearly full takes a part of the line: end it, so that the next line starts anew
+                os.write(descriptor, b"\n")
+                self._drop(rows, "short write")
+                return
+        except OSError as error:
+            self._close()
+            self._drop(rows, error.strerror or "write failed")
+            return
+        self._bytes += written
+        self._kept += rows
+
+    def _ready_segment(self) -> int:
+        if self._descriptor is None:
+            self._segments.mkdir(parents=True, exist_ok=True, mode=0o700)
+            started = int(psutil.Process().create_time())
+            self._path = self._segments / f"{new_id()}.{os.getpid()}.{started}.open"
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._opened, self._bytes = time.monotonic(), 0
+        return self._descriptor
+
+    def _close(self) -> None:
+        if self._descriptor is None:
+            return
+        os.close(self._descriptor)
+        self._descriptor = None
+        if self._path is not None and self._path.exists():
+            self._path.rename(self._path.with_suffix(".ready"))
+
+    def _drop(self, rows: int, reason: str) -> None:
+        self._dropped += rows
+        metrics.prediction_log_dropped_total.inc(rows)
+        if time.monotonic() - self._complained > _COMPLAIN_SECONDS:
+            self._complained = time.monotonic()
+            log.error("predictions not logged", reason=reason, dropped_so_far=self._dropped)
+
+    def flush(self) -> None:
+        # per request the library's counter would cost as much as the write itself
+        metrics.prediction_log_rows_total.inc(self._kept)
+        self._kept = 0
+        if time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES:
+            self._close()
+
+    def close(self) -> None:
+        """Hand over the open segment: for an orderly stop, and for tests."""
+        self._close()
+
+    # --- in the worker
+
+    def move(self) -> int:
+        self._give_up_abandoned()
+        moved = 0
+        for paths in _batches(sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])):
+            moved += self._move(paths)
+        # what lay here before this process began may have been moved by another, or come back with a backup
+        self._passed_once = True
+        return moved
+
+    def _give_up_abandoned(self) -> None:
+        """Hand over open segments whose process is gone; idle processes rotate late."""
+        for path in sorted(self._segments.glob("*.open")):
+            _, pid, started, _ = path.name.rsplit(".", 3)
+            if not _alive(int(pid), int(started)):
+                path.rename(path.with_suffix(".ready"))
+
+    def _move(self, paths: list[Path]) -> int:
+        """Move these segments by one commit. Killed at any point, the next pass finishes it."""
+        doubtful = {_name(path) for path in paths if path.suffix == ".moving" or not self._passed_once}
+        stored = self._table.stored(doubtful)
+        fresh = [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]
+        rows = pa.concat_tables([_SCHEMA.empty_table(), *(_read(path, _name(path)) for path in fresh)])
+        if rows.num_rows:
+            self._table.append(rows, [_name(path) for path in fresh])
+            metrics.prediction_log_moved_total.inc(rows.num_rows)
+        for path in [*fresh, *(path for path in paths if _name(path) in stored)]:
+            path.unlink()
+        return int(rows.num_rows)
+
+    def tidy(self) -> None:
+        today = datetime.now(UTC).date()
+        self._table.tidy([(today - timedelta(days=ago)).isoformat() for ago in range(_TIDY_DAYS)])
+
+    # --- reading
+
+    def account(self) -> Account:
+        waiting = self._waiting()
+        stored = self._table.stored({_name(path) for path in waiting})
+        pending = sum(_count(line) for path in waiting if _name(path) not in stored for line in _lines(path))
+        return Account(self._table.count(), pending, self._dropped)
+
+    def _waiting(self) -> list[Path]:
+        return [path for path in self._segments.glob("*.*") if path.suffix in {".open", ".ready", ".moving"}]
+
+    def backlog(self) -> Backlog:
+        waiting = self._waiting()
+        finished = [path for path in waiting if path.suffix != ".open"]
+        ages = [time.time() - moment for path in finished if (moment := _modified(path)) is not None]
+        return Backlog(len(waiting), max(ages, default=0.0))
+
+    def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
+        # the date is the table's partition: older days are not opened
+        query = (
+            'SELECT inputs, prediction FROM predictions WHERE date >= ? AND model = ? AND version = ? AND "at" >= ? '
+            'ORDER BY "at" DESC LIMIT ?'
+        )
+        asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
+        found = self._table.query(query, asked)
+        return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
+
+    def rows_on(self, day: date) -> dict[tuple[str, str], int]:
+        query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
+        return {(tenant, model): count for tenant, model, count in self._table.query(query, [day.isoformat()])}
+
+
+def _batches(paths: list[Path]) -> Iterator[list[Path]]:
+    """Put segments together until they are as large as one may be: a commit costs a store the same however much it holds."""
+    batch: list[Path] = []
+    total = 0
+    for path in paths:
+        size = path.stat().st_size
+        if batch and total + size > _SEGMENT_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(path)
+        total += size
+    if batch:
+        yield batch
+
+
+def _name(path: Path) -> str:
+    return path.name.split(".", 1)[0]
+
+
+def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
+    """Leave the parent's segment to the parent."""
+    log = reference()
+    if log is not None and log._descriptor is not None:  # noqa: SLF001 - its own module
+        os.close(log._descriptor)  # noqa: SLF001
+        log._descriptor = None  # noqa: SLF001
+
+
+def _read(path: Path, segment: str) -> pa.Table:
+    """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
+    with duckdb.connect(config=ENGINE) as connection:
+        found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
+    # the answer of a torn line was never sent, or was counted as dropped
+    torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
+    if torn:
+        log.warning("torn lines in a segment", segment=segment, lines=torn)
+    return found.cast(_SCHEMA)
+
+
+def _lines(path: Path) -> list[bytes]:
+    # not splitlines(): a record may hold a carriage return of its caller's layout
+    return [line for line in path.read_bytes().split(b"\n") if line]
+
+
+def _count(line: bytes) -> int:
+    try:
+        return len(orjson.loads(line)["predictions"])
+    except orjson.JSONDecodeError:
+        return 0
+
+
+def _modified(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        # moved between the listing and the look
+        return None
+
+
+def _alive(pid: int, started: int) -> bool:
+    try:
+        return int(psutil.Process(pid).create_time()) == started
+    except psutil.NoSuchProcess:
+        return False

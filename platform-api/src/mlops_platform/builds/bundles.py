@@ -1,0 +1,141 @@
+"""From a version's artifacts to a signed bundle, in a process of its own; safe to kill at any point."""
+
+import asyncio
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import structlog
+
+from mlops_platform.builds.interfaces import TRAINING_SAMPLE, SignatureNotValid
+from mlops_platform.dependencies import Services
+from mlops_platform.kit.digests import tree_digest
+
+log = structlog.get_logger(__name__)
+
+EXAMPLE = "example.json"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A signed bundle, or a report that says why there is none."""
+
+    bundle: Path | None
+    report: dict[str, Any]
+    key: str | None
+    """Fingerprint of the key that signed it."""
+
+    @property
+    def sentence(self) -> str:
+        """Why there is no bundle."""
+        return str(self.report.get("detail") or self.report.get("reason"))
+
+    def description(self) -> dict[str, Any]:
+        """Return the bundle's own description of the model."""
+        assert self.bundle is not None
+        content: dict[str, Any] = json.loads((self.bundle / "bundle.json").read_text())
+        return content
+
+
+def bundle_folder(folder: Path, digest: str, name: str, version: int) -> Path:
+    """Return where the bundle of these bytes lies."""
+    return folder.absolute() / f"{digest.removeprefix('sha256:')[:24]}-{name}-{version}"
+
+
+def lock_name(name: str, version: int) -> str:
+    """Return the lock to hold while a version is built: two builds of one version would do the same work twice."""
+    return f"bundle:{name}:{version}"
+
+
+async def obtain(
+    services: Services, name: str, version: int, digest: str, feature_refs: list[str], *, fresh: bool = False
+) -> Built:
+    """Return the bundle of these bytes, built and signed now unless it exists; `fresh` scans and builds in any case.
+
+    A bundle is never replaced while its signature holds: something may be serving from it. One that was changed, or
+    signed with a key that is no longer in use, is built anew from the registry. Raises RegistryUnavailable.
+    """
+    bundle = bundle_folder(services.settings.bundle_dir, digest, name, version)
+    signed_with = await _signed_with(services, bundle)
+    if signed_with is not None and not fresh:
+        return Built(bundle, json.loads((bundle / "report.json").read_text()), signed_with)
+    scratch = bundle.with_name(f".building-{bundle.name}")
+    await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
+    scratch.mkdir(parents=True, mode=0o700)
+    try:
+        source = await services.registry.download(name, version, scratch / "artifacts")
+        found = await anyio.to_thread.run_sync(tree_digest, source)
+        if found != digest:
+            return Built(None, _changed(found, digest), None)
+        log.info("building", model=name, version=version, digest=digest)
+        report = await _run(services, source, scratch / "bundle", name, version, feature_refs)
+        if report["verdict"] != "built":
+            return Built(None, report, None)
+        await _keep_background(services, scratch, name, version)
+        key = await services.signer.sign(scratch / "bundle")
+        if signed_with is None:
+            # the rename makes a bundle exist: a half-built one is never seen
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(bundle, ignore_errors=True))
+            (scratch / "bundle").rename(bundle)
+        return Built(bundle, report, key)
+    finally:
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
+
+
+async def _signed_with(services: Services, bundle: Path) -> str | None:
+    """Return the fingerprint of the key a bundle is signed with; None when there is no bundle that can be trusted."""
+    if not (bundle / "bundle.json").exists():
+        return None
+    try:
+        return await services.signer.verify(bundle)
+    except SignatureNotValid as wrong:
+        log.warning("a bundle cannot be trusted and is built anew", bundle=bundle.name, because=str(wrong))
+        return None
+
+
+def _changed(found: str, digest: str) -> dict[str, Any]:
+    sentence = f"The artifacts changed after the request: {found} was found, {digest} was approved or asked for."
+    step = {"name": "digest", "status": "failed", "detail": sentence}
+    return {"verdict": "refused", "reason": "digest_changed", "detail": sentence, "steps": [step]}
+
+
+async def _run(
+    services: Services, source: Path, output: Path, name: str, version: int, refs: list[str]
+) -> dict[str, Any]:
+    """Run the build program and return its report."""
+    settings = services.settings
+    command = [
+        sys.executable, "-m", "model_server.build", "--source", str(source), "--output", str(output), "--name", name,
+        "--version", str(version), "--memory-bytes", str(settings.build_memory_bytes), "--cpu-seconds", str(settings.build_cpu_seconds),
+        "--timeout-seconds", str(settings.build_timeout_seconds), *(part for ref in refs for part in ("--feature-ref", ref)),
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        # the program enforces its own limits; this one is for a program that hangs
+        printed, _ = await asyncio.wait_for(process.communicate(), settings.build_timeout_seconds + 60)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    path = output / "report.json"
+    if not path.exists():
+        log.error("build left no report", code=process.returncode, printed=printed.decode(errors="replace")[-2_000:])
+        sentence = "The build ended without a report; the worker's log says why."
+        return {"verdict": "refused", "reason": "no_report", "detail": sentence, "steps": []}
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+async def _keep_background(services: Services, scratch: Path, name: str, version: int) -> None:
+    """Keep the training sample the run logged, when the model itself carries none."""
+    kept = scratch / "bundle" / "background.json"
+    if not kept.exists():
+        sample = await services.registry.training_sample(name, version, scratch / "sample")
+        if sample is not None:
+            await anyio.to_thread.run_sync(lambda: shutil.copyfile(sample, kept.with_name(TRAINING_SAMPLE)))

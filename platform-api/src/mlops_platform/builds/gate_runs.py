@@ -1,0 +1,158 @@
+"""Gates the platform measures itself: asked for over the API, done by the worker, kept as evidence of the checks room."""
+
+from dataclasses import replace
+
+import structlog
+from sqlalchemy import select
+
+from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.builds import load_test as trial
+from mlops_platform.builds.building import keep_evidence
+from mlops_platform.builds.bundles import Built, bundle_folder, lock_name, obtain
+from mlops_platform.builds.interfaces import SignatureNotValid
+from mlops_platform.builds.load_test import TrialFailed
+from mlops_platform.builds.tables import MeasurementRow
+from mlops_platform.checks import gates
+from mlops_platform.checks import policy as gate_policy
+from mlops_platform.checks.policy import Outcome
+from mlops_platform.checks.schemas import Example, Measurement, MeasureRequest
+from mlops_platform.database.locks import try_lock
+from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.dependencies import Services
+from mlops_platform.errors import NotFound
+from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.clock import now
+from mlops_platform.kit.ids import new_id
+from mlops_platform.models import service as models
+from mlops_platform.policy.definition import GateName
+from mlops_platform.policy.loading import load
+
+log = structlog.get_logger(__name__)
+ACTOR = SystemActor("worker")
+# what a caller may read of an example: enough to ask with
+_EXAMPLE_ROWS = 20
+
+
+class NoExample(NotFound):
+    """The version was not built, or was logged without an input example."""
+
+    title = "There is no input example"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"No input example of version {version} of '{name}' is known: log the model with input_example=, then run "
+            f"`mlops pipeline validate {name} {version}`."
+        )
+
+
+async def ask(
+    session: Session, services: Services, caller: Principal, name: str, version: str, body: MeasureRequest
+) -> Measurement:
+    """Ask the worker to measure a gate; a passed result that still counts is answered as it is unless `fresh`.
+
+    Asking twice is one measurement. Raises ModelVersionNotFound, NotAVersion and RegistryUnavailable.
+    """
+    view = await models.ensure_version(session, services.registry, caller, name, version)
+    digest = await models.ensure_digest(session, services.registry, view)
+    known = (await gates.newest(session, name, view.version, digest)).get(body.gate)
+    if known is not None and known.status == "passed" and known.expires_at > now() and not body.fresh:
+        return Measurement(gate=body.gate, state="done", digest=digest, result=known)
+    if not await _waits(session, name, view.version, body.gate):
+        session.add(
+            MeasurementRow(
+                id=new_id(),
+                name=name,
+                version=view.version,
+                digest=digest,
+                gate=body.gate,
+                state="waiting",
+                asked_by=caller.subject,
+                asked_at=now(),
+                ended_at=None,
+            )
+        )
+        await session.flush()
+    return Measurement(gate=body.gate, state="waiting", digest=digest, result=known)
+
+
+async def progress(session: ReadSession, caller: Principal, name: str, version: str, gate: GateName) -> Measurement:
+    """Return how far a gate is. Raises ModelVersionNotFound."""
+    view = await models.get_version(session, caller, name, version)
+    digest = view.digest or ""
+    waiting = await _waits(session, name, view.version, gate)
+    result = (await gates.newest(session, name, view.version, digest)).get(gate)
+    return Measurement(gate=gate, state="waiting" if waiting else "done", digest=digest, result=result)
+
+
+async def example(session: ReadSession, services: Services, caller: Principal, name: str, version: str) -> Example:
+    """Return rows of the version's own input example. Raises ModelVersionNotFound and NoExample."""
+    view = await models.get_version(session, caller, name, version)
+    found = None
+    if view.digest:
+        found = trial.read_example(
+            bundle_folder(services.settings.bundle_dir, view.digest, name, view.version)
+        )  # fmt: skip
+    if found is None:
+        raise NoExample(name, view.version)
+    rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"][:_EXAMPLE_ROWS]]
+    return Example(columns=found["columns"], rows=rows, source=found["source"])
+
+
+async def measure_waiting(services: Services) -> None:
+    """Measure what was asked for, oldest first; a version that is being built elsewhere waits for that."""
+    async with services.database.read_session() as session:
+        query = select(MeasurementRow).where(MeasurementRow.state == "waiting").order_by(MeasurementRow.asked_at)
+        waiting = list((await session.execute(query)).scalars())
+    for row in waiting:
+        async with try_lock(services.database, lock_name(row.name, row.version)) as held:
+            if held:
+                await _measure(services, row)
+
+
+async def _measure(services: Services, row: MeasurementRow) -> None:
+    async with services.database.read_session() as session:
+        current = await session.get(MeasurementRow, row.id)
+        if current is None or current.state != "waiting":
+            return
+        view = await models.get_version(session, None, row.name, row.version)
+    began = now()
+    builds = row.gate in {"validate", "scan"}
+    refs = models.feature_refs(view.tags)
+    built = await obtain(services, row.name, row.version, row.digest, refs, fresh=builds)
+    outcome = None if builds else await _performance(services, view.tags, built)
+    async with services.database.session() as session:
+        if outcome is None:
+            await keep_evidence(session, services, row.name, row.version, row.digest, built)
+        else:
+            await gates.record(
+                session, load(services.settings.policy_file), ACTOR, name=row.name, version=row.version, digest=row.digest,
+                tenant=view.tenant, gate="performance", outcome=outcome, source="platform",
+            )  # fmt: skip
+        # one build answers both of its gates; what was asked for after it began is measured again
+        ended = ("validate", "scan") if builds else (row.gate,)
+        query = select(MeasurementRow).where(
+            MeasurementRow.name == row.name, MeasurementRow.version == row.version, MeasurementRow.gate.in_(ended)
+        )
+        query = query.where(MeasurementRow.state == "waiting", MeasurementRow.asked_at <= began)
+        for done in (await session.execute(query)).scalars():
+            done.state, done.ended_at = "done", now()
+
+
+async def _performance(services: Services, tags: dict[str, str], built: Built) -> Outcome:
+    limits = load(services.settings.policy_file).gates.performance
+    if built.bundle is None:
+        return Outcome("failed", f"it did not build: {built.sentence}", {})
+    try:
+        await services.signer.verify(built.bundle)
+        found = await trial.measure(built.bundle, limits)
+    except (TrialFailed, SignatureNotValid) as failure:
+        return Outcome("failed", str(failure), {})
+    judged = gate_policy.performance(found, tags, limits)
+    return replace(judged, detail={**judged.detail, "measured": "the model server on the built bundle"})
+
+
+async def _waits(session: Session | ReadSession, name: str, version: int, gate: str) -> bool:
+    query = select(MeasurementRow.id).where(
+        MeasurementRow.name == name, MeasurementRow.version == version, MeasurementRow.gate == gate
+    )
+    return (await session.execute(query.where(MeasurementRow.state == "waiting"))).first() is not None

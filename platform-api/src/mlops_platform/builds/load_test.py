@@ -1,0 +1,107 @@
+"""A built model under requests of its own example, in the model server that would serve it, before anything is deployed."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import orjson
+import structlog
+
+from mlops_platform.builds.bundles import EXAMPLE
+from mlops_platform.checks.policy import Figures, figures
+from mlops_platform.policy.definition import PerformanceLimits
+
+log = structlog.get_logger(__name__)
+
+_START_SECONDS = 60
+_ANSWER_SECONDS = 10
+# nothing of the platform's own settings: a model process knows no database, no key, no token
+_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+
+
+class TrialFailed(Exception):
+    """The model server did not come up, or there is nothing to ask it."""
+
+
+def read_example(bundle: Path) -> dict[str, Any] | None:
+    """Return the rows of the model's own example ({columns, rows, source}), or None when it was logged without."""
+    path = bundle / EXAMPLE
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+async def measure(bundle: Path, limits: PerformanceLimits) -> Figures:
+    """Start the model server on the bundle, warm it up and time one request after the other. Raises TrialFailed."""
+    example = await anyio.to_thread.run_sync(read_example, bundle)
+    if example is None:
+        raise TrialFailed("the version has no input example to ask with; log it with input_example=")
+    bodies = [orjson.dumps({"columns": example["columns"], "rows": [row]}) for row in example["rows"]]
+    async with _served(bundle) as client:
+        for number in range(limits.warm_up):
+            await _ask(client, bodies[number % len(bodies)])
+        answered: list[float] = []
+        errors = 0
+        for number in range(limits.requests):
+            began = time.perf_counter()
+            if await _ask(client, bodies[number % len(bodies)]):
+                answered.append(time.perf_counter() - began)
+            else:
+                errors += 1
+    return figures(answered, errors)
+
+
+async def _ask(client: httpx.AsyncClient, body: bytes) -> bool:
+    try:
+        answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
+
+
+@asynccontextmanager
+async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
+    # the system's folder for temporary files: a Unix socket's path may have about a hundred characters
+    folder = Path(tempfile.mkdtemp(prefix="mlops-trial-"))
+    socket = folder / "s"
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "model_server.serve", "--bundle", str(bundle), "--socket", str(socket), env=inherited,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        transport = httpx.AsyncHTTPTransport(uds=str(socket))
+        async with httpx.AsyncClient(transport=transport, base_url="http://model", timeout=_ANSWER_SECONDS) as client:
+            await _until_ready(process, client)
+            yield client
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+async def _until_ready(process: asyncio.subprocess.Process, client: httpx.AsyncClient) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.returncode is not None:
+            assert process.stderr is not None
+            said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+            raise TrialFailed(f"the model server ended: {said[-1][-300:] if said else 'without a word'}")
+        try:
+            if (await client.get("/health/ready")).is_success:
+                return
+        except httpx.HTTPError:
+            await asyncio.sleep(0.05)
+    raise TrialFailed(f"the model server was not ready after {_START_SECONDS} s")

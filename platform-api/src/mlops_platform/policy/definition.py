@@ -1,0 +1,113 @@
+"""What a policy file says: who must agree, how a version is rolled out, which gates it must pass. Pure."""
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlops_platform.identity.principal import Role
+
+RiskLevel = Literal["low", "medium", "high"]
+RISK_LEVELS: tuple[RiskLevel, ...] = get_args(RiskLevel)
+Environment = Literal["staging", "production"]
+ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
+Transition = Literal["validation", "staging", "production", "deprecated"]
+GateName = Literal["validate", "scan", "performance", "smoke"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Requirement(_Frozen):
+    """So many distinct people with this role."""
+
+    role: Role
+    count: int = Field(ge=1, le=20)
+
+
+class Step(_Frozen):
+    """A share of traffic, held for some time."""
+
+    traffic: float = Field(gt=0, le=1)
+    hold_seconds: float = Field(ge=0)
+
+
+class Gate(_Frozen):
+    """What a new revision must keep to during its rollout."""
+
+    p99_seconds: float = Field(gt=0)
+    error_share: float = Field(ge=0, le=1)
+    minimum_requests: int = Field(ge=1)
+
+
+class PerformanceLimits(_Frozen):
+    """How the performance gate measures, and what it allows; a version's tag `slo_p95_ms` beats `p95_ms`."""
+
+    warm_up: int = Field(ge=0, le=10_000)
+    requests: int = Field(ge=20, le=100_000)
+    p95_ms: float = Field(gt=0)
+    error_share: float = Field(ge=0, le=1)
+
+
+class Gates(_Frozen):
+    """What must be passed for exactly the bytes that are to be deployed, and for how long a result counts."""
+
+    required: dict[Environment, dict[RiskLevel, list[GateName]]]
+    valid_days: dict[GateName, float]
+    performance: PerformanceLimits
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Gates":
+        if undated := set(get_args(GateName)) - set(self.valid_days):
+            raise ValueError(f"valid_days says nothing about {', '.join(sorted(undated))}")
+        return self
+
+
+Plan = Annotated[list[Step], Field(min_length=1)]
+
+
+class Policy(_Frozen):
+    """One version of the policy file."""
+
+    version: str = Field(min_length=1)
+    expiry_days: int = Field(ge=1, le=365)
+    sla_hours: dict[Role, float]
+    transitions: dict[Transition, dict[RiskLevel, list[Requirement]]]
+    rollouts: dict[Environment, dict[RiskLevel, Plan]]
+    gate: Gate
+    gates: Gates
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Policy":
+        for name, table in (
+            ("transitions", self.transitions),
+            ("rollouts", self.rollouts),
+            ("gates.required", self.gates.required),
+        ):
+            for environment in ENVIRONMENTS:
+                missing = set(RISK_LEVELS) - set(table.get(environment, {}))
+                if missing:
+                    raise ValueError(f"{name}.{environment} says nothing about {', '.join(sorted(missing))} risk")
+        for environment, levels in self.rollouts.items():
+            for level, plan in levels.items():
+                shares = [step.traffic for step in plan]
+                if shares != sorted(shares) or shares[-1] != 1:
+                    raise ValueError(f"rollouts.{environment}.{level} must rise to a traffic of 1.0")
+        return self
+
+    def requirements(self, transition: Transition, risk_level: RiskLevel) -> list[Requirement]:
+        """Return who must agree."""
+        return self.transitions[transition][risk_level]
+
+    def plan(self, environment: Environment, risk_level: RiskLevel) -> list[Step]:
+        """Return how a revision is rolled out."""
+        return self.rollouts[environment][risk_level]
+
+    def required_gates(self, environment: Environment, risk_level: RiskLevel) -> list[GateName]:
+        """Return what must be passed before a deployment is asked for."""
+        return self.gates.required[environment][risk_level]
+
+    def due_hours(self, requirements: Iterable[Requirement]) -> float:
+        """Return the longest SLA among the roles that must agree."""
+        return max((self.sla_hours.get(needed.role, self.expiry_days * 24.0) for needed in requirements), default=0.0)

@@ -1,0 +1,109 @@
+"""The whole of it, at every pass: what the runtime lost, kept too long or shares otherwise is put right, whoever did it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import structlog
+from sqlalchemy import select
+
+from mlops_platform.database.locks import try_lock
+from mlops_platform.dependencies import Services
+from mlops_platform.deployments import repository
+from mlops_platform.deployments.interfaces import RevisionSpec, Routing, RuntimeConflict
+from mlops_platform.deployments.state import ANSWERING, RUNNING
+from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+
+log = structlog.get_logger(__name__)
+_Pair = tuple[DeploymentRow, RevisionRow]
+
+
+async def sweep(services: Services) -> None:
+    """Apply what should run and is not known to the runtime, remove what should not run any more, share traffic as wanted."""
+    async with services.database.read_session() as session:
+        query = select(RevisionRow, DeploymentRow).join(DeploymentRow).where(RevisionRow.state.in_(RUNNING))
+        wanted = {revision.id: (deployment, revision) for revision, deployment in (await session.execute(query)).all()}
+    known = await services.runtime.known()
+    for revision_id in known - wanted.keys():
+        try:
+            await services.runtime.remove(revision_id)
+        except RuntimeConflict as conflict:
+            # its deployment may be gone, so there is nobody to tell but the log; the next pass asks again
+            log.warning("revision not removed", revision=revision_id, reason=conflict.detail)
+    for revision_id in wanted.keys() - known:
+        deployment, revision = wanted[revision_id]
+        try:
+            await services.runtime.apply(spec_of(deployment, revision))
+        except RuntimeConflict as conflict:
+            await tell(services, deployment.id, conflict.detail)
+    for deployment_id in await services.runtime.misrouted(_routings(wanted.values())):
+        async with try_lock(services.database, f"deployment:{deployment_id}") as held:
+            # held by another worker: it shares the traffic at the end of its pass
+            if held:
+                await _route_again(services, deployment_id)
+
+
+def _routings(running: Iterable[_Pair]) -> list[Routing]:
+    shares: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    deployments = {}
+    for deployment, revision in running:
+        if _shares(revision):
+            deployments[deployment.id] = deployment
+            shares[deployment.id].append((revision.id, revision.traffic))
+    return [_routing(deployment, shares[deployment.id]) for deployment in deployments.values()]
+
+
+async def _route_again(services: Services, deployment_id: str) -> None:
+    # read again: since the sweep looked, a pass may have changed the shares
+    async with services.database.read_session() as session:
+        deployment = await session.get(DeploymentRow, deployment_id)
+    log.info("traffic is shared again", deployment=deployment_id)
+    if deployment is None:
+        await services.runtime.route(Routing(deployment_id, "", "", "", ()))
+        return
+    try:
+        await services.runtime.route(await routing_of(services, deployment))
+    except RuntimeConflict as conflict:
+        await tell(services, deployment_id, conflict.detail)
+
+
+async def routing_of(services: Services, deployment: DeploymentRow) -> Routing:
+    """Return the shares as they are now."""
+    async with services.database.read_session() as session:
+        revisions = await repository.revisions(session, deployment.id)
+    return _routing(deployment, [(row.id, row.traffic) for row in revisions if _shares(row)])
+
+
+def _routing(deployment: DeploymentRow, shares: Iterable[tuple[str, float]]) -> Routing:
+    """The same shares make equal routings, in whatever order they were read."""
+    ordered = tuple(sorted(shares))
+    return Routing(deployment.id, deployment.model_name, deployment.tenant, deployment.environment, ordered)
+
+
+def _shares(revision: RevisionRow) -> bool:
+    return revision.state in ANSWERING and revision.traffic > 0
+
+
+async def tell(services: Services, deployment_id: str, message: str) -> None:
+    """Write why a deployment is held up where people see it."""
+    log.warning("deployment held up", deployment=deployment_id, reason=message)
+    async with services.database.session() as session:
+        locked = await repository.locked(session, None, deployment_id)
+        if locked is not None:
+            locked.observed_message = message
+
+
+def spec_of(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
+    """Return what should run for a revision."""
+    return RevisionSpec(
+        revision_id=revision.id,
+        model_name=deployment.model_name,
+        version=revision.version,
+        bundle=revision.bundle or "",
+        environment=deployment.environment,
+        tenant=deployment.tenant,
+        digest=revision.digest,
+        approval_id=revision.approval_id,
+        replicas=revision.config["replicas"],
+        resources=revision.config["resources"],
+        environment_vars=revision.config["environment_vars"],
+    )

@@ -1,0 +1,158 @@
+"""Build a served bundle from a logged model: digest, formats, scan, isolated load, schema, compile, parity, report.
+
+`python -m model_server.build --source ARTIFACT_DIR --output BUNDLE_DIR --name N --version V` exits with 0 when built
+and 3 when the model is refused; BUNDLE_DIR/report.json says why in both cases.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from model_server.build.report import Report, write_json
+from model_server.bundle import parse_bundle
+from model_server.digests import file_sha256, tree_digest
+from model_server.formats.allowed import check_formats
+from model_server.refusals import Refused
+from model_server.sandbox.isolation import Limits, Outcome, run_isolated
+
+EXIT_BUILT, EXIT_REFUSED = 0, 3
+
+
+def build(
+    source: Path,
+    output: Path,
+    *,
+    name: str,
+    version: int,
+    limits: Limits | None = None,
+    feature_refs: tuple[str, ...] = (),
+) -> Report:
+    """Build the bundle and write its report; the report's verdict says whether it was built.
+
+    An earlier build in the output folder is removed first. A refused model leaves only report.json there.
+    """
+    report = Report()
+    output = output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    for left in ("report.json", "bundle.json", "model.onnx", "example.json", "background.json", "native"):
+        _remove(output / left)
+    digest: str | None = None
+    engine: str | None = None
+    try:
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
+            digest = _check(source, Path(scratch), report)
+            content = _isolated(Path(scratch), report, limits or Limits())
+            content |= {"format": 1, "digest": digest, "model_name": name, "model_version": version}
+            content["feature_refs"] = list(feature_refs)
+            engine = _assemble(Path(scratch), output, content)
+        report.verdict = "built"
+    except Refused as refusal:
+        report.verdict, report.reason, report.sentence = "refused", refusal.code, refusal.sentence
+    report.write(output / "report.json", digest=digest, engine=engine, model_name=name, model_version=version)
+    return report
+
+
+def _check(source: Path, scratch: Path, report: Report) -> str:
+    """Copy the tree first and judge the copy, so that nothing can change between the check and the load."""
+    with report.step("digest") as step:
+        if not source.is_dir():
+            raise Refused("no_artifact", "The artifact folder does not exist; log the model again.")
+        shutil.copytree(source, scratch / "native", symlinks=True)
+        digest = tree_digest(scratch / "native")
+        step.detail = digest
+    with report.step("format") as step:
+        files = check_formats(scratch / "native")
+        step.detail = f"{len(files)} files, all on the allow-list"
+    return digest
+
+
+def _isolated(scratch: Path, report: Report, limits: Limits) -> dict[str, Any]:
+    """Run the isolated half and take over its steps. Raises Refused with what the child said, or how it ended."""
+    produced, work = scratch / "produced", scratch / "work"
+    produced.mkdir()
+    work.mkdir()
+    request = {
+        "source": str(scratch / "native"),
+        "output": str(produced),
+        "limits": {"memory_bytes": limits.memory_bytes, "cpu_seconds": limits.cpu_seconds},
+    }
+    outcome = run_isolated(request, work, limits)
+    started = None
+    for event in outcome.events:
+        if event["event"] == "start":
+            started = event["step"]
+        elif event["event"] == "step":
+            report.steps.append(event["step"])
+            started = None
+        elif event["event"] == "refused":
+            raise Refused(event["code"], event["sentence"])
+        elif event["event"] == "bundle":
+            return {key: value for key, value in event.items() if key != "event"}
+    raise _killed(outcome, started or "load", report, limits)
+
+
+def _killed(outcome: Outcome, step: str, report: Report, limits: Limits) -> Refused:
+    sentences = {
+        "timeout": f"The step '{step}' did not end within {limits.timeout_seconds:g} seconds.",
+        "cpu_time_exceeded": f"The step '{step}' used more than {limits.cpu_seconds} seconds of processor time.",
+    }
+    ended = outcome.ended if outcome.ended in sentences else "crashed"
+    sentence = sentences.get(ended, f"The step '{step}' ended the process it ran in. {outcome.detail}".strip())
+    report.steps.append({"name": step, "status": "failed", "detail": sentence, "seconds": 0.0})
+    return Refused(f"{step}_{ended}", sentence)
+
+
+def _assemble(scratch: Path, output: Path, content: dict[str, Any]) -> str:
+    """Move the checked tree and the compiled model into the bundle. Raises Refused `build_inconsistent`."""
+    try:
+        bundle = parse_bundle(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused("build_inconsistent", "The isolated build returned an incomplete description.") from error
+    if tree_digest(scratch / "native") != bundle.digest:
+        raise Refused("build_inconsistent", "The model's files changed while they were being checked.")
+    if bundle.onnx and file_sha256(scratch / "produced" / "model.onnx") != bundle.onnx.sha256:
+        raise Refused("build_inconsistent", "The compiled model differs from the one that was proven.")
+    for file in ("model.onnx", "example.json", "background.json"):
+        if (scratch / "produced" / file).is_file():
+            shutil.move(scratch / "produced" / file, output / file)
+    shutil.move(scratch / "native", output / "native")
+    write_json(output / "bundle.json", content)
+    return bundle.engine
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line, build, print one line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="model_server.build", description=__doc__)
+    parser.add_argument("--source", type=Path, required=True, help="the model's artifact folder")
+    parser.add_argument("--output", type=Path, required=True, help="the folder of the new bundle")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--memory-bytes", type=int, default=Limits.memory_bytes)
+    parser.add_argument("--cpu-seconds", type=int, default=Limits.cpu_seconds)
+    parser.add_argument("--timeout-seconds", type=float, default=Limits.timeout_seconds)
+    parser.add_argument("--feature-ref", action="append", default=[], help="a feature the model is served from")
+    options = parser.parse_args(arguments)
+    report = build(
+        options.source,
+        options.output,
+        name=options.name,
+        version=options.version,
+        limits=Limits(options.memory_bytes, options.cpu_seconds, options.timeout_seconds),
+        feature_refs=tuple(options.feature_ref),
+    )
+    sys.stdout.write(f"{report.verdict}: {report.sentence or options.output}\n")
+    return EXIT_BUILT if report.verdict == "built" else EXIT_REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

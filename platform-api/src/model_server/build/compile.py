@@ -1,0 +1,99 @@
+"""Compile a native model to ONNX, where its kind allows."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from model_server.build.onnx_trees import graph_of_trees, register_converters
+from model_server.build.tree_ensemble import NotCompilable
+from model_server.build.tree_readers import read_trees
+from model_server.bundle import InputColumn
+from model_server.engines.compiled import Compiled
+from model_server.engines.native import NativeModel
+
+_ONNX_TYPES = {
+    "double": "float64",
+    "float": "float32",
+    "long": "int64",
+    "integer": "int64",
+    "string": "string",
+    "boolean": "bool",
+}
+# Opsets that onnxruntime 1.17 and later run; ml 3 brings double precision trees.
+_OPSETS = {"": 17, "ai.onnx.ml": 3}
+
+
+def compile_model(
+    native: NativeModel, inputs: tuple[InputColumn, ...], mode: Literal["tensor", "columns"], dtype: str
+) -> Compiled:
+    """Return the model as ONNX with inputs of the given float type. Raises NotCompilable with the reason."""
+    if native.task == "raw":
+        raise NotCompilable("its predictions are neither probabilities nor one number")
+    if native.flavor == "onnx":
+        raise NotCompilable("it is an ONNX model already and is served as it was logged")
+    names: dict[str, str | None] = dict.fromkeys(("probabilities", "label", "value"))
+    ensemble = read_trees(native.estimator) if mode == "tensor" and dtype == "float64" else None
+    if ensemble is not None:
+        model = graph_of_trees(native.estimator, ensemble, len(inputs))
+        outputs = ["value"] if native.task == "regression" else ["label", "probabilities"]
+        return Compiled(model, mode, dtype, {}, {**names, **{name: name for name in outputs}})
+    columns = {} if mode == "tensor" else {column.name: _column_type(column, dtype) for column in inputs}
+    converted = _convert(native, _input_types(inputs, columns, dtype))
+    found = [output.name for output in converted.graph.output]
+    wanted = ["value"] if native.task == "regression" else ["label", "probabilities"]
+    if len(found) != len(wanted):
+        raise NotCompilable(f"the converted graph has {len(found)} outputs")
+    return Compiled(
+        converted.SerializeToString(), mode, dtype, columns, {**names, **dict(zip(wanted, found, strict=True))}
+    )
+
+
+def forms_of(compiled: Compiled) -> list[Compiled]:
+    """Return the forms to try, fastest first: without the label's nodes, for most classifiers name the likeliest class.
+
+    Not all do: a support vector machine's label and its probabilities come from different fits.
+    """
+    if compiled.outputs["probabilities"] is None:
+        return [compiled]
+    import onnx
+    from onnx.utils import Extractor
+
+    model = onnx.load_from_string(compiled.model)
+    names = [entry.name for entry in model.graph.input]
+    lean = Extractor(model).extract_model(names, [compiled.outputs["probabilities"]])
+    outputs = {**compiled.outputs, "label": None}
+    return [replace(compiled, model=lean.SerializeToString(), outputs=outputs), compiled]
+
+
+def _column_type(column: InputColumn, dtype: str) -> str:
+    kind = _ONNX_TYPES[column.type]
+    return dtype if kind.startswith("float") or not column.required else kind
+
+
+def _input_types(inputs: tuple[InputColumn, ...], columns: dict[str, str], dtype: str) -> list[tuple[str, Any]]:
+    from skl2onnx.common import data_types
+
+    kinds = {
+        "float64": data_types.DoubleTensorType,
+        "float32": data_types.FloatTensorType,
+        "int64": data_types.Int64TensorType,
+        "string": data_types.StringTensorType,
+        "bool": data_types.BooleanTensorType,
+    }
+    if columns:
+        return [(name, kinds[kind]([None, 1])) for name, kind in columns.items()]
+    return [("X", kinds[dtype]([None, len(inputs)]))]
+
+
+def _convert(native: NativeModel, types: list[tuple[str, Any]]) -> Any:
+    from skl2onnx import convert_sklearn
+
+    register_converters()
+    options = {id(native.estimator): {"zipmap": False}} if native.task != "regression" else None
+    try:
+        return convert_sklearn(native.estimator, initial_types=types, options=options, target_opset=_OPSETS)
+    except NotCompilable:
+        raise
+    except Exception as error:
+        # Converters raise anything for what they do not know; whatever it is, the model is served natively instead.
+        reason = str(error).splitlines()[0][:200] if str(error) else ""
+        raise NotCompilable(f"{type(error).__name__}: {reason}") from error

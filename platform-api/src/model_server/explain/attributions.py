@@ -1,0 +1,145 @@
+"""The three SHAP methods behind an explanation."""
+
+import warnings
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from model_server.bundle import InputColumn
+from model_server.engines.boosters import LightgbmBooster, XgboostBooster
+from model_server.engines.inputs import NUMERIC, array, table
+from model_server.engines.native import NativeModel
+from model_server.explain.background import Rows
+
+Matrix = npt.NDArray[np.float64]
+
+# Explanations of the same row must not change between calls.
+_SEED = 20_261_125
+# Rounds of forward and backward permutations; each costs 2 x inputs x background predictions per row.
+_PERMUTATIONS = 8
+_EXACT_INPUTS = 8
+# Predictions one explanation may cost: wide models get fewer rounds, which is still additive, only noisier.
+_MAX_PREDICTIONS = 40_000
+
+
+class PermutationAttribution:
+    """Model-agnostic SHAP on the model's own output. Works on row numbers of a value table, so text columns work too."""
+
+    name = "permutation"
+
+    def __init__(
+        self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Literal["array", "frame"], background: Rows
+    ) -> None:
+        self._native, self._inputs, self._form, self._background = native, inputs, form, background
+        affordable = _MAX_PREDICTIONS // (2 * len(inputs) * len(background))
+        self._rounds = min(_PERMUTATIONS, max(1, affordable))
+        if len(inputs) <= _EXACT_INPUTS:
+            self.name = "exact"
+
+    def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """Attribute each row against the background."""
+        values, bases = zip(*(self._one(row) for row in rows), strict=True)
+        return np.stack(values), np.asarray(bases[0])
+
+    def _one(self, row: list[Any]) -> tuple[Matrix, Matrix]:
+        import shap
+
+        known = table(self._inputs, [*self._background, row], self._form)
+
+        def outputs(places: npt.NDArray[np.float64]) -> Matrix:
+            return self._native.outputs(_mixed(known, places.astype(np.intp))).reshape(len(places), -1)
+
+        width = len(self._inputs)
+        places = np.repeat(np.arange(len(self._background), dtype=np.float64)[:, None], width, axis=1)
+        masker = shap.maskers.Independent(places, max_samples=len(places))
+        asked = np.full((1, width), float(len(self._background)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if self.name == "exact":
+                found = shap.explainers.Exact(outputs, masker)(asked, silent=True)
+            else:
+                explainer = shap.explainers.Permutation(outputs, masker, seed=_SEED)
+                found = explainer(asked, max_evals=self._rounds * (2 * width + 1), silent=True)
+        return np.asarray(found.values[0]).reshape(width, -1), np.asarray(found.base_values[0]).reshape(-1)
+
+
+def _mixed(known: Any, places: npt.NDArray[np.intp]) -> Any:
+    """Build rows from cells of known rows: SHAP mixes row numbers, the model sees the values they stand for."""
+    if isinstance(known, np.ndarray):
+        return known[places, np.arange(places.shape[1])]
+    import pandas as pd
+
+    cells = {name: known[name].to_numpy()[places[:, column]] for column, name in enumerate(known.columns)}
+    return pd.DataFrame(cells, columns=known.columns)
+
+
+class LinearAttribution:
+    """Exact SHAP of a plain linear regressor: coefficient times distance from the background's mean."""
+
+    name = "linear"
+
+    def __init__(
+        self, coefficients: Matrix, intercept: float, inputs: tuple[InputColumn, ...], background: Rows
+    ) -> None:
+        import shap
+
+        self._inputs = inputs
+        data = array(inputs, background).astype(np.float64)
+        self._explainer = shap.LinearExplainer((coefficients, intercept), shap.maskers.Independent(data, len(data)))
+
+    @classmethod
+    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows) -> Self | None:
+        """Return the method when the model is a linear regressor on numeric inputs."""
+        coefficients = getattr(native.estimator, "coef_", None)
+        intercept = getattr(native.estimator, "intercept_", None)
+        numeric = all(column.type in NUMERIC for column in inputs)
+        if native.task != "regression" or coefficients is None or intercept is None or not numeric:
+            return None
+        flat = np.asarray(coefficients, dtype=np.float64).ravel()
+        if len(flat) != len(inputs) or np.size(intercept) != 1:
+            return None
+        return cls(flat, float(np.ravel(intercept)[0]), inputs, background)
+
+    def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """Attribute the rows."""
+        values = np.asarray(self._explainer.shap_values(array(self._inputs, rows).astype(np.float64)))
+        return values[:, :, None], np.ravel(self._explainer.expected_value).astype(np.float64)
+
+
+class TreeAttribution:
+    """Tree SHAP against the background, in the probability space for classifiers."""
+
+    name = "tree"
+
+    def __init__(self, explainer: Any, inputs: tuple[InputColumn, ...], *, binary: bool) -> None:
+        self._explainer, self._inputs, self._binary = explainer, inputs, binary
+
+    @classmethod
+    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows) -> Self | None:
+        """Return the method when SHAP reads the model's trees and can speak the model's space."""
+        import shap
+
+        if any(column.type not in NUMERIC for column in inputs):
+            return None
+        raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster)
+        estimator = native.estimator.booster if raw_booster else native.estimator
+        space = "raw" if native.task == "regression" else "probability"
+        data = array(inputs, background).astype(np.float64)
+        try:
+            explainer = shap.TreeExplainer(estimator, data, model_output=space, feature_perturbation="interventional")
+            explainer.shap_values(data[:1], check_additivity=False)
+        except Exception:  # noqa: BLE001 - SHAP says in many ways that it does not read a model; permutation SHAP reads all
+            return None
+        return cls(explainer, inputs, binary=native.task == "binary")
+
+    def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """Attribute the rows; for a binary model with one output, both classes are given."""
+        data = array(self._inputs, rows).astype(np.float64)
+        values = np.asarray(self._explainer.shap_values(data, check_additivity=False), dtype=np.float64)
+        base = np.ravel(np.asarray(self._explainer.expected_value, dtype=np.float64))
+        if values.ndim == 2:  # noqa: PLR2004 - one output
+            values = values[:, :, None]
+        if self._binary and values.shape[2] == 1:
+            return np.concatenate([-values, values], axis=2), np.array([1 - base[0], base[0]])
+        return values, base

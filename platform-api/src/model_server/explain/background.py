@@ -1,0 +1,106 @@
+"""The rows an explanation compares with: a training sample logged with the model, at most 100 rows."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from model_server.bundle import InputColumn
+from model_server.engines.inputs import BadInput, reorder
+from model_server.formats.artifact import Artifact
+
+# SHAP's cost grows with the rows of the background; beyond a hundred the attributions hardly move.
+MAX_ROWS = 100
+_SEED = 20_261_123
+
+Rows = list[list[Any]]
+
+
+def find_rows(artifact: Artifact, inputs: tuple[InputColumn, ...]) -> tuple[Rows, str] | None:
+    """Return sample rows in the model's order and their source, or None when nothing usable was logged.
+
+    Looks for background.json, .csv or .parquet beside the model, then for MLflow's input example with two rows or more.
+    Rows that do not fit the inputs are left out: a background must be something the model could have seen.
+    """
+    for name in ("background.json", "background.csv", "background.parquet"):
+        path = artifact.root / name
+        if path.is_file() and (rows := _usable(_read(path), inputs)):
+            return _sampled(rows), name
+    if artifact.example_file and (rows := _usable(_read(artifact.example_file), inputs)):
+        return rows[:MAX_ROWS], "input_example"
+    return None
+
+
+def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> Rows:
+    """Read the background file of a bundle; empty when fewer than two rows fit."""
+    rows = _usable(_read(path), inputs) if path.is_file() else None
+    return _sampled(rows) if rows and len(rows) > 1 else []
+
+
+def sent_background(content: Any, inputs: tuple[InputColumn, ...]) -> Rows:
+    """Return the rows of a background that came with a request; empty when fewer than two fit. Raises BadInput."""
+    found = _table_of(content)
+    if found is None or len(found[1]) > MAX_ROWS or not all(isinstance(name, str) for name in found[0]):
+        raise BadInput(f"'background' must be a table {{columns, rows}} of at most {MAX_ROWS} rows")
+    rows = _usable(found, inputs)
+    return rows if len(rows) > 1 else []
+
+
+def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...]) -> Rows:
+    if found is None:
+        return []
+    columns, rows = found
+    names = columns or [column.name for column in inputs]
+    fitting: Rows = []
+    for row in rows:
+        try:
+            fitting += reorder(inputs, names, [row])
+        except BadInput:
+            continue
+    return fitting
+
+
+def _sampled(rows: Rows) -> Rows:
+    if len(rows) <= MAX_ROWS:
+        return rows
+    return random.Random(_SEED).sample(rows, MAX_ROWS)  # noqa: S311 - a repeatable sample, not a secret
+
+
+def _read(path: Path) -> tuple[list[str], Rows] | None:
+    """Read a table; None when the file is none. Column names are empty when the file gives none."""
+    if path.suffix != ".json":
+        return _read_frame(path)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None
+    return _table_of(content)
+
+
+def _table_of(content: Any) -> tuple[list[str], Rows] | None:
+    if isinstance(content, dict) and "inputs" in content:
+        content = content["inputs"]
+    if isinstance(content, dict):
+        rows: Any = content.get("data", content.get("rows"))
+        columns = content.get("columns", [])
+        return (columns, rows) if _is_table(rows) and isinstance(columns, list) else None
+    if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
+        columns = list(content[0])
+        return columns, [[row.get(name) for name in columns] for row in content]
+    return ([], content) if _is_table(content) else None
+
+
+def _is_table(rows: Any) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, list) for row in rows)
+
+
+def _read_frame(path: Path) -> tuple[list[str], Rows] | None:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (ValueError, OSError, ImportError):
+        return None
+    frame.columns = [str(name) for name in frame.columns]
+    plain = frame.astype(object).where(frame.notna(), None)
+    return list(plain.columns), json.loads(plain.to_json(orient="values", double_precision=15))

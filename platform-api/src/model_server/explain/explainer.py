@@ -1,0 +1,134 @@
+"""Explanations by SHAP: how much each input moved one answer away from the average answer over a background.
+
+Space: classifiers are explained in the probability space, because that is what `predict` returns and what an approver
+can read; regressors in the value space. A multi-class row is explained for its most probable class, or for the class
+asked for. Method: exact for linear regressors, tree SHAP for tree ensembles whose trees reproduce the model's output,
+and permutation SHAP on the model's own output for everything else (pipelines with preprocessing among them).
+
+Invariant, checked for every answer: base value + sum of attributions = raw output, within 1e-6 of max(1, |output|).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from model_server.bundle import InputColumn
+from model_server.engines.inputs import table
+from model_server.engines.native import NativeModel
+from model_server.explain.background import Rows
+
+TOLERANCE = 1e-6
+Form = Literal["array", "frame"]
+Space = Literal["probability", "value"]
+Matrix = npt.NDArray[np.float64]
+
+
+class NoBackground(Exception):
+    """No background rows are known, so there is nothing to compare a row with."""
+
+
+class NotExplainable(Exception):
+    """The model's answers are not numbers (task raw), so they cannot be attributed."""
+
+
+class NotAdditive(Exception):
+    """The attributions do not add up to the model's output; no explanation is better than a wrong one."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Attributions [rows][inputs], base values and raw outputs [rows], all in `space`; `algorithm` names the SHAP method."""
+
+    feature_names: list[str]
+    shap_values: list[list[float]]
+    base_values: list[float]
+    raw_output: list[float]
+    space: Space
+    algorithm: str
+    explained_labels: list[Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer of /explain."""
+        return {"method": "shap", **self.__dict__}
+
+
+class Attribution(Protocol):
+    """One SHAP method for one model: attributions [rows, inputs, outputs] and base values [outputs]."""
+
+    name: str
+
+    def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """Attribute the model's outputs for checked rows."""
+
+
+class Explainer:
+    """Explains rows with the first method that is additive to the model's output."""
+
+    def __init__(
+        self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, attributions: list[Attribution]
+    ) -> None:
+        self._native, self._inputs, self._form = native, inputs, form
+        self._attributions = attributions
+        self.space: Space = "value" if native.task == "regression" else "probability"
+
+    def explain(self, rows: Rows) -> Explanation:
+        """Explain checked rows. Raises NotAdditive when no method's attributions add up."""
+        outputs = self._native.outputs(table(self._inputs, rows, self._form)).reshape(len(rows), -1)
+        chosen = self._chosen(outputs)
+        raw = outputs[np.arange(len(rows)), chosen]
+        for attribution in self._attributions:
+            values, base = attribution(rows)
+            picked, bases = values[np.arange(len(rows)), :, chosen], base[chosen]
+            if is_additive(picked, bases, raw):
+                return self._explanation(attribution.name, picked, bases, raw, chosen)
+        raise NotAdditive("The attributions do not add up to the model's output.")
+
+    def _chosen(self, outputs: Matrix) -> npt.NDArray[np.int64]:
+        """The output that is explained: the positive class, the most probable class, or the value."""
+        if self._native.task == "multiclass":
+            return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
+        return np.full(len(outputs), 1 if self._native.task == "binary" else 0)
+
+    def _explanation(
+        self, algorithm: str, values: Matrix, bases: Matrix, raw: Matrix, chosen: npt.NDArray[np.int64]
+    ) -> Explanation:
+        labels = [self._native.labels[place] for place in chosen] if self._native.labels else None
+        names = [column.name for column in self._inputs]
+        return Explanation(names, values.tolist(), bases.tolist(), raw.tolist(), self.space, algorithm, labels)
+
+
+def is_additive(values: Matrix, bases: Matrix, raw: Matrix) -> bool:
+    """Whether base + sum of attributions equals the raw output in every row, within TOLERANCE of max(1, |output|)."""
+    gap = np.abs(bases + values.sum(axis=1) - raw)
+    return bool((gap <= TOLERANCE * np.maximum(1.0, np.abs(raw))).all())
+
+
+def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows) -> Explainer:
+    """Choose the methods for a model. Raises NoBackground and NotExplainable.
+
+    A special method is kept only when it reproduces the model's outputs on the background; permutation SHAP, which is
+    additive by construction, stands behind it.
+    """
+    from model_server.explain.attributions import LinearAttribution, PermutationAttribution, TreeAttribution
+
+    if native.task == "raw":
+        raise NotExplainable("This model's predictions are not numbers, so there is nothing to attribute.")
+    if not background:
+        raise NoBackground(
+            "No background rows are known: log the model with an input_example of two rows or more, or explain it later: its recent inputs will do."
+        )
+    model_agnostic = PermutationAttribution(native, inputs, form, background)
+    explainer = Explainer(native, inputs, form, [model_agnostic])
+    for kind in (LinearAttribution, TreeAttribution):
+        special = kind.of(native, inputs, background)
+        if special is None:
+            continue
+        candidate = Explainer(native, inputs, form, [special])
+        try:
+            candidate.explain(background)
+        except NotAdditive:
+            continue
+        return Explainer(native, inputs, form, [special, model_agnostic])
+    return explainer
