@@ -27,7 +27,21 @@ def run(*, quick: bool = False) -> list[dict[str, Any]]:
         port = free_port()
         feast = str(Path(sys.executable).with_name("feast"))
         # by default it restarts its worker every 1,000 requests
-        command = [feast, "-c", str(copy), "serve", "-h", "127.0.0.1", "-p", str(port), "--no-access-log", "-w", "1", "--max-requests", "0"]  # fmt: skip
+        command = [
+            feast,
+            "-c",
+            str(copy),
+            "serve",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "--no-access-log",
+            "-w",
+            "1",
+            "--max-requests",
+            "0",
+        ]
         with Platform(home) as platform, running(command, f"http://127.0.0.1:{port}/health"):
             token = platform.token("ana@company.com", "data-scientist")
             for what, (entities, features) in CASES.items():
@@ -52,6 +66,18 @@ def _lines(what: str, ours: Result, theirs: Result) -> list[dict[str, Any]]:
         f" ({who} {found.errors} errors)" for who, found in (("ours", ours), ("peer", theirs)) if found.errors
     )
     return [
-        {"what": f"{what} c=16 rps / feast serve{errors}", "ours": ours.rps, "peer": theirs.rps, "ratio": ours.rps / theirs.rps, "bar": ">= 5"},
-        {"what": f"{what} c=16 p95 ms / feast serve", "ours": ours.p95_ms, "peer": theirs.p95_ms, "ratio": ours.p95_ms / theirs.p95_ms, "bar": "<= 0.2"},
-    ]  # fmt: skip
+        {
+            "what": f"{what} c=16 rps / feast serve{errors}",
+            "ours": ours.rps,
+            "peer": theirs.rps,
+            "ratio": ours.rps / theirs.rps,
+            "bar": ">= 5",
+        },
+        {
+            "what": f"{what} c=16 p95 ms / feast serve",
+            "ours": ours.p95_ms,
+            "peer": theirs.p95_ms,
+            "ratio": ours.p95_ms / theirs.p95_ms,
+            "bar": "<= 0.2",
+        },
+    ]

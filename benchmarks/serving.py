@@ -116,16 +116,41 @@ def _compare(
     graph = json.loads((bundle / "bundle.json").read_text())["onnx"]
     floor_port, mlflow_port = free_port(), free_port()
     floor_env = {
-        "FLOOR_MODEL": str(bundle / graph["file"]), "FLOOR_DTYPE": graph["dtype"], "FLOOR_INPUT": graph["input"],
+        "FLOOR_MODEL": str(bundle / graph["file"]),
+        "FLOOR_DTYPE": graph["dtype"],
+        "FLOOR_INPUT": graph["input"],
         "FLOOR_OUTPUT": graph["probabilities"],
-    }  # fmt: skip
+    }
     floor = [
-        sys.executable, "-m", "uvicorn", "benchmarks.floor:app", "--port", str(floor_port), "--loop", "uvloop", "--http", "httptools",
-        "--no-access-log", "--log-level", "error", "--lifespan", "off",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "benchmarks.floor:app",
+        "--port",
+        str(floor_port),
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--no-access-log",
+        "--log-level",
+        "error",
+        "--lifespan",
+        "off",
+    ]
     stock = [
-        sys.executable, "-m", "mlflow", "models", "serve", "-m", str(bundle / "native"), "--env-manager", "local", "-p", str(mlflow_port),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(bundle / "native"),
+        "--env-manager",
+        "local",
+        "-p",
+        str(mlflow_port),
+    ]
     row = json.dumps({"input_data": _row()})
     invocation = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(_row().values())]}})
     found: dict[tuple[str, int], Result] = {}
@@ -169,10 +194,28 @@ def _lines(name: str, connections: int, found: dict[tuple[str, int], Result]) ->
     bars = {"floor": ">= 0.65", "mlflow": ">= 80", "p95": "<= 0.02"} if connections == 16 else {}
     errors = f" ({ours.errors} errors)" if ours.errors else ""
     return [
-        {"what": f"{name} c={connections} rps / floor{errors}", "ours": ours.rps, "peer": floor.rps, "ratio": ours.rps / floor.rps, "bar": bars.get("floor", "")},
-        {"what": f"{name} c={connections} rps / mlflow models serve", "ours": ours.rps, "peer": stock.rps, "ratio": ours.rps / stock.rps, "bar": bars.get("mlflow", "")},
-        {"what": f"{name} c={connections} p95 ms / mlflow models serve", "ours": ours.p95_ms, "peer": stock.p95_ms, "ratio": ours.p95_ms / stock.p95_ms, "bar": bars.get("p95", "")},
-    ]  # fmt: skip
+        {
+            "what": f"{name} c={connections} rps / floor{errors}",
+            "ours": ours.rps,
+            "peer": floor.rps,
+            "ratio": ours.rps / floor.rps,
+            "bar": bars.get("floor", ""),
+        },
+        {
+            "what": f"{name} c={connections} rps / mlflow models serve",
+            "ours": ours.rps,
+            "peer": stock.rps,
+            "ratio": ours.rps / stock.rps,
+            "bar": bars.get("mlflow", ""),
+        },
+        {
+            "what": f"{name} c={connections} p95 ms / mlflow models serve",
+            "ours": ours.p95_ms,
+            "peer": stock.p95_ms,
+            "ratio": ours.p95_ms / stock.p95_ms,
+            "bar": bars.get("p95", ""),
+        },
+    ]
 
 
 def _accounted(platform: Platform) -> dict[str, Any]:

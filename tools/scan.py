@@ -18,9 +18,19 @@ CHECKOV = ROOT / ".venv-tools" / "bin" / "checkov"
 
 # what a company may ship; a dependency under anything else needs a line in WAIVED
 PERMISSIVE = (
-    "mit", "apache", "bsd", "isc", "psf", "python software foundation", "zpl", "unlicense", "cc0", "cnri-python", "mpl",
+    "mit",
+    "apache",
+    "bsd",
+    "isc",
+    "psf",
+    "python software foundation",
+    "zpl",
+    "unlicense",
+    "cc0",
+    "cnri-python",
+    "mpl",
     "mozilla public license",
-)  # fmt: skip
+)
 FORBIDDEN = ("gpl", "sspl", "busl", "proprietary")
 WAIVED = {
     "cedarpy": "Apache-2.0 by its LICENSE file; the package names none",

@@ -175,12 +175,28 @@ def mlflow_server(
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", str(artifact_root), "--uvicorn-opts", "--loop uvloop",
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+            postgres.url("mlflow"),
+            "--artifacts-destination",
+            str(artifact_root),
+            "--uvicorn-opts",
+            "--loop uvloop",
         ],
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 120
     while True:

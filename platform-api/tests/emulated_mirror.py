@@ -15,14 +15,21 @@ def create(aws: str, name: str) -> None:
     """Make the table and the bucket, both called `name`."""
     keys = {"tenant": "S", "sequence": "N", "resource": "S"}
     client(aws, "dynamodb").create_table(
-        TableName=name, BillingMode="PAY_PER_REQUEST",
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": kind} for key, kind in keys.items()],
         KeySchema=[{"AttributeName": "tenant", "KeyType": "HASH"}, {"AttributeName": "sequence", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[{
-            "IndexName": "by-resource", "Projection": {"ProjectionType": "ALL"},
-            "KeySchema": [{"AttributeName": "resource", "KeyType": "HASH"}, {"AttributeName": "sequence", "KeyType": "RANGE"}],
-        }],
-    )  # fmt: skip
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "by-resource",
+                "Projection": {"ProjectionType": "ALL"},
+                "KeySchema": [
+                    {"AttributeName": "resource", "KeyType": "HASH"},
+                    {"AttributeName": "sequence", "KeyType": "RANGE"},
+                ],
+            }
+        ],
+    )
     s3 = client(aws, "s3")
     s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
     rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}}

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-import mlops_platform.approvals
+import mlops_platform.policy
 from mlops_platform.approvals.quorum import Decision, evaluate, missing, objection
 from mlops_platform.identity.principal import Role
 from mlops_platform.policy.definition import Requirement
 from mlops_platform.policy.loading import load
 
-POLICY = Path(mlops_platform.approvals.__file__).with_name("policy.yaml")
+POLICY = Path(mlops_platform.policy.__file__).with_name("policy.yaml")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
 # requirements section 4, GOV1 matrix, with section 14's choice that low risk goes to staging by itself

@@ -74,9 +74,13 @@ async def write(database: Database, count: int) -> None:
     for number in range(count):
         async with database.session() as session:
             await service.record(
-                session, action=Action.MODEL_VERSION_REGISTERED, actor=SystemActor("test"), resource=f"model:churn:{number}",
-                tenant=("default", "risk")[number % 2], details={"number": number},
-            )  # fmt: skip
+                session,
+                action=Action.MODEL_VERSION_REGISTERED,
+                actor=SystemActor("test"),
+                resource=f"model:churn:{number}",
+                tenant=("default", "risk")[number % 2],
+                details={"number": number},
+            )
 
 
 async def checked(database: Database) -> Verification:
@@ -194,8 +198,15 @@ async def forge(database: Database, change: Callable[[list[dict[str, Any]]], Non
 
 
 ATTACKS = [
-    edited, moved_to_another_tenant, deleted, reordered, inserted, cut_at_the_end, cut_at_a_sealed_size, emptied,
-]  # fmt: skip
+    edited,
+    moved_to_another_tenant,
+    deleted,
+    reordered,
+    inserted,
+    cut_at_the_end,
+    cut_at_a_sealed_size,
+    emptied,
+]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -293,9 +304,12 @@ async def test_a_worker_killed_between_two_batches_loses_and_repeats_nothing(
         "asyncio.run(mirroring.copy_missing(bootstrap.build_database(settings), bootstrap.build_audit_mirror(settings), 1000))"
     )
     environment = os.environ | {
-        "MLOPS_DATABASE_URL": settings.database_url.get_secret_value(), "MLOPS_HOME": str(settings.home),
-        "MLOPS_AUDIT_MIRROR_TABLE": place, "MLOPS_AUDIT_MIRROR_BUCKET": place, "MLOPS_S3_ENDPOINT_URL": aws,
-    }  # fmt: skip
+        "MLOPS_DATABASE_URL": settings.database_url.get_secret_value(),
+        "MLOPS_HOME": str(settings.home),
+        "MLOPS_AUDIT_MIRROR_TABLE": place,
+        "MLOPS_AUDIT_MIRROR_BUCKET": place,
+        "MLOPS_S3_ENDPOINT_URL": aws,
+    }
     mirror = (await log_of(services.database)).mirror
     assert mirror is not None
     worker = subprocess.Popen([sys.executable, "-c", program], env=environment)

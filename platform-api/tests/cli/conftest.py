@@ -38,8 +38,13 @@ def mlops(tmp_path: Path) -> Callable[..., Ran]:
         result = subprocess.run(
             [sys.executable, "-m", "mlops_platform.cli.main", *arguments],
             env={**clean, "MLOPS_HOME": str(tmp_path / "home"), **environment},
-            input=stdin, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+            input=stdin,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert "Traceback" not in result.stderr, result.stderr
         return Ran(result.returncode, result.stdout, result.stderr)
 

@@ -68,8 +68,10 @@ def served(database_url: str, _truncate: Callable[[], None], tmp_path: Path) -> 
     log = (tmp_path / "api.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.app:create", "--port", str(port)],
-        env={**os.environ, **served.environment(), "MLOPS_PORT": str(port)}, stdout=log, stderr=log,
-    )  # fmt: skip
+        env={**os.environ, **served.environment(), "MLOPS_PORT": str(port)},
+        stdout=log,
+        stderr=log,
+    )
     deadline = time.monotonic() + 60
     while http_status(f"{served.url}/health") is None:
         assert process.poll() is None, (tmp_path / "api.log").read_text()[-2000:]

@@ -39,9 +39,13 @@ def environment(
         for number in range(5):
             async with database.session() as session:
                 await service.record(
-                    session, action=Action.MODEL_VERSION_REGISTERED, actor=SystemActor("test"), resource=f"model:x:{number}",
-                    tenant="default", details={},
-                )  # fmt: skip
+                    session,
+                    action=Action.MODEL_VERSION_REGISTERED,
+                    actor=SystemActor("test"),
+                    resource=f"model:x:{number}",
+                    tenant="default",
+                    details={},
+                )
         mirror = bootstrap.build_audit_mirror(settings)
         assert mirror is not None
         assert (await copy_missing(database, mirror)).mirrored == 5

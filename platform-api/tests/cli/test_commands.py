@@ -42,12 +42,40 @@ def test_every_command_says_what_it_does_and_speaks_json(name: str, command: obj
 def test_the_promised_commands_exist() -> None:
     names = {name for name, _ in _commands()}
     promised = {
-        "up", "down", "status", "doctor", "token", "deploy", "predict", "models list", "models show", "models versions",
-        "models register", "models delete", "deployments list", "deployments show", "deployments promote", "deployments pause",
-        "deployments resume", "deployments rollback", "deployments undeploy", "approvals list", "approvals show",
-        "approvals approve", "approvals reject", "features retrieve", "features views", "features entities", "features push",
-        "features materialize", "audit list", "audit head", "audit verify", "database upgrade", "database revision",
-    }  # fmt: skip
+        "up",
+        "down",
+        "status",
+        "doctor",
+        "token",
+        "deploy",
+        "predict",
+        "models list",
+        "models show",
+        "models versions",
+        "models register",
+        "models delete",
+        "deployments list",
+        "deployments show",
+        "deployments promote",
+        "deployments pause",
+        "deployments resume",
+        "deployments rollback",
+        "deployments undeploy",
+        "approvals list",
+        "approvals show",
+        "approvals approve",
+        "approvals reject",
+        "features retrieve",
+        "features views",
+        "features entities",
+        "features push",
+        "features materialize",
+        "audit list",
+        "audit head",
+        "audit verify",
+        "database upgrade",
+        "database revision",
+    }
     assert promised <= names
 
 

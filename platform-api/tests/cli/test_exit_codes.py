@@ -13,20 +13,33 @@ from .conftest import Ran
 ANSWERS: dict[str, tuple[int, bytes]] = {
     "/api/v1/models/unknown": (
         404,
-        json.dumps({"type": "/problems/model-not-found", "title": "Not found", "status": 404,
-                    "detail": "There is no model 'unknown'.", "request_id": "r-1"}).encode(),
+        json.dumps(
+            {
+                "type": "/problems/model-not-found",
+                "title": "Not found",
+                "status": 404,
+                "detail": "There is no model 'unknown'.",
+                "request_id": "r-1",
+            }
+        ).encode(),
     ),
     "/api/v1/models/secret": (403, b'{"title": "x", "status": 403, "detail": "Your roles do not allow model:read."}'),
     "/api/v1/models/anonymous": (401, b'{"title": "x", "status": 401, "detail": "Send a bearer token."}'),
     "/api/v1/models/broken": (500, b"<html>proxy error</html>"),
     "/api/v1/models/wrong": (
         422,
-        json.dumps({"title": "x", "status": 422, "detail": "The request is not valid.",
-                    "errors": [{"pointer": "/body/replicas", "detail": "at most 100"}]}).encode(),
+        json.dumps(
+            {
+                "title": "x",
+                "status": 422,
+                "detail": "The request is not valid.",
+                "errors": [{"pointer": "/body/replicas", "detail": "at most 100"}],
+            }
+        ).encode(),
     ),
     "/api/v1/models/down": (503, b'{"title": "x", "status": 503, "detail": "MLflow is not answering."}'),
     "/api/v1/models": (200, b'{"items": [{"name": "churn", "owner": "ana@company.com"}], "next_cursor": null}'),
-}  # fmt: skip
+}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -5,8 +5,13 @@ import pytest
 from mlops_platform.cli.output import show_table
 
 ROWS = [
-    {"id": "01a20d8a-5acb-7b2d-9b19-25caddd4c770", "model_name": "customer-churn-predictor", "missing": ["manager", "architect"], "due_at": "2026-11-26T12:31:40Z"}
-]  # fmt: skip
+    {
+        "id": "01a20d8a-5acb-7b2d-9b19-25caddd4c770",
+        "model_name": "customer-churn-predictor",
+        "missing": ["manager", "architect"],
+        "due_at": "2026-11-26T12:31:40Z",
+    }
+]
 
 
 def test_piped_lists_have_a_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,9 +150,19 @@ def test_a_killed_database_comes_back_with_its_data(platform: Platform) -> None:
 def test_ctrl_c_in_the_foreground_stops_everything_and_even_while_starting(platform: Platform) -> None:
     for words in ("ready  postgres", "The platform is ready"):
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlops_platform.cli.main", "up", "--home", str(platform.home.folder), *platform.arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "mlops_platform.cli.main",
+                "up",
+                "--home",
+                str(platform.home.folder),
+                *platform.arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         assert process.stdout is not None
         for line in process.stdout:
             if words in line:

@@ -150,9 +150,10 @@ class Cluster:
         items = [
             stored.content
             for (plural, namespace, _), stored in sorted(self.objects.items())
-            if plural == key[0] and key[1] in {"", namespace}
+            if plural == key[0]
+            and key[1] in {"", namespace}
             and wanted.items() <= stored.content["metadata"].get("labels", {}).items()
-        ]  # fmt: skip
+        ]
         start, limit = int(query.get("continue", ["0"])[0]), int(query.get("limit", ["500"])[0])
         metadata = {"resourceVersion": str(self._versions)}
         if start + limit < len(items):

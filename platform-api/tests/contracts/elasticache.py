@@ -94,7 +94,7 @@ def served(folder: Path) -> Iterator[Server]:
         f'port 0\ntls-port {port}\nbind 127.0.0.1\nsave ""\ndir {folder}\ntls-auth-clients no\n'
         f"tls-cert-file {pem}\ntls-key-file {pem}\ntls-ca-cert-file {pem}\n"
         f"user default {nobody}\nuser {USER} {features}\nuser admin on >admin ~* &* +@all\n"
-    )  # fmt: skip
+    )
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(["redis-server", str(folder / "redis.conf")], stdout=log, stderr=log)
     try:

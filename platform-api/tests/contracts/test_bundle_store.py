@@ -51,8 +51,9 @@ class BundleStoreContract:
             store.keep_beside(address, "recent-inputs.json", content)
             assert store.beside(address, "recent-inputs.json") == content
         assert {name for name in files(store.fetch(address)) if name != "recent-inputs.json"} == {
-            "bundle.json", "native/model.skops",
-        }  # fmt: skip
+            "bundle.json",
+            "native/model.skops",
+        }
 
     def test_a_bundle_that_is_gone_is_not_served(self, store: BundleStore, tmp_path: Path) -> None:
         with pytest.raises(BundleDamaged):

@@ -26,13 +26,25 @@ from .elasticache import CREDENTIALS, REGION, served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIELDS = {
-    "whole": Int64, "small": Int32, "real": Float64, "single": Float32, "text": String, "flag": Bool, "moment": UnixTimestamp,
-    "numbers": Array(Float64), "words": Array(String),
-}  # fmt: skip
+    "whole": Int64,
+    "small": Int32,
+    "real": Float64,
+    "single": Float32,
+    "text": String,
+    "flag": Bool,
+    "moment": UnixTimestamp,
+    "numbers": Array(Float64),
+    "words": Array(String),
+}
 ROWS = pd.DataFrame(
     {
         "customer_id": ["a", "b", "old", "é/1"],
-        "event_timestamp": [NOW - timedelta(hours=1), NOW - timedelta(hours=2), NOW - timedelta(days=40), NOW - timedelta(hours=1)],
+        "event_timestamp": [
+            NOW - timedelta(hours=1),
+            NOW - timedelta(hours=2),
+            NOW - timedelta(days=40),
+            NOW - timedelta(hours=1),
+        ],
         "whole": [1, -(2**53), 3, 0],
         "small": pd.array([7, 8, 9, 10], dtype="int32"),
         "real": [0.1, None, 2.0, -1e300],
@@ -43,7 +55,7 @@ ROWS = pd.DataFrame(
         "numbers": [[1.0, 2.5], [], [3.0], [0.0]],
         "words": [["p", "q"], ["r"], [], ["s"]],
     }
-)  # fmt: skip
+)
 PAIRS = pd.DataFrame(
     {"customer_id": ["a", "a"], "shop": [1, 2], "event_timestamp": [NOW - timedelta(hours=1)] * 2, "visits": [5, 6]}
 )

@@ -24,10 +24,19 @@ def record(number: int, rows: int = 1) -> bytes:
     inputs = [{"a": float(number), "b": float(row)} for row in range(rows)]
     return orjson.dumps(
         {
-            "id": f"p-{number}", "at": 1_795_000_000.0 + number, "model": "churn", "version": 1, "revision": "r", "environment": "staging",
-            "tenant": "default", "inputs": inputs, "predictions": [0.5] * rows, "entities": None, "seconds": 0.001,
+            "id": f"p-{number}",
+            "at": 1_795_000_000.0 + number,
+            "model": "churn",
+            "version": 1,
+            "revision": "r",
+            "environment": "staging",
+            "tenant": "default",
+            "inputs": inputs,
+            "predictions": [0.5] * rows,
+            "entities": None,
+            "seconds": 0.001,
         }
-    )  # fmt: skip
+    )
 
 
 def inputs_of(log: PredictionLog) -> list[dict[str, Any]]:
@@ -247,8 +256,10 @@ class DeltaContract(PredictionLogContract):
         log.move()
         rows = place.opened().to_pyarrow_table().to_pylist()
         assert [(row["row"], row["entity"], orjson.loads(row["prediction"])) for row in rows] == [
-            (0, "c-1", "yes"), (1, "7", [0.25, 0.75]), (2, "é", 0.1),
-        ]  # fmt: skip
+            (0, "c-1", "yes"),
+            (1, "7", [0.25, 0.75]),
+            (2, "é", 0.1),
+        ]
         assert {row["prediction_id"] for row in rows} == {"p-1"}
         assert {row["at"].isoformat() for row in rows} == {"2026-11-18T11:06:41+00:00"}
         assert {row["date"] for row in rows} == {"2026-11-18"}

@@ -37,10 +37,17 @@ HOSTED = Path(__file__).with_name("hosted_model.py")
 def a_spec(**more: Any) -> RevisionSpec:
     return RevisionSpec(
         **{
-            "revision_id": new_id(), "model_name": "churn", "version": 3, "bundle": "s3://bundles/b/churn/0", "environment": "staging",
-            "tenant": "risk", "digest": f"sha256:{'b' * 64}", "approval_id": "approval-1", **more,
+            "revision_id": new_id(),
+            "model_name": "churn",
+            "version": 3,
+            "bundle": "s3://bundles/b/churn/0",
+            "environment": "staging",
+            "tenant": "risk",
+            "digest": f"sha256:{'b' * 64}",
+            "approval_id": "approval-1",
+            **more,
         }
-    )  # fmt: skip
+    )
 
 
 def routed(spec: RevisionSpec, *shares: tuple[str, float]) -> Routing:
@@ -160,9 +167,12 @@ class TestKServeRuntime(ServingRuntimeContract):
 
     async def is_refused(self, spec: RevisionSpec) -> None:
         self.cluster.is_not_ready(
-            spec.revision_id, transition="BlockedByFailedLoad", reason="ModelLoadFailed", exitCode=4,
+            spec.revision_id,
+            transition="BlockedByFailedLoad",
+            reason="ModelLoadFailed",
+            exitCode=4,
             message="digest_mismatch: The model's files differ.",
-        )  # fmt: skip
+        )
 
     async def test_the_order_names_approval_artifact_image_and_replicas(
         self, runtime: KServeRuntime, cluster: Cluster

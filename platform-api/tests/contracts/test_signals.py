@@ -79,10 +79,14 @@ async def prometheus(processes: list[ApiProcess], tmp_path: Path) -> AsyncIterat
     with (tmp_path / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                program, f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data",
+                program,
+                f"--config.file={tmp_path}/prometheus.yml",
+                f"--storage.tsdb.path={tmp_path}/data",
                 f"--web.listen-address=127.0.0.1:{port}",
-            ], stdout=log, stderr=log,
-        )  # fmt: skip
+            ],
+            stdout=log,
+            stderr=log,
+        )
     url = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient() as client, asyncio.timeout(30):
         while True:

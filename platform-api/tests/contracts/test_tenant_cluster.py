@@ -103,9 +103,12 @@ class TenantClusterContract:
 
     async def test_quotas_are_read_with_what_is_used(self, cluster: TenantCluster, api: Api) -> None:
         api.objects["/api/v1/namespaces/a/resourcequotas/tenant"] = {
-            "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tenant", "namespace": "a"},
-            "spec": {"hard": {"pods": "10"}}, "status": {"hard": {"pods": "10"}, "used": {"pods": "9"}},
-        }  # fmt: skip
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "tenant", "namespace": "a"},
+            "spec": {"hard": {"pods": "10"}},
+            "status": {"hard": {"pods": "10"}, "used": {"pods": "9"}},
+        }
         found = await asyncio.to_thread(cluster.quotas, ["a", "b"])
         assert found == [QuotaStatus("a", "tenant", {"pods": "10"}, {"pods": "9"})]
 
@@ -113,9 +116,13 @@ class TenantClusterContract:
 def kubeconfig(folder: Path, url: str) -> Path:
     """A file that names the server, as `aws eks update-kubeconfig` writes one."""
     content = {
-        "apiVersion": "v1", "kind": "Config", "current-context": "test", "clusters": [{"name": "test", "cluster": {"server": url}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}], "users": [{"name": "test", "user": {"token": "t"}}],
-    }  # fmt: skip
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": url}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "users": [{"name": "test", "user": {"token": "t"}}],
+    }
     file = folder / "kubeconfig"
     file.write_text(yaml.safe_dump(content))
     return file

@@ -19,12 +19,32 @@ ENVIRONMENTS = ("dev", "staging", "production")
 # what the rules read; everything else stays out of the repository
 KEPT = frozenset(
     {
-        "allocated_storage", "block_device_mappings", "bucket", "capacity_type", "desired_size", "disk_size", "engine", "instance_class",
-        "instance_types", "manage_master_user_password", "monitoring", "multi_az", "name", "node_type", "num_cache_clusters", "num_node_groups",
-        "point_in_time_recovery", "protocol", "replicas_per_node_group", "scaling_config", "service_name", "storage_type", "version",
+        "allocated_storage",
+        "block_device_mappings",
+        "bucket",
+        "capacity_type",
+        "desired_size",
+        "disk_size",
+        "engine",
+        "instance_class",
+        "instance_types",
+        "manage_master_user_password",
+        "monitoring",
+        "multi_az",
+        "name",
+        "node_type",
+        "num_cache_clusters",
+        "num_node_groups",
+        "point_in_time_recovery",
+        "protocol",
+        "replicas_per_node_group",
+        "scaling_config",
+        "service_name",
+        "storage_type",
+        "version",
         "vpc_endpoint_type",
     }
-)  # fmt: skip
+)
 
 
 def provider_mirror() -> Path | None:
@@ -59,9 +79,14 @@ def make(environment: str, endpoint: str, folder: Path) -> dict[str, Any]:
     root = folder / "terraform" / "environments" / environment
     (root / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     settings = {
-        **os.environ, "AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_EC2_METADATA_DISABLED": "true", "TF_IN_AUTOMATION": "1",
-    }  # fmt: skip
+        **os.environ,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "TF_IN_AUTOMATION": "1",
+    }
     if mirror := provider_mirror():
         config = folder / "terraform.rc"
         config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')

@@ -134,5 +134,7 @@ def test_a_budget_is_compared_with_everything_the_tenant_spent() -> None:
         [cost("60", "risk", "a"), cost("30", "risk", "b"), cost("5", "web")], {"risk": Decimal(100), "new": Decimal(10)}
     )
     assert [(each.tenant, each.spent, each.share) for each in spent] == [
-        ("new", 0, 0), ("risk", 90, Decimal("0.9")), ("web", 5, None),
-    ]  # fmt: skip
+        ("new", 0, 0),
+        ("risk", 90, Decimal("0.9")),
+        ("web", 5, None),
+    ]

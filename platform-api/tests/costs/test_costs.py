@@ -77,25 +77,62 @@ async def deployed(services: BuiltServices, revision: str, tenant: str, model: s
     async with services.database.session() as session:
         session.add(
             DeploymentRow(
-                id=f"d-{revision}", model_name=model, environment="staging", tenant=tenant, desired_version=1, desired_paused=False,
-                generation=1, observed_generation=1, observed_message="", created_at=at, updated_at=at,
+                id=f"d-{revision}",
+                model_name=model,
+                environment="staging",
+                tenant=tenant,
+                desired_version=1,
+                desired_paused=False,
+                generation=1,
+                observed_generation=1,
+                observed_message="",
+                created_at=at,
+                updated_at=at,
             )
-        )  # fmt: skip
+        )
         await session.flush()
         session.add(
             RevisionRow(
-                id=revision, deployment_id=f"d-{revision}", number=1, version=1, digest="sha256:0", risk_level="low", config={}, plan=[],
-                approval_id=None, requested_by="a@company.com", justification="x", state="live", reason="", build="done", bundle=None,
-                engine="onnx", feature_refs=[], traffic=1.0, step=0, step_began_at=None, created_at=at, updated_at=at,
+                id=revision,
+                deployment_id=f"d-{revision}",
+                number=1,
+                version=1,
+                digest="sha256:0",
+                risk_level="low",
+                config={},
+                plan=[],
+                approval_id=None,
+                requested_by="a@company.com",
+                justification="x",
+                state="live",
+                reason="",
+                build="done",
+                bundle=None,
+                engine="onnx",
+                feature_refs=[],
+                traffic=1.0,
+                step=0,
+                step_began_at=None,
+                created_at=at,
+                updated_at=at,
             )
-        )  # fmt: skip
+        )
 
 
 def predicted(services: BuiltServices, tenant: str, model: str, rows: int) -> None:
     record = {
-        "id": f"{tenant}-{model}", "at": now().timestamp(), "model": model, "version": 1, "revision": "r", "environment": "staging",
-        "tenant": tenant, "inputs": [{}] * rows, "predictions": [0] * rows, "entities": None, "seconds": 0.001,
-    }  # fmt: skip
+        "id": f"{tenant}-{model}",
+        "at": now().timestamp(),
+        "model": model,
+        "version": 1,
+        "revision": "r",
+        "environment": "staging",
+        "tenant": tenant,
+        "inputs": [{}] * rows,
+        "predictions": [0] * rows,
+        "entities": None,
+        "seconds": 0.001,
+    }
     services.prediction_log.append(orjson.dumps(record), rows)
     services.prediction_log.close()  # type: ignore[attr-defined]  # the embedded log's orderly stop
     services.prediction_log.move()
@@ -373,6 +410,12 @@ async def test_before_anything_was_read_the_answer_says_so(
 ) -> None:
     answer = await client.get("/api/v1/costs", headers=as_("m@company.com", "manager"))
     assert answer.json() == {
-        "month": datetime.now(UTC).date().replace(day=1).isoformat(), "currency": "USD", "source": "none", "read_at": None, "total": "0.000000",
-        "by_service": {}, "items": [], "budgets": [],
-    }  # fmt: skip
+        "month": datetime.now(UTC).date().replace(day=1).isoformat(),
+        "currency": "USD",
+        "source": "none",
+        "read_at": None,
+        "total": "0.000000",
+        "by_service": {},
+        "items": [],
+        "budgets": [],
+    }

@@ -159,16 +159,24 @@ _RESOURCES = st.lists(
             st.integers(0, 40),
             st.sampled_from(["SPOT", "ON_DEMAND"]),
         ),
-        st.tuples(st.sampled_from(["aws_nat_gateway", "aws_kms_key", "aws_s3_bucket", "aws_vpc", "aws_sqs_queue", "aws_unknown"]), st.just({})),
+        st.tuples(
+            st.sampled_from(
+                ["aws_nat_gateway", "aws_kms_key", "aws_s3_bucket", "aws_vpc", "aws_sqs_queue", "aws_unknown"]
+            ),
+            st.just({}),
+        ),
         st.builds(
-            lambda kind, size, standby: ("aws_db_instance", {"engine": "postgres", "instance_class": kind, "allocated_storage": size, "multi_az": standby}),
+            lambda kind, size, standby: (
+                "aws_db_instance",
+                {"engine": "postgres", "instance_class": kind, "allocated_storage": size, "multi_az": standby},
+            ),
             st.sampled_from(sorted(PRICES.entries["rds"]["instance_hour"])),
             st.integers(20, 2000),
             st.booleans(),
         ),
     ),
     max_size=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -50,8 +50,10 @@ def test_only_settings_differ_between_a_laptop_and_a_cluster() -> None:
     here, there = bootstrap.build(Settings()), bootstrap.build(Settings(**CLUSTER))
     assert (type(here.runtime), type(here.bundles), type(here.signals)) == (LocalRuntime, LocalBundles, MetricsSignals)
     assert (type(there.runtime), type(there.bundles), type(there.signals)) == (
-        KServeRuntime, S3Bundles, PrometheusSignals,
-    )  # fmt: skip
+        KServeRuntime,
+        S3Bundles,
+        PrometheusSignals,
+    )
 
 
 def test_the_table_of_predictions_may_lie_on_s3_whatever_runs_models() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mlops_platform.approvals
+import mlops_platform.policy
 from mlops_platform.deployments.state import (
     ANSWERING,
     ENDED,
@@ -23,7 +23,7 @@ from mlops_platform.policy.definition import Gate, Step
 from mlops_platform.policy.loading import load
 from mlops_platform.rollouts.rollout import Advance, Hold, Promote, RollBack, Signal, next_step
 
-POLICY = Path(mlops_platform.approvals.__file__).with_name("policy.yaml")
+POLICY = Path(mlops_platform.policy.__file__).with_name("policy.yaml")
 STATES: tuple[State, ...] = get_args(State)
 GATE = Gate(p99_seconds=0.1, error_share=0.01, minimum_requests=20)
 PLAN = [Step(traffic=0.05, hold_seconds=60), Step(traffic=0.5, hold_seconds=60), Step(traffic=1.0, hold_seconds=0)]

@@ -49,9 +49,12 @@ def log_model(mlflow_server: str, model: Any, rows: pd.DataFrame) -> Callable[..
         name = name or f"model-{new_id()[-12:]}"
         with mlflow.start_run():
             logged = mlflow.sklearn.log_model(
-                model, name="model", input_example=rows.head(examples) if examples else None,
-                signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"],
-            )  # fmt: skip
+                model,
+                name="model",
+                input_example=rows.head(examples) if examples else None,
+                signature=infer_signature(rows, model.predict(rows)),
+                pip_requirements=["scikit-learn"],
+            )
             mlflow.log_metric("accuracy", 0.9)
         declared = {"risk_level": risk_level} if risk_level else {}
         mlflow.register_model(logged.model_uri, name, tags={**declared, "owner": "ana@company.com", **tags})

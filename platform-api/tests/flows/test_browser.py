@@ -11,9 +11,14 @@ from .platform import Platform, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
 _FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
     "--disable-sync",
-]  # fmt: skip
+]
 
 
 def test_a_person_signs_in_reads_and_approves_without_javascript(platform: Platform, live: str, tmp_path: Path) -> None:

@@ -75,10 +75,25 @@ def test_no_request_the_schema_allows_makes_the_server_fail(platform: Platform, 
     token = platform.mlops("token", "root@company.com", "--role", "platform-admin")
     program = Path(sys.executable).with_name("schemathesis")
     command = [
-        str(program), "run", f"{platform.url}/api/openapi.json", "--header", f"Authorization: Bearer {token}", "--max-examples", "8",
-        "--seed", "1", "--checks", "not_a_server_error,content_type_conformance", "--phases", "examples,coverage,fuzzing",
-        "--exclude-path", "/metrics", "--continue-on-failure", "--max-time", "60",
-    ]  # fmt: skip
+        str(program),
+        "run",
+        f"{platform.url}/api/openapi.json",
+        "--header",
+        f"Authorization: Bearer {token}",
+        "--max-examples",
+        "8",
+        "--seed",
+        "1",
+        "--checks",
+        "not_a_server_error,content_type_conformance",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--exclude-path",
+        "/metrics",
+        "--continue-on-failure",
+        "--max-time",
+        "60",
+    ]
     # in its own folder: it keeps a cache where it runs
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200, cwd=platform.home)
     assert result.returncode == 0, result.stdout[-6000:]

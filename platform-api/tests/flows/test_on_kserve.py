@@ -78,18 +78,44 @@ class OnKServe:
                 deployment_id = new_id()
                 session.add(
                     DeploymentRow(
-                        id=deployment_id, model_name=f"churn-{tenant}", environment="production", tenant=tenant, desired_version=version,
-                        desired_paused=False, generation=0, observed_generation=0, observed_message="", created_at=at, updated_at=at,
+                        id=deployment_id,
+                        model_name=f"churn-{tenant}",
+                        environment="production",
+                        tenant=tenant,
+                        desired_version=version,
+                        desired_paused=False,
+                        generation=0,
+                        observed_generation=0,
+                        observed_message="",
+                        created_at=at,
+                        updated_at=at,
                     )
-                )  # fmt: skip
+                )
                 await session.flush()
             row = RevisionRow(
-                id=new_id(), deployment_id=deployment_id, number=version, version=version, digest=f"sha256:{version:064x}", risk_level="high",
-                config={"replicas": 2, "resources": {}, "environment_vars": {}}, approval_id=f"approval-{version}", requested_by="ana@company.com",
-                plan=[{"traffic": 0.1, "hold_seconds": 3600}, {"traffic": 1.0, "hold_seconds": 0}], justification="test", state="approved",
-                reason="", build="built", bundle=f"s3://bundles/b/{version}", engine="onnx", feature_refs=[], traffic=0.0, step=0,
-                step_began_at=None, created_at=at, updated_at=at,
-            )  # fmt: skip
+                id=new_id(),
+                deployment_id=deployment_id,
+                number=version,
+                version=version,
+                digest=f"sha256:{version:064x}",
+                risk_level="high",
+                config={"replicas": 2, "resources": {}, "environment_vars": {}},
+                approval_id=f"approval-{version}",
+                requested_by="ana@company.com",
+                plan=[{"traffic": 0.1, "hold_seconds": 3600}, {"traffic": 1.0, "hold_seconds": 0}],
+                justification="test",
+                state="approved",
+                reason="",
+                build="built",
+                bundle=f"s3://bundles/b/{version}",
+                engine="onnx",
+                feature_refs=[],
+                traffic=0.0,
+                step=0,
+                step_began_at=None,
+                created_at=at,
+                updated_at=at,
+            )
             session.add(row)
             return deployment_id, row.id
 

@@ -53,9 +53,17 @@ def policy(*statements: dict[str, Any]) -> str:
 # --- data
 
 STATEFUL = [
-    "aws_db_instance", "aws_s3_bucket", "aws_dynamodb_table", "aws_kms_key", "aws_secretsmanager_secret", "aws_eks_cluster",
-    "aws_elasticache_replication_group", "aws_ecr_repository", "aws_cloudwatch_log_group", "aws_route53_zone",
-]  # fmt: skip
+    "aws_db_instance",
+    "aws_s3_bucket",
+    "aws_dynamodb_table",
+    "aws_kms_key",
+    "aws_secretsmanager_secret",
+    "aws_eks_cluster",
+    "aws_elasticache_replication_group",
+    "aws_ecr_repository",
+    "aws_cloudwatch_log_group",
+    "aws_route53_zone",
+]
 
 
 @pytest.mark.parametrize("kind", STATEFUL)
@@ -80,20 +88,99 @@ def test_forgetting_a_bucket_is_a_risk() -> None:
 # --- exposure
 
 EXPOSED = {
-    "ssh from anywhere": (change("aws_security_group", {"ingress": []}, {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 22, "to_port": 22}]}), "the world may reach tcp port 22"),
-    "a rule of its own": (change("aws_vpc_security_group_ingress_rule", None, {"cidr_ipv4": "0.0.0.0/0", "ip_protocol": "-1"}), "the world may reach every port"),
-    "over IPv6": (change("aws_vpc_security_group_ingress_rule", None, {"cidr_ipv6": "::/0", "ip_protocol": "tcp", "from_port": 80, "to_port": 90}), "the world may reach tcp ports 80-90"),
-    "an old-style rule": (change("aws_security_group_rule", None, {"type": "ingress", "cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443}), "the world may reach tcp port 443"),
-    "the Kubernetes API": (change("aws_eks_cluster", {"vpc_config": [{"endpoint_public_access": False}]}, {"vpc_config": [{"endpoint_public_access": True}]}), "the Kubernetes API answers to 0.0.0.0/0"),
-    "one more office": (change("aws_eks_cluster", {"vpc_config": [{"endpoint_public_access": True, "public_access_cidrs": ["192.0.2.0/24"]}]}, {"vpc_config": [{"endpoint_public_access": True, "public_access_cidrs": ["192.0.2.0/24", "198.51.100.0/24"]}]}), "the Kubernetes API answers to 198.51.100.0/24"),
-    "a database": (change("aws_db_instance", {"publicly_accessible": False}, {"publicly_accessible": True}), "the database gets a public address"),
+    "ssh from anywhere": (
+        change(
+            "aws_security_group",
+            {"ingress": []},
+            {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 22, "to_port": 22}]},
+        ),
+        "the world may reach tcp port 22",
+    ),
+    "a rule of its own": (
+        change("aws_vpc_security_group_ingress_rule", None, {"cidr_ipv4": "0.0.0.0/0", "ip_protocol": "-1"}),
+        "the world may reach every port",
+    ),
+    "over IPv6": (
+        change(
+            "aws_vpc_security_group_ingress_rule",
+            None,
+            {"cidr_ipv6": "::/0", "ip_protocol": "tcp", "from_port": 80, "to_port": 90},
+        ),
+        "the world may reach tcp ports 80-90",
+    ),
+    "an old-style rule": (
+        change(
+            "aws_security_group_rule",
+            None,
+            {"type": "ingress", "cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443},
+        ),
+        "the world may reach tcp port 443",
+    ),
+    "the Kubernetes API": (
+        change(
+            "aws_eks_cluster",
+            {"vpc_config": [{"endpoint_public_access": False}]},
+            {"vpc_config": [{"endpoint_public_access": True}]},
+        ),
+        "the Kubernetes API answers to 0.0.0.0/0",
+    ),
+    "one more office": (
+        change(
+            "aws_eks_cluster",
+            {"vpc_config": [{"endpoint_public_access": True, "public_access_cidrs": ["192.0.2.0/24"]}]},
+            {
+                "vpc_config": [
+                    {"endpoint_public_access": True, "public_access_cidrs": ["192.0.2.0/24", "198.51.100.0/24"]}
+                ]
+            },
+        ),
+        "the Kubernetes API answers to 198.51.100.0/24",
+    ),
+    "a database": (
+        change("aws_db_instance", {"publicly_accessible": False}, {"publicly_accessible": True}),
+        "the database gets a public address",
+    ),
     "a new load balancer": (change("aws_lb", None, {"internal": False}), "the load balancer faces the internet"),
-    "a bucket's block switched off": (change("aws_s3_bucket_public_access_block", dict.fromkeys(["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"], True), {"block_public_acls": True, "block_public_policy": False, "ignore_public_acls": True, "restrict_public_buckets": True}), "the bucket may be made public (block_public_policy off)"),
-    "a bucket's block deleted": (change("aws_s3_bucket_public_access_block", {"block_public_acls": True}, None), "it is deleted: the bucket may be made public"),
-    "a public ACL": (change("aws_s3_bucket_acl", {"acl": "private"}, {"acl": "public-read"}), "the bucket's ACL is public-read"),
-    "a bucket policy for everybody": (change("aws_s3_bucket_policy", None, {"policy": policy({"Principal": "*", "Action": "s3:GetObject", "Resource": "*"})}), "everybody may s3:GetObject"),
-    "a queue for everybody": (change("aws_sqs_queue_policy", {"policy": policy()}, {"policy": policy({"Principal": {"AWS": "*"}, "Action": ["sqs:SendMessage"], "Resource": "q"})}), "everybody may sqs:SendMessage"),
-}  # fmt: skip
+    "a bucket's block switched off": (
+        change(
+            "aws_s3_bucket_public_access_block",
+            dict.fromkeys(
+                ["block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets"], True
+            ),
+            {
+                "block_public_acls": True,
+                "block_public_policy": False,
+                "ignore_public_acls": True,
+                "restrict_public_buckets": True,
+            },
+        ),
+        "the bucket may be made public (block_public_policy off)",
+    ),
+    "a bucket's block deleted": (
+        change("aws_s3_bucket_public_access_block", {"block_public_acls": True}, None),
+        "it is deleted: the bucket may be made public",
+    ),
+    "a public ACL": (
+        change("aws_s3_bucket_acl", {"acl": "private"}, {"acl": "public-read"}),
+        "the bucket's ACL is public-read",
+    ),
+    "a bucket policy for everybody": (
+        change(
+            "aws_s3_bucket_policy",
+            None,
+            {"policy": policy({"Principal": "*", "Action": "s3:GetObject", "Resource": "*"})},
+        ),
+        "everybody may s3:GetObject",
+    ),
+    "a queue for everybody": (
+        change(
+            "aws_sqs_queue_policy",
+            {"policy": policy()},
+            {"policy": policy({"Principal": {"AWS": "*"}, "Action": ["sqs:SendMessage"], "Resource": "q"})},
+        ),
+        "everybody may sqs:SendMessage",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", EXPOSED)
@@ -214,17 +301,33 @@ LOWERED = [
     ("aws_db_instance", {"backup_retention_period": 30}, {"backup_retention_period": 7}),
     ("aws_db_instance", {"skip_final_snapshot": False}, {"skip_final_snapshot": True}),
     ("aws_db_instance", {"multi_az": True}, {"multi_az": False}),
-    ("aws_dynamodb_table", {"point_in_time_recovery": [{"enabled": True}]}, {"point_in_time_recovery": [{"enabled": False}]}),
+    (
+        "aws_dynamodb_table",
+        {"point_in_time_recovery": [{"enabled": True}]},
+        {"point_in_time_recovery": [{"enabled": False}]},
+    ),
     ("aws_dynamodb_table", {"deletion_protection_enabled": True}, {"deletion_protection_enabled": False}),
     ("aws_elasticache_replication_group", {"transit_encryption_enabled": True}, {"transit_encryption_enabled": False}),
-    ("aws_elasticache_replication_group", {"at_rest_encryption_enabled": "true"}, {"at_rest_encryption_enabled": "false"}),
+    (
+        "aws_elasticache_replication_group",
+        {"at_rest_encryption_enabled": "true"},
+        {"at_rest_encryption_enabled": "false"},
+    ),
     ("aws_eks_cluster", {"enabled_cluster_log_types": ["api", "audit"]}, {"enabled_cluster_log_types": ["api"]}),
     ("aws_eks_cluster", {"encryption_config": [{"resources": ["secrets"]}]}, {"encryption_config": []}),
     ("aws_kms_key", {"enable_key_rotation": True}, {"enable_key_rotation": False}),
     ("aws_kms_key", {"deletion_window_in_days": 30}, {"deletion_window_in_days": 7}),
     ("aws_s3_bucket", {"force_destroy": False}, {"force_destroy": True}),
-    ("aws_s3_bucket_versioning", {"versioning_configuration": [{"status": "Enabled"}]}, {"versioning_configuration": [{"status": "Suspended"}]}),
-    ("aws_s3_bucket_server_side_encryption_configuration", {"rule": [{"apply_server_side_encryption_by_default": [{"kms_master_key_id": "k"}]}]}, {"rule": [{"apply_server_side_encryption_by_default": [{"sse_algorithm": "AES256"}]}]}),
+    (
+        "aws_s3_bucket_versioning",
+        {"versioning_configuration": [{"status": "Enabled"}]},
+        {"versioning_configuration": [{"status": "Suspended"}]},
+    ),
+    (
+        "aws_s3_bucket_server_side_encryption_configuration",
+        {"rule": [{"apply_server_side_encryption_by_default": [{"kms_master_key_id": "k"}]}]},
+        {"rule": [{"apply_server_side_encryption_by_default": [{"sse_algorithm": "AES256"}]}]},
+    ),
     ("aws_s3_bucket_server_side_encryption_configuration", {"rule": []}, None),
     ("aws_ecr_repository", {"image_tag_mutability": "IMMUTABLE"}, {"image_tag_mutability": "MUTABLE"}),
     ("aws_cloudwatch_log_group", {"retention_in_days": 365}, {"retention_in_days": 30}),
@@ -234,7 +337,7 @@ LOWERED = [
     ("aws_secretsmanager_secret", {"recovery_window_in_days": 30}, {"recovery_window_in_days": 0}),
     ("aws_db_parameter_group", {"parameter": [{"name": "rds.force_ssl", "value": "1"}]}, {"parameter": []}),
     ("aws_flow_log", {"traffic_type": "ALL"}, None),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "before", "after"), LOWERED, ids=lambda value: json.dumps(value)[:60])
@@ -274,21 +377,50 @@ def test_a_weaker_object_lock_is_named(kind: str, before: Any, after: Any) -> No
 
 QUIET = [
     change("aws_db_instance", {"a": 1}, {"a": 1}, actions=["no-op"]),
-    change("aws_db_instance", {"tags": {}, "storage_encrypted": True}, {"tags": {"team": "x"}, "storage_encrypted": True}),
+    change(
+        "aws_db_instance", {"tags": {}, "storage_encrypted": True}, {"tags": {"team": "x"}, "storage_encrypted": True}
+    ),
     change("aws_eks_node_group", {"scaling_config": [{"desired_size": 2}]}, {"scaling_config": [{"desired_size": 3}]}),
     change("aws_db_instance", {"instance_class": "db.r5.large"}, {"instance_class": "db.r5.xlarge"}),
     change("aws_db_instance", {"allocated_storage": 20}, {"allocated_storage": 40}),
-    change("aws_vpc_security_group_ingress_rule", None, {"cidr_ipv4": "10.0.0.0/16", "ip_protocol": "tcp", "from_port": 5432, "to_port": 5432}),
-    change("aws_vpc_security_group_egress_rule", None, {"cidr_ipv4": "0.0.0.0/0", "ip_protocol": "tcp", "from_port": 443, "to_port": 443}),
-    change("aws_security_group", {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443}]}, {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443}], "tags": {}}),
-    change("aws_iam_role_policy", {"policy": OLD}, {"policy": policy({"Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::a/b/*"]})}),
-    change("aws_iam_role", None, {"assume_role_policy": policy({"Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}})}),
-    change("aws_kms_key", None, {"enable_key_rotation": True, "policy": policy({"Action": "kms:*", "Resource": "*", "Principal": {"AWS": "arn:aws:iam::1:root"}})}),
+    change(
+        "aws_vpc_security_group_ingress_rule",
+        None,
+        {"cidr_ipv4": "10.0.0.0/16", "ip_protocol": "tcp", "from_port": 5432, "to_port": 5432},
+    ),
+    change(
+        "aws_vpc_security_group_egress_rule",
+        None,
+        {"cidr_ipv4": "0.0.0.0/0", "ip_protocol": "tcp", "from_port": 443, "to_port": 443},
+    ),
+    change(
+        "aws_security_group",
+        {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443}]},
+        {"ingress": [{"cidr_blocks": ["0.0.0.0/0"], "protocol": "tcp", "from_port": 443, "to_port": 443}], "tags": {}},
+    ),
+    change(
+        "aws_iam_role_policy",
+        {"policy": OLD},
+        {"policy": policy({"Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::a/b/*"]})},
+    ),
+    change(
+        "aws_iam_role",
+        None,
+        {"assume_role_policy": policy({"Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}})},
+    ),
+    change(
+        "aws_kms_key",
+        None,
+        {
+            "enable_key_rotation": True,
+            "policy": policy({"Action": "kms:*", "Resource": "*", "Principal": {"AWS": "arn:aws:iam::1:root"}}),
+        },
+    ),
     change("aws_cloudwatch_log_group", {"kms_key_id": "k"}, {}, unknown={"kms_key_id": True}),
     change("aws_db_parameter_group", {"parameter": []}, None),
     change(LOCK, retention("GOVERNANCE", days=30), retention("COMPLIANCE", days=60)),
     change("aws_db_instance", {"backup_retention_period": 7}, {"backup_retention_period": 30}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,15 @@ def test_expressions_are_balanced_and_start_from_what_the_api_server_gives(envir
 def _ordered(annotation: str, approval_id: str | None = None) -> str:
     """What the platform itself writes on a model's pods."""
     spec = RevisionSpec(
-        revision_id="01a209e2-32a9-75eb-b55b-ff02d73ea3af", model_name="churn", version=1, bundle=f"s3://bundles/x/{'0' * 64}",
-        environment="staging", tenant="fraud", digest="sha256:" + "a" * 64, approval_id=approval_id,
-    )  # fmt: skip
+        revision_id="01a209e2-32a9-75eb-b55b-ff02d73ea3af",
+        model_name="churn",
+        version=1,
+        bundle=f"s3://bundles/x/{'0' * 64}",
+        environment="staging",
+        tenant="fraud",
+        digest="sha256:" + "a" * 64,
+        approval_id=approval_id,
+    )
     place = ClusterPlace(image="model-server@sha256:" + "b" * 64)
     return str(inference_service(place, spec)["spec"]["predictor"]["annotations"][f"mlops.io/{annotation}"])
 

@@ -62,9 +62,23 @@ def test_model_server_starts_without_the_control_plane(tmp_path: Path) -> None:
     (tmp_path / "model_server").symlink_to(ROOT / "platform-api" / "src" / "model_server")
     (tmp_path / "mlops_platform.py").write_text("raise SystemExit('model_server imported the control plane')\n")
     ran = subprocess.run(
-        [sys.executable, "-m", "model_server.serve", "--host", "127.0.0.1", "--port", "8080", "--bundle", str(tmp_path / "nothing")],
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""}, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "model_server.serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "8080",
+            "--bundle",
+            str(tmp_path / "nothing"),
+        ],
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     # refused for its bundle, in one line: everything was imported, and nothing of the control plane
     assert ran.returncode == 4, ran.stderr
     assert "Traceback" not in ran.stderr

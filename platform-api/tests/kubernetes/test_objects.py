@@ -8,8 +8,17 @@ from .schemas import VERSIONS, validators
 
 pytestmark = pytest.mark.external("kubectl")
 
-CORE = {"v1", "apps/v1", "batch/v1", "autoscaling/v2", "policy/v1", "networking.k8s.io/v1", "storage.k8s.io/v1",
-        "admissionregistration.k8s.io/v1", "rbac.authorization.k8s.io/v1"}  # fmt: skip
+CORE = {
+    "v1",
+    "apps/v1",
+    "batch/v1",
+    "autoscaling/v2",
+    "policy/v1",
+    "networking.k8s.io/v1",
+    "storage.k8s.io/v1",
+    "admissionregistration.k8s.io/v1",
+    "rbac.authorization.k8s.io/v1",
+}
 # Envoy Gateway's own kinds: their definitions are not among the schemas we have, so only their build is shown
 WITHOUT_SCHEMA = {
     ("gateway.envoyproxy.io/v1alpha1", "SecurityPolicy"),
@@ -22,8 +31,20 @@ WITHOUT_SCHEMA = {
 def test_overlay_builds_and_keeps_no_placeholder(tree: str, environment: str) -> None:
     assert objects(tree, environment)
     built = text(tree, environment)
-    for placeholder in ("api.DOMAIN", "*.DOMAIN", "mlflow.DOMAIN", "RDS_ENDPOINT", "RDS_SECRET_ARN", "SECRETS_PREFIX", "VPC_CIDR",
-                        "OIDC_ISSUER\n", "NODE_ROLE_NAME", "CLUSTER_NAME", "EFS_FILE_SYSTEM_ID", "@sha256:0\n"):  # fmt: skip
+    for placeholder in (
+        "api.DOMAIN",
+        "*.DOMAIN",
+        "mlflow.DOMAIN",
+        "RDS_ENDPOINT",
+        "RDS_SECRET_ARN",
+        "SECRETS_PREFIX",
+        "VPC_CIDR",
+        "OIDC_ISSUER\n",
+        "NODE_ROLE_NAME",
+        "CLUSTER_NAME",
+        "EFS_FILE_SYSTEM_ID",
+        "@sha256:0\n",
+    ):
         assert f": {placeholder}" not in built.replace('"', "").replace("'", ""), placeholder
 
 
@@ -54,8 +75,20 @@ def test_custom_resources_are_valid_against_their_definitions() -> None:
             ]
             assert not problems
             seen.add(one["kind"])
-    assert seen >= {"HTTPRoute", "Gateway", "NodePool", "EC2NodeClass", "ScaledObject", "ExternalSecret", "ClusterSecretStore",
-                    "ClusterServingRuntime", "ServiceMonitor", "PodMonitor", "Certificate", "ClusterIssuer"}  # fmt: skip
+    assert seen >= {
+        "HTTPRoute",
+        "Gateway",
+        "NodePool",
+        "EC2NodeClass",
+        "ScaledObject",
+        "ExternalSecret",
+        "ClusterSecretStore",
+        "ClusterServingRuntime",
+        "ServiceMonitor",
+        "PodMonitor",
+        "Certificate",
+        "ClusterIssuer",
+    }
 
 
 def test_a_field_nobody_knows_is_refused() -> None:

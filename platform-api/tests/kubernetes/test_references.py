@@ -59,8 +59,12 @@ def test_routes_monitors_and_scalers_lead_to_something(environment: str) -> None
                 service = services[route["metadata"]["namespace"], backend["name"]]
                 assert backend["port"] in {port["port"] for port in service["spec"]["ports"]}
     for monitor in of(found, "ServiceMonitor"):
-        chosen = [s for (namespace, _), s in services.items()
-                  if namespace == monitor["metadata"]["namespace"] and selects(s["metadata"].get("labels", {}), monitor["spec"]["selector"]["matchLabels"])]  # fmt: skip
+        chosen = [
+            s
+            for (namespace, _), s in services.items()
+            if namespace == monitor["metadata"]["namespace"]
+            and selects(s["metadata"].get("labels", {}), monitor["spec"]["selector"]["matchLabels"])
+        ]
         assert chosen, name(monitor)
         for endpoint in monitor["spec"]["endpoints"]:
             assert all(endpoint["port"] in {port["name"] for port in s["spec"]["ports"]} for s in chosen)

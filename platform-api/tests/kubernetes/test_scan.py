@@ -20,8 +20,10 @@ def test_checkov_finds_nothing_that_is_not_waived(tmp_path: Path) -> None:
         (tmp_path / f"{tree}-{environment}.yaml").write_text(text(tree, environment))
     scan = subprocess.run(
         [CHECKOV, "-d", tmp_path, "--framework", "kubernetes", "--quiet", "--output", "json"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     report = json.loads(scan.stdout)
     failed = [f"{one['check_id']} {one['resource']} ({one['file_path']})" for one in report["results"]["failed_checks"]]
     assert report["summary"]["resource_count"] > 50

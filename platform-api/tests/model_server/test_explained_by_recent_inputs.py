@@ -86,7 +86,7 @@ async def serving(s3_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
     pod = Pod(store.fetch(address), free_port())
     live = LiveRevision(
         "m", "risk", "staging", 1, "r1", 1, 1.0, address, "process", f"http://127.0.0.1:{pod.port}", (), "low"
-    )  # fmt: skip
+    )
     target = RoutingTable().load(fetch_bundles(RoutingSnapshot(1, (live,)), store))["r1"]
     services: Any = SimpleNamespace(bundles=store, prediction_log=None)
     rows = frame.head(30).to_numpy().tolist()

@@ -37,8 +37,19 @@ def test_a_published_bundle_answers_in_process_as_the_native_model_does(
     sample: Built = built("hist gradient boosting")
     address = S3Bundles("s3://bundles/x", tmp_path / "worker", s3_url).publish(sample.folder)
     live = LiveRevision(
-        "sample", "risk", "staging", 1, "r1", 1, 1.0, address, "onnx", "http://sample-predictor.tenant-risk-staging", (), "low"
-    )  # fmt: skip
+        "sample",
+        "risk",
+        "staging",
+        1,
+        "r1",
+        1,
+        1.0,
+        address,
+        "onnx",
+        "http://sample-predictor.tenant-risk-staging",
+        (),
+        "low",
+    )
     snapshot = fetch_bundles(RoutingSnapshot(1, (live,)), S3Bundles("s3://bundles/x", tmp_path / "api", s3_url))
     target = RoutingTable().load(snapshot)["r1"]
     assert target.onnx is not None

@@ -127,8 +127,12 @@ def test_a_bundle_that_is_not_what_was_approved_ends_with_4_and_says_so(
     else:
         next((bundle / "native").rglob("MLmodel")).write_text("changed")
     ended = subprocess.run(
-        command(bundle, free_port()), env={**os.environ, "MODEL_SERVER_DIGEST": approved}, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+        command(bundle, free_port()),
+        env={**os.environ, "MODEL_SERVER_DIGEST": approved},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ended.returncode == 4
     assert ("not_approved" if approved.endswith("0" * 64) else "digest_mismatch") in ended.stderr

@@ -55,27 +55,43 @@ PANELS = [(board, panel, query.expr) for board in BOARDS for panel in board.pane
 
 # what others emit, and who
 OUTSIDE = {
-    "Prometheus": {"up", "ALERTS", "prometheus_rule_evaluation_failures_total", "prometheus_notifications_errors_total"},
+    "Prometheus": {
+        "up",
+        "ALERTS",
+        "prometheus_rule_evaluation_failures_total",
+        "prometheus_notifications_errors_total",
+    },
     "Alertmanager": {"alertmanager_notifications_failed_total"},
     "node-exporter": {
-        "node_cpu_seconds_total", "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes", "node_filesystem_avail_bytes",
+        "node_cpu_seconds_total",
+        "node_memory_MemAvailable_bytes",
+        "node_memory_MemTotal_bytes",
+        "node_filesystem_avail_bytes",
         "node_filesystem_size_bytes",
     },
     "kube-state-metrics": {
-        "kube_node_status_condition", "kube_pod_container_status_restarts_total", "kube_pod_status_ready", "kube_pod_status_phase",
-        "kube_deployment_spec_replicas", "kube_deployment_status_replicas_available", "kube_resourcequota",
+        "kube_node_status_condition",
+        "kube_pod_container_status_restarts_total",
+        "kube_pod_status_ready",
+        "kube_pod_status_phase",
+        "kube_deployment_spec_replicas",
+        "kube_deployment_status_replicas_available",
+        "kube_resourcequota",
         "kube_cronjob_status_last_successful_time",
     },
     "kubelet (cAdvisor)": {
-        "container_cpu_usage_seconds_total", "container_memory_working_set_bytes", "container_network_receive_bytes_total",
-        "container_network_transmit_bytes_total", "container_fs_usage_bytes",
+        "container_cpu_usage_seconds_total",
+        "container_memory_working_set_bytes",
+        "container_network_receive_bytes_total",
+        "container_network_transmit_bytes_total",
+        "container_fs_usage_bytes",
     },
     # model_server/serve/metrics.py; its own test reads them from a running server
     "model server": {"model_server_requests_total", "model_server_request_duration_seconds_bucket"},
     "dcgm-exporter": {"DCGM_FI_DEV_GPU_UTIL"},
     "cloudwatch-exporter": {"aws_rds_cpuutilization_average"},
     "cert-manager": {"certmanager_certificate_expiration_timestamp_seconds"},
-}  # fmt: skip
+}
 
 
 def emitted() -> set[str]:
@@ -90,10 +106,43 @@ def emitted() -> set[str]:
 
 
 _WORDS = {
-    "and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool", "sum", "min", "max",
-    "avg", "count", "topk", "bottomk", "sort", "sort_desc", "rate", "increase", "irate", "delta", "histogram_quantile", "avg_over_time",
-    "max_over_time", "min_over_time", "sum_over_time", "absent", "vector", "scalar", "time", "label_values", "Inf", "NaN",
-}  # fmt: skip
+    "and",
+    "or",
+    "unless",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "offset",
+    "bool",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "count",
+    "topk",
+    "bottomk",
+    "sort",
+    "sort_desc",
+    "rate",
+    "increase",
+    "irate",
+    "delta",
+    "histogram_quantile",
+    "avg_over_time",
+    "max_over_time",
+    "min_over_time",
+    "sum_over_time",
+    "absent",
+    "vector",
+    "scalar",
+    "time",
+    "label_values",
+    "Inf",
+    "NaN",
+}
 
 
 def names_in(expr: str) -> set[str]:

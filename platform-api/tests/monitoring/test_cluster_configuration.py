@@ -12,9 +12,18 @@ from ..kubernetes.schemas import VERSIONS
 from .shipped import ALERTS, GRAFANA, PROMETHEUS, load
 
 _JOBS = [
-    "prometheus", "kubernetes-apiservers", "kubernetes-nodes", "kubernetes-pods", "mlflow", "kserve-models", "platform-api", "node-exporter",
-    "kube-state-metrics", "cloudwatch-exporter", "dcgm-exporter",
-]  # fmt: skip
+    "prometheus",
+    "kubernetes-apiservers",
+    "kubernetes-nodes",
+    "kubernetes-pods",
+    "mlflow",
+    "kserve-models",
+    "platform-api",
+    "node-exporter",
+    "kube-state-metrics",
+    "cloudwatch-exporter",
+    "dcgm-exporter",
+]
 
 
 def _config() -> dict[str, Any]:
@@ -93,14 +102,21 @@ _NAME = "app_kubernetes_io_name"
 _PODS = {
     "prometheus": [_pod("monitoring", **{_NAME: "prometheus"}), _pod("monitoring", **{_NAME: "alertmanager"})],
     "mlflow": [_pod("mlflow", **{_NAME: "mlflow"})],
-    "kserve-models": [_pod("tenant-risk", container="kserve-container", serving_kserve_io_inferenceservice="churn", **{_NAME: "churn"})],
-    "platform-api": [_pod("mlops-platform", **{_NAME: "platform-api"}), _pod("mlops-platform", "metrics", **{_NAME: "platform-worker"})],
+    "kserve-models": [
+        _pod(
+            "tenant-risk", container="kserve-container", serving_kserve_io_inferenceservice="churn", **{_NAME: "churn"}
+        )
+    ],
+    "platform-api": [
+        _pod("mlops-platform", **{_NAME: "platform-api"}),
+        _pod("mlops-platform", "metrics", **{_NAME: "platform-worker"}),
+    ],
     "node-exporter": [_pod("monitoring", "metrics", **{_NAME: "prometheus-node-exporter"})],
     "kube-state-metrics": [_pod("monitoring", **{_NAME: "kube-state-metrics"})],
     "cloudwatch-exporter": [_pod("monitoring", **{_NAME: "cloudwatch-exporter"})],
     "dcgm-exporter": [_pod("gpu", "metrics", **{_NAME: "dcgm-exporter"})],
     "kubernetes-pods": [_pod("tenant-risk", "http", **{_NAME: "somebody"})],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("job", "pod"), [(job, pod) for job, pods in _PODS.items() for pod in pods])

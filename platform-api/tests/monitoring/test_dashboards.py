@@ -8,12 +8,22 @@ import yaml
 from .shipped import BOARDS, GRAFANA, load
 
 _FIFTEEN = [
-    ("stat", "Platform Health Status"), ("stat", "Total Models in Production"), ("stat", "Total Predictions Today"),
-    ("stat", "Estimated Daily Cost"), ("timeseries", "Model Request Rate"), ("timeseries", "Model Latency (P95)"),
-    ("timeseries", "Model Error Rate"), ("timeseries", "Infrastructure CPU Usage"), ("timeseries", "Infrastructure Memory Usage"),
-    ("timeseries", "GPU Utilization"), ("timeseries", "MLflow Operations"), ("piechart", "Cost by Service"),
-    ("bargauge", "Active Kubernetes Pods"), ("timeseries", "Data Quality Scores"), ("table", "Recent Alerts"),
-]  # fmt: skip
+    ("stat", "Platform Health Status"),
+    ("stat", "Total Models in Production"),
+    ("stat", "Total Predictions Today"),
+    ("stat", "Estimated Daily Cost"),
+    ("timeseries", "Model Request Rate"),
+    ("timeseries", "Model Latency (P95)"),
+    ("timeseries", "Model Error Rate"),
+    ("timeseries", "Infrastructure CPU Usage"),
+    ("timeseries", "Infrastructure Memory Usage"),
+    ("timeseries", "GPU Utilization"),
+    ("timeseries", "MLflow Operations"),
+    ("piechart", "Cost by Service"),
+    ("bargauge", "Active Kubernetes Pods"),
+    ("timeseries", "Data Quality Scores"),
+    ("table", "Recent Alerts"),
+]
 
 
 def test_written_files_are_what_python_says_and_nothing_else() -> None:

@@ -12,12 +12,22 @@ import yaml
 from .shipped import ALERTS, OUTSIDE, PANELS, PROMETHEUS, RECORDED, ROOT, RUNBOOKS, Alert, emitted, kebab, names_in
 
 _ORIGINAL = {
-    "HighCPUUsage": ("10m", "warning"), "HighMemoryUsage": ("10m", "warning"), "DiskSpaceLow": ("5m", "critical"),
-    "ModelHighErrorRate": ("5m", "critical"), "ModelHighLatency": ("10m", "warning"), "ModelLowThroughput": ("15m", "info"),
-    "MLflowDown": ("2m", "critical"), "MLflowHighResponseTime": ("10m", "warning"), "HighDailyCost": ("1h", "warning"),
-    "UnusedGPUResources": ("4h", "info"), "DataQualityDegraded": ("15m", "warning"), "DataPipelineFailure": (None, "critical"),
-    "PodCrashLooping": ("5m", "warning"), "PodNotReady": ("10m", "warning"), "DeploymentReplicasMismatch": ("15m", "warning"),
-}  # fmt: skip
+    "HighCPUUsage": ("10m", "warning"),
+    "HighMemoryUsage": ("10m", "warning"),
+    "DiskSpaceLow": ("5m", "critical"),
+    "ModelHighErrorRate": ("5m", "critical"),
+    "ModelHighLatency": ("10m", "warning"),
+    "ModelLowThroughput": ("15m", "info"),
+    "MLflowDown": ("2m", "critical"),
+    "MLflowHighResponseTime": ("10m", "warning"),
+    "HighDailyCost": ("1h", "warning"),
+    "UnusedGPUResources": ("4h", "info"),
+    "DataQualityDegraded": ("15m", "warning"),
+    "DataPipelineFailure": (None, "critical"),
+    "PodCrashLooping": ("5m", "warning"),
+    "PodNotReady": ("10m", "warning"),
+    "DeploymentReplicasMismatch": ("15m", "warning"),
+}
 _ids = [alert.name for alert in ALERTS]
 
 

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from mlflow.models import infer_signature
 
-import mlops_platform.approvals
+import mlops_platform.policy
 from mlops_platform.kit.ids import new_id
 
 from ..flows.conftest import live_model, log_model, model, road, rows  # noqa: F401
 from ..flows.platform import Platform
 
-POLICY = Path(mlops_platform.approvals.__file__).with_name("policy.yaml")
+POLICY = Path(mlops_platform.policy.__file__).with_name("policy.yaml")
 
 
 @pytest.fixture(scope="session")
@@ -48,9 +48,12 @@ def register(platform: Platform, model: Any, rows: pd.DataFrame) -> Callable[...
         name = name or f"model-{new_id()[-12:]}"
         with mlflow.start_run():
             logged = mlflow.sklearn.log_model(
-                model, name="model", input_example=rows.head(examples) if examples else None,
-                signature=infer_signature(rows, model.predict(rows)), pip_requirements=["scikit-learn"],
-            )  # fmt: skip
+                model,
+                name="model",
+                input_example=rows.head(examples) if examples else None,
+                signature=infer_signature(rows, model.predict(rows)),
+                pip_requirements=["scikit-learn"],
+            )
         mlflow.register_model(logged.model_uri, name, tags={"risk_level": "low", "owner": "ana@company.com", **tags})
         return name
 

@@ -110,9 +110,15 @@ async def test_figures_of_a_caller_are_judged_by_the_platform_and_only_for_what_
 ) -> None:
     road, name, _ = live_model
     good = {
-        "environment": "staging", "revision": 1, "requests": 100, "errors": 0,
-        "p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0, "seconds": 0.2,
-    }  # fmt: skip
+        "environment": "staging",
+        "revision": 1,
+        "requests": 100,
+        "errors": 0,
+        "p50_ms": 1.0,
+        "p95_ms": 2.0,
+        "p99_ms": 3.0,
+        "seconds": 0.2,
+    }
 
     async def send(who: tuple[str, ...] = PIPELINE, **changed: Any) -> Any:
         return await road.client.post(_path(name, "/performance"), json={**good, **changed}, headers=road.as_(*who))
@@ -134,8 +140,16 @@ async def test_a_gate_that_fails_while_people_decide_stops_the_deployment(live_m
     road, name, _ = live_model
     await _measure(road, name, "performance")
     held = (await road.deploy(name, stage="production")).json()
-    body = {"environment": "staging", "revision": 1, "requests": 100, "errors": 90,
-            "p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0, "seconds": 0.2}  # fmt: skip
+    body = {
+        "environment": "staging",
+        "revision": 1,
+        "requests": 100,
+        "errors": 90,
+        "p50_ms": 1.0,
+        "p95_ms": 2.0,
+        "p99_ms": 3.0,
+        "seconds": 0.2,
+    }
     await road.ask("POST", _path(name, "/performance"), road.as_(*PIPELINE), json=body)
     await road.decide(held["approval_id"], "max@company.com", "manager")
     await road.decide(held["approval_id"], "art@company.com", "architect")
@@ -147,9 +161,12 @@ async def test_other_tenants_neither_see_nor_measure_gates(live_model: tuple[Roa
     road, name, _ = live_model
     stranger = road.as_("eve@company.com", "ml-engineer", "service", tenant="another")
     for method, rest, body in (
-        ("GET", "", None), ("GET", "/results", None), ("GET", "/scan", None), ("POST", "", {"gate": "scan"}),
+        ("GET", "", None),
+        ("GET", "/results", None),
+        ("GET", "/scan", None),
+        ("POST", "", {"gate": "scan"}),
         ("POST", "/smoke", {"environment": "staging", "revision": 1, "problems": []}),
-    ):  # fmt: skip
+    ):
         answer = await road.client.request(method, _path(name, rest), json=body, headers=stranger)
         assert answer.status_code == 404, f"{method} {rest} answered {answer.status_code}"
 

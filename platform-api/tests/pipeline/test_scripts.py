@@ -14,9 +14,13 @@ SCRIPTS = sorted((ROOT / "cicd").glob("*.sh"))
 
 def _run(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", str(ROOT / "cicd" / script), *arguments], cwd=cwd, env={**os.environ, **environment},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        ["bash", str(ROOT / "cicd" / script), *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_every_script_stops_at_the_first_error_and_is_read_without_one() -> None:
@@ -70,8 +74,10 @@ def test_the_diff_of_manifests_shows_what_the_cluster_would_get(tmp_path: Path) 
     def git(*arguments: str) -> None:
         subprocess.run(
             ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments],
-            cwd=tmp_path, check=True, capture_output=True,
-        )  # fmt: skip
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
 
     overlay = tmp_path / "kubernetes" / "app" / "overlays" / "dev"
     overlay.mkdir(parents=True)

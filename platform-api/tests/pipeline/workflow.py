@@ -87,8 +87,12 @@ def _job(
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MLOPS_")}
     ran = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", f"{step['run'].strip()} {append}"],
-        env={**clean, **env, **environment, "PATH": path}, capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
+        env={**clean, **env, **environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
     done.output[name] = ran.stdout + ran.stderr
     assert "Traceback" not in ran.stderr, ran.stderr
     return "success" if ran.returncode == 0 else "failure"

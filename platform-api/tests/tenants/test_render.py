@@ -24,16 +24,29 @@ PLACES = Places(endpoint_cidrs=("10.1.0.0/16",))
 # the versions EKS has in standard or extended support that the validator has schemas of
 SUPPORTED = ("1.33.0", "1.34.0", "1.35.0")
 REQUIRED_LABELS = {
-    "mlops.io/tenant", "mlops.io/tier", "mlops.io/data-classification", "mlops.io/cost-center", "mlops.io/owner-team", "mlops.io/slo-tier",
-    "mlops.io/compliance-level", "app.kubernetes.io/managed-by", "app.kubernetes.io/part-of",
-}  # fmt: skip
+    "mlops.io/tenant",
+    "mlops.io/tier",
+    "mlops.io/data-classification",
+    "mlops.io/cost-center",
+    "mlops.io/owner-team",
+    "mlops.io/slo-tier",
+    "mlops.io/compliance-level",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/part-of",
+}
 
 
 def tenant(**changes: Any) -> Tenant:
     fields = {
-        "name": "risk", "profile": "small", "data_classification": "internal", "team": "risk", "cost_center": "cc-1",
-        "owners": ["lead@company.com"], "budget_usd": 100, **changes,
-    }  # fmt: skip
+        "name": "risk",
+        "profile": "small",
+        "data_classification": "internal",
+        "team": "risk",
+        "cost_center": "cc-1",
+        "owners": ["lead@company.com"],
+        "budget_usd": 100,
+        **changes,
+    }
     return parse(yaml.safe_dump(fields), "risk.yaml")
 
 
@@ -154,7 +167,18 @@ def test_a_container_is_never_larger_than_its_pod_and_defaults_are_in_order() ->
 
 # --- who may talk to whom
 
-EVERYWHERE = ["kube-system", "mlops-platform", "mlflow", "feast", "envoy-gateway-system", "monitoring", "tenant-risk-staging", "tenant-risk-production", "tenant-web-staging", "default"]  # fmt: skip
+EVERYWHERE = [
+    "kube-system",
+    "mlops-platform",
+    "mlflow",
+    "feast",
+    "envoy-gateway-system",
+    "monitoring",
+    "tenant-risk-staging",
+    "tenant-risk-production",
+    "tenant-web-staging",
+    "default",
+]
 PORTS = [
     ("TCP", 53),
     ("UDP", 53),

@@ -78,8 +78,11 @@ def _emulated(folder: Path) -> Iterator[EmulatedAws]:
     with path.open("wb") as log:
         server = subprocess.Popen(
             [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)],
-            env={**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            env={**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
         url = f"http://127.0.0.1:{port}"
         deadline = time.monotonic() + 60
         while True:

@@ -59,11 +59,25 @@ def test_the_scanner_finds_nothing_in_the_plan_of_development(tmp_path: Path) ->
     ]
     scan = subprocess.run(
         [
-            CHECKOV, "-f", tmp_path / "plan.json", "--framework", "terraform_plan", "--repo-root-for-plan-enrichment", tmp_path / "terraform",
-            "--skip-check", ",".join(waived), "--skip-download", "--quiet", "--output", "json",
+            CHECKOV,
+            "-f",
+            tmp_path / "plan.json",
+            "--framework",
+            "terraform_plan",
+            "--repo-root-for-plan-enrichment",
+            tmp_path / "terraform",
+            "--skip-check",
+            ",".join(waived),
+            "--skip-download",
+            "--quiet",
+            "--output",
+            "json",
         ],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
     report = json.loads(scan.stdout)
     failed = [f"{one['check_id']} {one['resource']}" for one in report["results"]["failed_checks"]]
     assert report["summary"]["passed"] > 300

@@ -58,9 +58,14 @@ class Workspace:
         self, root: str, *arguments: str, extra: Mapping[str, str] | None = None, timeout: int = 900
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["terraform", *arguments], cwd=self.folder / root, env={**self.environment, **(extra or {})},
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            ["terraform", *arguments],
+            cwd=self.folder / root,
+            env={**self.environment, **(extra or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def init(self, root: str) -> None:
         self.run(root, "init", "-backend=false", "-no-color")

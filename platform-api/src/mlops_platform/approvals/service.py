@@ -93,12 +93,25 @@ async def request(
         return None
     at = now()
     row = ApprovalRow(
-        id=new_id(), status="pending", transition=transition, model_name=model_name, model_version=model_version, digest=digest,
-        subject_id=subject_id, tenant=tenant, requester=requester.subject, justification=justification, risk_level=risk_level,
-        policy_version=policy.version, requirements=[needed.model_dump(mode="json") for needed in requirements], created_at=at,
-        due_at=at + timedelta(hours=policy.due_hours(requirements)), expires_at=at + timedelta(days=policy.expiry_days), settled_at=None,
+        id=new_id(),
+        status="pending",
+        transition=transition,
+        model_name=model_name,
+        model_version=model_version,
+        digest=digest,
+        subject_id=subject_id,
+        tenant=tenant,
+        requester=requester.subject,
+        justification=justification,
+        risk_level=risk_level,
+        policy_version=policy.version,
+        requirements=[needed.model_dump(mode="json") for needed in requirements],
+        created_at=at,
+        due_at=at + timedelta(hours=policy.due_hours(requirements)),
+        expires_at=at + timedelta(days=policy.expiry_days),
+        settled_at=None,
         reason="",
-    )  # fmt: skip
+    )
     session.add(row)
     await session.flush()
     details = {
@@ -109,9 +122,13 @@ async def request(
         "policy": policy.version,
     }
     await audit.record(
-        session, action=Action.APPROVAL_REQUESTED, actor=requester, resource=f"approval:{row.id}", tenant=tenant,
+        session,
+        action=Action.APPROVAL_REQUESTED,
+        actor=requester,
+        resource=f"approval:{row.id}",
+        tenant=tenant,
         details={**details, "risk_level": risk_level},
-    )  # fmt: skip
+    )
     metrics.approval_requests_total.labels(transition, risk_level).inc()
     return _shown(row, [])
 
@@ -165,9 +182,18 @@ async def decide(session: Session, caller: Principal, approval_id: str, body: De
     session.add(fresh)
     await session.flush()
     await audit.record(
-        session, action=Action.APPROVAL_DECIDED, actor=caller, resource=f"approval:{row.id}", tenant=row.tenant,
-        details={"decision": body.decision, "roles": sorted(caller.roles), "digest": row.digest, "policy": row.policy_version},
-    )  # fmt: skip
+        session,
+        action=Action.APPROVAL_DECIDED,
+        actor=caller,
+        resource=f"approval:{row.id}",
+        tenant=row.tenant,
+        details={
+            "decision": body.decision,
+            "roles": sorted(caller.roles),
+            "digest": row.digest,
+            "policy": row.policy_version,
+        },
+    )
     metrics.approval_decisions_total.labels(body.decision).inc()
     decisions = [*decisions, fresh]
     status = evaluate(requirements, _made(decisions), row.requester, row.expires_at, now())
@@ -277,9 +303,13 @@ async def _settle(
     row.status, row.settled_at, row.reason = status, now(), reason
     await session.flush()
     await audit.record(
-        session, action=Action.APPROVAL_SETTLED, actor=actor, resource=f"approval:{row.id}", tenant=row.tenant,
+        session,
+        action=Action.APPROVAL_SETTLED,
+        actor=actor,
+        resource=f"approval:{row.id}",
+        tenant=row.tenant,
         details={"status": status, "digest": row.digest, "policy": row.policy_version},
-    )  # fmt: skip
+    )
     metrics.approvals_settled_total.labels(status).inc()
     metrics.approval_time_to_decision_seconds.labels(status).observe((row.settled_at - row.created_at).total_seconds())
     for listener in on_settled:

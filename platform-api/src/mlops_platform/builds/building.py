@@ -67,9 +67,7 @@ async def _build(services: Services, revision_id: str) -> Literal["built", "refu
         assert deployment is not None
     if revision.build != "pending":
         return None
-    built = await obtain(
-        services, deployment.model_name, revision.version, revision.digest, revision.feature_refs
-    )  # fmt: skip
+    built = await obtain(services, deployment.model_name, revision.version, revision.digest, revision.feature_refs)
     if built.bundle is None:
         await _refuse(services, revision_id, built)
         return "refused"
@@ -95,16 +93,21 @@ async def _accept(services: Services, revision_id: str, built: Built, address: s
         if revision.approval_id is None and await _a_check_failed(session, deployment, revision):
             await _fail(session, deployment, revision, "an automatic check failed; see the version's checks")
             return
-        await models.set_stage(
-            session, name, number, "validation", ACTOR, deployment.tenant, only_from="development"
-        )  # fmt: skip
+        await models.set_stage(session, name, number, "validation", ACTOR, deployment.tenant, only_from="development")
         await audit.record(
-            session, action=Action.DEPLOYMENT_BUILT, actor=ACTOR, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
+            session,
+            action=Action.DEPLOYMENT_BUILT,
+            actor=ACTOR,
+            resource=f"deployment:{deployment.id}",
+            tenant=deployment.tenant,
             details={
-                "revision": revision.number, "digest": revision.digest, "engine": revision.engine,
-                "onnx": (description.get("onnx") or {}).get("sha256"), "signed_with": built.key,
+                "revision": revision.number,
+                "digest": revision.digest,
+                "engine": revision.engine,
+                "onnx": (description.get("onnx") or {}).get("sha256"),
+                "signed_with": built.key,
             },
-        )  # fmt: skip
+        )
 
 
 async def _refuse(services: Services, revision_id: str, built: Built) -> None:
@@ -147,9 +150,17 @@ async def keep_evidence(
     for gate, outcome in outcomes.items():
         if again or gate not in known:
             await gates.record(
-                session, load(services.settings.policy_file), ACTOR, name=name, version=number, digest=digest,
-                tenant=view.tenant, gate=gate, outcome=outcome, source="platform",
-            )  # fmt: skip
+                session,
+                load(services.settings.policy_file),
+                ACTOR,
+                name=name,
+                version=number,
+                digest=digest,
+                tenant=view.tenant,
+                gate=gate,
+                outcome=outcome,
+                source="platform",
+            )
 
 
 async def _keep(session: Session, name: str, number: int, finding: Finding) -> None:

@@ -109,10 +109,25 @@ async def _run(
     """Run the build program and return its report."""
     settings = services.settings
     command = [
-        sys.executable, "-m", "model_server.build", "--source", str(source), "--output", str(output), "--name", name,
-        "--version", str(version), "--memory-bytes", str(settings.build_memory_bytes), "--cpu-seconds", str(settings.build_cpu_seconds),
-        "--timeout-seconds", str(settings.build_timeout_seconds), *(part for ref in refs for part in ("--feature-ref", ref)),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "model_server.build",
+        "--source",
+        str(source),
+        "--output",
+        str(output),
+        "--name",
+        name,
+        "--version",
+        str(version),
+        "--memory-bytes",
+        str(settings.build_memory_bytes),
+        "--cpu-seconds",
+        str(settings.build_cpu_seconds),
+        "--timeout-seconds",
+        str(settings.build_timeout_seconds),
+        *(part for ref in refs for part in ("--feature-ref", ref)),
+    ]
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -64,9 +64,14 @@ async def standing(
     """Return what the environment requires of exactly these bytes, what of it is open, and the newest results."""
     view = await models.get_version(session, caller, model_name, version)
     return await gates.standing(
-        session, load(services.settings.policy_file), name=view.model_name, version=view.version, digest=view.digest or "",
-        environment=environment, risk_level=view.risk_level,
-    )  # fmt: skip
+        session,
+        load(services.settings.policy_file),
+        name=view.model_name,
+        version=view.version,
+        digest=view.digest or "",
+        environment=environment,
+        risk_level=view.risk_level,
+    )
 
 
 @router.get("/gates/results", operation_id="gate_results")
@@ -86,8 +91,13 @@ async def progress(
 
 @router.post("/gates", operation_id="measure_gate", status_code=202)
 async def measure(
-    caller: CanMeasure, model_name: Name, version: Version, body: MeasureRequest, session: SessionDep, services: ServicesDep
-) -> Measurement:  # fmt: skip
+    caller: CanMeasure,
+    model_name: Name,
+    version: Version,
+    body: MeasureRequest,
+    session: SessionDep,
+    services: ServicesDep,
+) -> Measurement:
     """Ask the platform to measure a gate itself; `state` says whether it waits. Nobody's figures are trusted here."""
     return await measurements.ask(session, services, caller, model_name, version, body)
 
@@ -102,8 +112,13 @@ async def example(
 
 @router.post("/gates/performance", operation_id="record_performance")
 async def record_performance(
-    caller: CanRecord, model_name: Name, version: Version, body: MeasuredFigures, session: SessionDep, services: ServicesDep
-) -> GateResult:  # fmt: skip
+    caller: CanRecord,
+    model_name: Name,
+    version: Version,
+    body: MeasuredFigures,
+    session: SessionDep,
+    services: ServicesDep,
+) -> GateResult:
     """Keep figures measured through the platform's own API; the platform judges them by the policy and the SLO tag."""
     view, digest = await _answering(session, services, caller, model_name, version, body.environment, body.revision)
     policy = load(services.settings.policy_file)
@@ -112,15 +127,23 @@ async def record_performance(
     where = {"measured": "the platform's API", "environment": body.environment, "revision": body.revision}
     outcome = Outcome(judged.status, judged.sentence, {**judged.detail, **where})
     return await gates.record(
-        session, policy, caller, name=view.model_name, version=view.version, digest=digest, tenant=view.tenant,
-        gate="performance", outcome=outcome, source="pipeline",
-    )  # fmt: skip
+        session,
+        policy,
+        caller,
+        name=view.model_name,
+        version=view.version,
+        digest=digest,
+        tenant=view.tenant,
+        gate="performance",
+        outcome=outcome,
+        source="pipeline",
+    )
 
 
 @router.post("/gates/smoke", operation_id="record_smoke")
 async def record_smoke(
     caller: CanRecord, model_name: Name, version: Version, body: SmokeReport, session: SessionDep, services: ServicesDep
-) -> GateResult:  # fmt: skip
+) -> GateResult:
     """Keep what a real prediction through the platform's own API came to."""
     view, digest = await _answering(session, services, caller, model_name, version, body.environment, body.revision)
     detail = {"environment": body.environment, "revision": body.revision, "prediction_id": body.prediction_id}
@@ -130,22 +153,42 @@ async def record_smoke(
         else Outcome("passed", f"a real prediction in {body.environment} was right in form", detail)
     )
     return await gates.record(
-        session, load(services.settings.policy_file), caller, name=view.model_name, version=view.version, digest=digest,
-        tenant=view.tenant, gate="smoke", outcome=outcome, source="pipeline",
-    )  # fmt: skip
+        session,
+        load(services.settings.policy_file),
+        caller,
+        name=view.model_name,
+        version=view.version,
+        digest=digest,
+        tenant=view.tenant,
+        gate="smoke",
+        outcome=outcome,
+        source="pipeline",
+    )
 
 
 @router.post("/gates/{gate}/override", operation_id="override_gate")
 async def override(
-    caller: CanOverride, model_name: Name, version: Version, gate: GateName, body: OverrideRequest,
-    session: SessionDep, services: ServicesDep,
-) -> GateResult:  # fmt: skip
+    caller: CanOverride,
+    model_name: Name,
+    version: Version,
+    gate: GateName,
+    body: OverrideRequest,
+    session: SessionDep,
+    services: ServicesDep,
+) -> GateResult:
     """Let a failed gate pass for exactly these bytes, as a person who says why."""
     view, digest = await _bytes(session, services, caller, model_name, version)
     return await gates.override(
-        session, load(services.settings.policy_file), caller, name=view.model_name, version=view.version, digest=digest,
-        tenant=view.tenant, gate=gate, reason=body.reason,
-    )  # fmt: skip
+        session,
+        load(services.settings.policy_file),
+        caller,
+        name=view.model_name,
+        version=view.version,
+        digest=digest,
+        tenant=view.tenant,
+        gate=gate,
+        reason=body.reason,
+    )
 
 
 @router.post("/runs", operation_id="record_pipeline_run")
@@ -155,9 +198,13 @@ async def record_run(
     """Write what a pipeline run did into the audit log."""
     view = await models.get_version(session, caller, model_name, version)
     event = await audit.record(
-        session, action=Action.PIPELINE_RUN_RECORDED, actor=caller, resource=f"model:{view.model_name}:{view.version}",
-        tenant=view.tenant, details={**body.model_dump(), "digest": view.digest, "risk_level": view.risk_level},
-    )  # fmt: skip
+        session,
+        action=Action.PIPELINE_RUN_RECORDED,
+        actor=caller,
+        resource=f"model:{view.model_name}:{view.version}",
+        tenant=view.tenant,
+        details={**body.model_dump(), "digest": view.digest, "risk_level": view.risk_level},
+    )
     return RunReceipt(seq=event.seq, at=event.at, digest=view.digest)
 
 
@@ -170,7 +217,7 @@ async def _bytes(
 
 async def _answering(
     session: Session, services: Services, caller: Principal, name: str, version: str, environment: str, revision: int
-) -> tuple[VersionView, str]:  # fmt: skip
+) -> tuple[VersionView, str]:
     view, digest = await _bytes(session, services, caller, name, version)
     if not await answers(session, view.model_name, view.version, digest, environment, revision):
         raise NothingAnswers(environment, revision)

@@ -89,9 +89,7 @@ async def example(session: ReadSession, services: Services, caller: Principal, n
     view = await models.get_version(session, caller, name, version)
     found = None
     if view.digest:
-        found = trial.read_example(
-            bundle_folder(services.settings.bundle_dir, view.digest, name, view.version)
-        )  # fmt: skip
+        found = trial.read_example(bundle_folder(services.settings.bundle_dir, view.digest, name, view.version))
     if found is None:
         raise NoExample(name, view.version)
     rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"][:_EXAMPLE_ROWS]]
@@ -125,9 +123,17 @@ async def _measure(services: Services, row: MeasurementRow) -> None:
             await keep_evidence(session, services, row.name, row.version, row.digest, built)
         else:
             await gates.record(
-                session, load(services.settings.policy_file), ACTOR, name=row.name, version=row.version, digest=row.digest,
-                tenant=view.tenant, gate="performance", outcome=outcome, source="platform",
-            )  # fmt: skip
+                session,
+                load(services.settings.policy_file),
+                ACTOR,
+                name=row.name,
+                version=row.version,
+                digest=row.digest,
+                tenant=view.tenant,
+                gate="performance",
+                outcome=outcome,
+                source="platform",
+            )
         # one build answers both of its gates; what was asked for after it began is measured again
         ended = ("validate", "scan") if builds else (row.gate,)
         query = select(MeasurementRow).where(

@@ -77,9 +77,18 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
     socket = folder / "s"
     inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "model_server.serve", "--bundle", str(bundle), "--socket", str(socket), env=inherited,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "model_server.serve",
+        "--bundle",
+        str(bundle),
+        "--socket",
+        str(socket),
+        env=inherited,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
     try:
         transport = httpx.AsyncHTTPTransport(uds=str(socket))
         async with httpx.AsyncClient(transport=transport, base_url="http://model", timeout=_ANSWER_SECONDS) as client:

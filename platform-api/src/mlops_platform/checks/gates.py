@@ -73,9 +73,20 @@ async def record(
 ) -> GateResult:
     """Keep a result with its audit event, in the caller's transaction."""
     return await _keep(
-        session, policy, actor, name=name, version=version, digest=digest, tenant=tenant, gate=gate,
-        status=outcome.status, sentence=outcome.sentence, detail=outcome.detail, source=source, action=Action.GATE_RECORDED,
-    )  # fmt: skip
+        session,
+        policy,
+        actor,
+        name=name,
+        version=version,
+        digest=digest,
+        tenant=tenant,
+        gate=gate,
+        status=outcome.status,
+        sentence=outcome.sentence,
+        detail=outcome.detail,
+        source=source,
+        action=Action.GATE_RECORDED,
+    )
 
 
 async def override(
@@ -97,9 +108,20 @@ async def override(
     if standing is None or standing.status != "failed":
         raise NothingToOverride(gate)
     return await _keep(
-        session, policy, caller, name=name, version=version, digest=digest, tenant=tenant, gate=gate, status="overridden",
-        sentence=reason, detail={"overruled": standing.sentence}, source="person", action=Action.GATE_OVERRIDDEN,
-    )  # fmt: skip
+        session,
+        policy,
+        caller,
+        name=name,
+        version=version,
+        digest=digest,
+        tenant=tenant,
+        gate=gate,
+        status="overridden",
+        sentence=reason,
+        detail={"overruled": standing.sentence},
+        source="person",
+        action=Action.GATE_OVERRIDDEN,
+    )
 
 
 async def _keep(
@@ -114,18 +136,30 @@ async def _keep(
 ) -> GateResult:
     at = now()
     row = GateResultRow(
-        id=new_id(), gate=gate, at=at, expires_at=at + timedelta(days=policy.gates.valid_days[gate]),
-        actor=actor.subject if isinstance(actor, Principal) else actor.name, **columns,
-    )  # fmt: skip
+        id=new_id(),
+        gate=gate,
+        at=at,
+        expires_at=at + timedelta(days=policy.gates.valid_days[gate]),
+        actor=actor.subject if isinstance(actor, Principal) else actor.name,
+        **columns,
+    )
     session.add(row)
     await session.flush()
     await audit.record(
-        session, action=action, actor=actor, resource=f"model:{row.name}:{row.version}", tenant=tenant,
+        session,
+        action=action,
+        actor=actor,
+        resource=f"model:{row.name}:{row.version}",
+        tenant=tenant,
         details={
-            "gate": gate, "status": row.status, "digest": row.digest, "sentence": row.sentence, "source": row.source,
+            "gate": gate,
+            "status": row.status,
+            "digest": row.digest,
+            "sentence": row.sentence,
+            "source": row.source,
             "policy": policy.version,
         },
-    )  # fmt: skip
+    )
     return GateResult.model_validate(row)
 
 
@@ -147,21 +181,42 @@ async def newest(session: ReadSession | Session, name: str, version: int, digest
 
 
 async def standing(
-    session: ReadSession | Session, policy: Policy, *, name: str, version: int, digest: str, environment: Environment, risk_level: RiskLevel
-) -> GateStanding:  # fmt: skip
+    session: ReadSession | Session,
+    policy: Policy,
+    *,
+    name: str,
+    version: int,
+    digest: str,
+    environment: Environment,
+    risk_level: RiskLevel,
+) -> GateStanding:
     """Return what an environment requires of these bytes, and what of it is not passed."""
     known = await newest(session, name, version, digest)
     required = policy.required_gates(environment, risk_level)
     found = gate_policy.shortfalls(required, _standings(known), now())
     return GateStanding(
-        model_name=name, version=version, digest=digest, environment=environment, risk_level=risk_level,
-        policy_version=policy.version, required=required, open=[vars(one) for one in found], newest=list(known.values()),
-    )  # fmt: skip
+        model_name=name,
+        version=version,
+        digest=digest,
+        environment=environment,
+        risk_level=risk_level,
+        policy_version=policy.version,
+        required=required,
+        open=[vars(one) for one in found],
+        newest=list(known.values()),
+    )
 
 
 async def demand(
-    session: Session, policy: Policy, *, name: str, version: int, digest: str, environment: Environment, risk_level: RiskLevel
-) -> None:  # fmt: skip
+    session: Session,
+    policy: Policy,
+    *,
+    name: str,
+    version: int,
+    digest: str,
+    environment: Environment,
+    risk_level: RiskLevel,
+) -> None:
     """Raise GatesNotPassed unless every gate this environment and risk level require is passed for exactly these bytes."""
     known = await newest(session, name, version, digest)
     found = gate_policy.shortfalls(policy.required_gates(environment, risk_level), _standings(known), now())

@@ -64,9 +64,7 @@ def figures(answered_seconds: Sequence[float], errors: int) -> Figures:
     def percentile(share: float) -> float:
         return ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000 if ordered else math.inf
 
-    return Figures(
-        len(ordered) + errors, errors, percentile(0.5), percentile(0.95), percentile(0.99), sum(ordered)
-    )  # fmt: skip
+    return Figures(len(ordered) + errors, errors, percentile(0.5), percentile(0.95), percentile(0.99), sum(ordered))
 
 
 def limit_ms(tags: Mapping[str, str], limits: PerformanceLimits) -> float:

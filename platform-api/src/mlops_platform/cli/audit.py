@@ -63,8 +63,10 @@ def verify(
         show_json(result)
     else:
         verdict = "intact" if result["intact"] else "NOT INTACT"
-        say(f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
-            f"{result['anchored_heads']} anchored heads, root {result['root']}")  # fmt: skip
+        say(
+            f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
+            f"{result['anchored_heads']} anchored heads, root {result['root']}"
+        )
         if result["mirror"] == "compared":
             say(
                 f"compared with the mirror: {result['mirrored_heads']} locked heads, events up to {result['mirrored_events']}"

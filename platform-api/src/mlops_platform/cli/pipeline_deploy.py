@@ -101,9 +101,12 @@ def deploy(
     reached = _REACHED[until]
     try:
         seen = wait_for(
-            look, lambda one: reached(one) or one["state"] in _OVER, timeout, _what(until),
+            look,
+            lambda one: reached(one) or one["state"] in _OVER,
+            timeout,
+            _what(until),
             f"mlops deployments show {deployment['id']}",
-        )  # fmt: skip
+        )
     except CommandFailed as failed:
         if failed.code != Exit.WAITING or keep or look()["state"] not in {"starting", "rolling_out"}:
             raise
@@ -152,8 +155,11 @@ def smoke(
     )
     wrong, answer = traffic.smoke(name, version, to, revision["number"], rows, explain=explain)
     body = {
-        "environment": to, "revision": revision["number"], "problems": wrong, "prediction_id": answer.get("prediction_id"),
-    }  # fmt: skip
+        "environment": to,
+        "revision": revision["number"],
+        "problems": wrong,
+        "prediction_id": answer.get("prediction_id"),
+    }
     try:
         result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
     finally:

@@ -79,9 +79,12 @@ def smoke(
 ) -> tuple[list[str], dict[str, Any]]:
     """Return what is wrong with a real prediction (nothing: it passed), and the answer."""
     body = {
-        "model_name": name, "model_version": str(version), "environment": environment, "input_data": rows,
+        "model_name": name,
+        "model_version": str(version),
+        "environment": environment,
+        "input_data": rows,
         "return_explanations": explain,
-    }  # fmt: skip
+    }
     try:
         answer = _predict_once_routed(body)
     except CommandFailed as failed:

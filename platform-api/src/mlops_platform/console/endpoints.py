@@ -172,8 +172,14 @@ async def approval_page(
 
 
 async def _gates(
-    session: ReadSession, services: Services, environment: Environment, name: str, version: int, digest: str, risk_level: RiskLevel
-) -> GateStanding:  # fmt: skip
+    session: ReadSession,
+    services: Services,
+    environment: Environment,
+    name: str,
+    version: int,
+    digest: str,
+    risk_level: RiskLevel,
+) -> GateStanding:
     policy = load(services.settings.policy_file)
     return await gates.standing(
         session, policy, name=name, version=version, digest=digest, environment=environment, risk_level=risk_level

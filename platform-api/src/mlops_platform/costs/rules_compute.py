@@ -44,14 +44,24 @@ def node_group(resource: Resource, context: Context) -> Iterator[Line]:
     yield context.hourly("EC2", resource.address, text, price, count=count, kind=Kind.SPOT if spot else Kind.ON_DEMAND)
     disk, monitored = _template(resource, context)
     yield context.line(
-        "EBS", resource.address, f"{count} root volumes of {disk} GB", Kind.FIXED,
-        Decimal(count * disk), "GB-months", context.prices.of("ebs", "gp3_gb_month"),
-    )  # fmt: skip
+        "EBS",
+        resource.address,
+        f"{count} root volumes of {disk} GB",
+        Kind.FIXED,
+        Decimal(count * disk),
+        "GB-months",
+        context.prices.of("ebs", "gp3_gb_month"),
+    )
     if monitored:
         yield context.line(
-            "CloudWatch", resource.address, f"detailed monitoring of {count} nodes", Kind.FIXED,
-            Decimal(count), "instance-months", context.prices.of("ec2", "detailed_monitoring_instance_month"),
-        )  # fmt: skip
+            "CloudWatch",
+            resource.address,
+            f"detailed monitoring of {count} nodes",
+            Kind.FIXED,
+            Decimal(count),
+            "instance-months",
+            context.prices.of("ec2", "detailed_monitoring_instance_month"),
+        )
 
 
 def _template(group: Resource, context: Context) -> tuple[int, bool]:
@@ -76,19 +86,33 @@ def database(resource: Resource, context: Context) -> Iterator[Line]:
     yield context.hourly("RDS", resource.address, text, price, count=copies, kind=Kind.ON_DEMAND)
     size = Decimal(str(resource.values.get("allocated_storage") or 0))
     yield context.line(
-        "RDS", resource.address, f"{copies} x {size} GB gp3", Kind.FIXED,
-        size * copies, "GB-months", context.prices.of("rds", "gp3_gb_month"),
-    )  # fmt: skip
+        "RDS",
+        resource.address,
+        f"{copies} x {size} GB gp3",
+        Kind.FIXED,
+        size * copies,
+        "GB-months",
+        context.prices.of("rds", "gp3_gb_month"),
+    )
     backups = context.usage.of("database_backup_gb_beyond_size")
     yield context.used(
-        "RDS", resource.address, "backups beyond the database's size", backups, "GB-months",
+        "RDS",
+        resource.address,
+        "backups beyond the database's size",
+        backups,
+        "GB-months",
         context.prices.of("rds", "backup_gb_month"),
-    )  # fmt: skip
+    )
     if resource.values.get("manage_master_user_password"):
         yield context.line(
-            "Secrets Manager", resource.address, "the master password RDS manages", Kind.FIXED,
-            ONE, "secrets", context.prices.of("secretsmanager", "secret_month"),
-        )  # fmt: skip
+            "Secrets Manager",
+            resource.address,
+            "the master password RDS manages",
+            Kind.FIXED,
+            ONE,
+            "secrets",
+            context.prices.of("secretsmanager", "secret_month"),
+        )
 
 
 def cache(resource: Resource, context: Context) -> Iterator[Line]:

@@ -65,22 +65,38 @@ def in_the_cluster(resource: Resource, context: Context) -> Iterator[Line]:
     """Load balancers and volumes that controllers make, and the cost exporter's questions, assumed, at the cluster."""
     balancers = int(context.usage.of("load_balancers"))
     yield context.hourly(
-        "Load balancing", resource.address, f"{balancers} made in the cluster", context.prices.of("load_balancing", "network_hour"),
-        count=balancers, kind=Kind.USAGE,
-    )  # fmt: skip
+        "Load balancing",
+        resource.address,
+        f"{balancers} made in the cluster",
+        context.prices.of("load_balancing", "network_hour"),
+        count=balancers,
+        kind=Kind.USAGE,
+    )
     units = context.usage.of("load_balancer_capacity_units")
     yield context.used(
-        "Load balancing", resource.address, f"{units} capacity units", units * context.prices.hours, "unit-hours",
+        "Load balancing",
+        resource.address,
+        f"{units} capacity units",
+        units * context.prices.hours,
+        "unit-hours",
         context.prices.of("load_balancing", "capacity_unit_hour"),
-    )  # fmt: skip
+    )
     yield context.used(
-        "EBS", resource.address, "volumes made in the cluster", context.usage.of("volumes_gb"), "GB-months",
+        "EBS",
+        resource.address,
+        "volumes made in the cluster",
+        context.usage.of("volumes_gb"),
+        "GB-months",
         context.prices.of("ebs", "gp3_gb_month"),
-    )  # fmt: skip
+    )
     yield context.used(
-        "Cost Explorer", resource.address, "questions of the cost exporter", context.usage.of("cost_explorer_requests"),
-        "requests", context.prices.of("costexplorer", "request"),
-    )  # fmt: skip
+        "Cost Explorer",
+        resource.address,
+        "questions of the cost exporter",
+        context.usage.of("cost_explorer_requests"),
+        "requests",
+        context.prices.of("costexplorer", "request"),
+    )
 
 
 RULES = {

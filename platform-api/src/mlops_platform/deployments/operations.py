@@ -31,9 +31,13 @@ async def operate(
     deployment.generation += 1
     await session.flush()
     await audit.record(
-        session, action=Action.DEPLOYMENT_OPERATED, actor=caller, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
+        session,
+        action=Action.DEPLOYMENT_OPERATED,
+        actor=caller,
+        resource=f"deployment:{deployment.id}",
+        tenant=deployment.tenant,
         details={"operation": operation, "reason": reason},
-    )  # fmt: skip
+    )
     metrics.deployment_operations_total.labels(operation).inc()
     await repository.bump_routing(session)
     return await service.get(session, caller, deployment_id)

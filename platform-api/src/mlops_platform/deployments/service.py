@@ -119,22 +119,52 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
     if environment == "production" and not await _runs_in_staging(session, body.model_name, version.version, digest):
         raise StageSkipped(body.model_name, version.version)
     await gates.demand(
-        session, policy, name=body.model_name, version=version.version, digest=digest, environment=environment,
+        session,
+        policy,
+        name=body.model_name,
+        version=version.version,
+        digest=digest,
+        environment=environment,
         risk_level=version.risk_level,
-    )  # fmt: skip
+    )
     at = now()
     revision = RevisionRow(
-        id=new_id(), deployment_id=deployment.id, number=max((row.number for row in existing), default=0) + 1, version=version.version,
-        digest=digest, risk_level=version.risk_level, plan=[step.model_dump() for step in policy.plan(environment, version.risk_level)],
+        id=new_id(),
+        deployment_id=deployment.id,
+        number=max((row.number for row in existing), default=0) + 1,
+        version=version.version,
+        digest=digest,
+        risk_level=version.risk_level,
+        plan=[step.model_dump() for step in policy.plan(environment, version.risk_level)],
         config={"replicas": body.replicas, "resources": body.resources, "environment_vars": body.environment_vars},
-        approval_id=None, requested_by=caller.subject, justification=body.justification, state="approved", reason="", build="pending",
-        bundle=None, engine=None, feature_refs=models.feature_refs(version.tags), traffic=0.0, step=0, step_began_at=None, created_at=at,
+        approval_id=None,
+        requested_by=caller.subject,
+        justification=body.justification,
+        state="approved",
+        reason="",
+        build="pending",
+        bundle=None,
+        engine=None,
+        feature_refs=models.feature_refs(version.tags),
+        traffic=0.0,
+        step=0,
+        step_began_at=None,
+        created_at=at,
         updated_at=at,
-    )  # fmt: skip
+    )
     approval = await approvals.request(
-        session, policy, requester=caller, transition=environment, model_name=body.model_name, model_version=version.version,
-        digest=digest, subject_id=revision.id, tenant=version.tenant, risk_level=version.risk_level, justification=body.justification,
-    )  # fmt: skip
+        session,
+        policy,
+        requester=caller,
+        transition=environment,
+        model_name=body.model_name,
+        model_version=version.version,
+        digest=digest,
+        subject_id=revision.id,
+        tenant=version.tenant,
+        risk_level=version.risk_level,
+        justification=body.justification,
+    )
     if approval:
         revision.state, revision.approval_id = "awaiting_approval", approval.id
     session.add(revision)
@@ -142,12 +172,22 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
     deployment.generation += 1
     await session.flush()
     await audit.record(
-        session, action=Action.DEPLOYMENT_REQUESTED, actor=caller, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
+        session,
+        action=Action.DEPLOYMENT_REQUESTED,
+        actor=caller,
+        resource=f"deployment:{deployment.id}",
+        tenant=deployment.tenant,
         details={
-            "model": body.model_name, "version": version.version, "environment": environment, "revision": revision.number,
-            "digest": digest, "approval": revision.approval_id, "policy": policy.version, "replicas": body.replicas,
+            "model": body.model_name,
+            "version": version.version,
+            "environment": environment,
+            "revision": revision.number,
+            "digest": digest,
+            "approval": revision.approval_id,
+            "policy": policy.version,
+            "replicas": body.replicas,
         },
-    )  # fmt: skip
+    )
     if approval is None:
         message = f"Version {version.version} needs no approval for {environment}; it is being built and rolled out."
         return DeployResponse(
@@ -159,17 +199,30 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         )
     waiting = ", ".join(f"{needed.count} x {needed.role}" for needed in approval.requirements)
     return DeployResponse(
-        status="pending_approval", deployment_id=deployment.id, revision_id=revision.id, revision=revision.number,
-        approval_id=approval.id, message=f"Held until these have approved: {waiting}. It continues by itself after the last.",
-    )  # fmt: skip
+        status="pending_approval",
+        deployment_id=deployment.id,
+        revision_id=revision.id,
+        revision=revision.number,
+        approval_id=approval.id,
+        message=f"Held until these have approved: {waiting}. It continues by itself after the last.",
+    )
 
 
 async def _deployment(session: Session, model_name: str, environment: str, tenant: str) -> DeploymentRow:
     at = now()
     fresh = insert(DeploymentRow).values(
-        id=new_id(), model_name=model_name, environment=environment, tenant=tenant, desired_version=None, desired_paused=False,
-        generation=0, observed_generation=0, observed_message="", created_at=at, updated_at=at,
-    )  # fmt: skip
+        id=new_id(),
+        model_name=model_name,
+        environment=environment,
+        tenant=tenant,
+        desired_version=None,
+        desired_paused=False,
+        generation=0,
+        observed_generation=0,
+        observed_message="",
+        created_at=at,
+        updated_at=at,
+    )
     await session.execute(fresh.on_conflict_do_nothing())
     query = select(DeploymentRow).where(
         DeploymentRow.model_name == model_name, DeploymentRow.environment == environment
@@ -202,9 +255,19 @@ async def move(
     deployment.updated_at = revision.updated_at
     await session.flush()
     await audit.record(
-        session, action=Action.DEPLOYMENT_STATE_CHANGED, actor=actor, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
-        details={"revision": revision.number, "version": revision.version, "from": before, "to": state, "reason": reason},
-    )  # fmt: skip
+        session,
+        action=Action.DEPLOYMENT_STATE_CHANGED,
+        actor=actor,
+        resource=f"deployment:{deployment.id}",
+        tenant=deployment.tenant,
+        details={
+            "revision": revision.number,
+            "version": revision.version,
+            "from": before,
+            "to": state,
+            "reason": reason,
+        },
+    )
     metrics.deployment_state_changes_total.labels(deployment.environment, state).inc()
     if state == "rolled_back":
         by = "gate" if isinstance(actor, SystemActor) else "person"
@@ -314,13 +377,23 @@ async def live_routes(session: ReadSession, address_of: Callable[[Placement], st
     )
     live = [
         LiveRevision(
-            model_name=deployment.model_name, tenant=deployment.tenant, environment=deployment.environment, version=revision.version,
-            revision_id=revision.id, revision_number=revision.number, traffic=revision.traffic, bundle_path=revision.bundle or "",
-            engine=revision.engine or "process", address=address_of(Placement(revision.id, deployment.model_name, deployment.tenant, deployment.environment)), feature_refs=tuple(revision.feature_refs),
+            model_name=deployment.model_name,
+            tenant=deployment.tenant,
+            environment=deployment.environment,
+            version=revision.version,
+            revision_id=revision.id,
+            revision_number=revision.number,
+            traffic=revision.traffic,
+            bundle_path=revision.bundle or "",
+            engine=revision.engine or "process",
+            address=address_of(
+                Placement(revision.id, deployment.model_name, deployment.tenant, deployment.environment)
+            ),
+            feature_refs=tuple(revision.feature_refs),
             risk_level=revision.risk_level,
         )
         for revision, deployment in (await session.execute(query)).all()
-    ]  # fmt: skip
+    ]
     return RoutingSnapshot(generation, tuple(live))
 
 
@@ -333,13 +406,19 @@ def _summary(row: DeploymentRow, revisions: list[RevisionRow]) -> DeploymentSumm
     )
     return DeploymentSummary.model_validate(
         {
-            "id": row.id, "model_name": row.model_name, "environment": row.environment, "tenant": row.tenant,
-            "state": current.state if current else revisions[0].state if revisions else "empty", "version": main.version if main else None,
-            "traffic": main.traffic if main else 0.0, "paused": row.desired_paused,
-            "message": (current or revisions[0]).reason or row.observed_message if revisions else "", "created_at": row.created_at,
+            "id": row.id,
+            "model_name": row.model_name,
+            "environment": row.environment,
+            "tenant": row.tenant,
+            "state": current.state if current else revisions[0].state if revisions else "empty",
+            "version": main.version if main else None,
+            "traffic": main.traffic if main else 0.0,
+            "paused": row.desired_paused,
+            "message": (current or revisions[0]).reason or row.observed_message if revisions else "",
+            "created_at": row.created_at,
             "updated_at": row.updated_at,
         }
-    )  # fmt: skip
+    )
 
 
 async def owners_of_revisions(session: ReadSession | Session) -> dict[str, tuple[str, str]]:

@@ -57,12 +57,36 @@ RULES = (
     Rule("aws_rds_cluster", "deletion_protection", "stay true", "the database may be deleted"),
     Rule("aws_rds_cluster", "backup_retention_period", "not fall", "fewer days of database backups"),
     Rule("aws_dynamodb_table", "deletion_protection_enabled", "stay true", "the table may be deleted"),
-    Rule("aws_dynamodb_table", "point_in_time_recovery.0.enabled", "stay true", "the table has no point-in-time recovery"),
-    Rule("aws_dynamodb_table", "server_side_encryption.0.enabled", "stay true", "the table is not encrypted with the platform's key"),
-    Rule("aws_elasticache_replication_group", "at_rest_encryption_enabled", "stay true", "the online store is not encrypted", from_birth=True),
-    Rule("aws_elasticache_replication_group", "transit_encryption_enabled", "stay true", "the online store speaks without TLS", from_birth=True),
+    Rule(
+        "aws_dynamodb_table", "point_in_time_recovery.0.enabled", "stay true", "the table has no point-in-time recovery"
+    ),
+    Rule(
+        "aws_dynamodb_table",
+        "server_side_encryption.0.enabled",
+        "stay true",
+        "the table is not encrypted with the platform's key",
+    ),
+    Rule(
+        "aws_elasticache_replication_group",
+        "at_rest_encryption_enabled",
+        "stay true",
+        "the online store is not encrypted",
+        from_birth=True,
+    ),
+    Rule(
+        "aws_elasticache_replication_group",
+        "transit_encryption_enabled",
+        "stay true",
+        "the online store speaks without TLS",
+        from_birth=True,
+    ),
     Rule("aws_elasticache_replication_group", "multi_az_enabled", "stay true", "the online store loses its standby"),
-    Rule("aws_elasticache_replication_group", "snapshot_retention_limit", "not fall", "fewer days of snapshots of the online store"),
+    Rule(
+        "aws_elasticache_replication_group",
+        "snapshot_retention_limit",
+        "not fall",
+        "fewer days of snapshots of the online store",
+    ),
     Rule("aws_eks_cluster", "deletion_protection", "stay true", "the cluster may be deleted"),
     Rule("aws_eks_cluster", "encryption_config", "stay set", "secrets of the cluster are not encrypted"),
     Rule("aws_eks_cluster", "enabled_cluster_log_types", "stay set", "the control plane logs less"),
@@ -70,15 +94,25 @@ RULES = (
     Rule("aws_kms_key", "is_enabled", "stay true", "what the key encrypts cannot be read"),
     Rule("aws_kms_key", "deletion_window_in_days", "not fall", "less time to take the key's deletion back"),
     Rule("aws_s3_bucket", "force_destroy", "stay false", "the bucket may be deleted with all its objects"),
-    Rule("aws_s3_bucket_server_side_encryption_configuration", "rule.0.apply_server_side_encryption_by_default.0.kms_master_key_id", "stay set", "objects are not encrypted with the platform's key"),
+    Rule(
+        "aws_s3_bucket_server_side_encryption_configuration",
+        "rule.0.apply_server_side_encryption_by_default.0.kms_master_key_id",
+        "stay set",
+        "objects are not encrypted with the platform's key",
+    ),
     Rule("aws_ecr_repository", "force_delete", "stay false", "the repository may be deleted with all its images"),
-    Rule("aws_secretsmanager_secret", "recovery_window_in_days", "not fall", "less time to take the secret's deletion back"),
+    Rule(
+        "aws_secretsmanager_secret",
+        "recovery_window_in_days",
+        "not fall",
+        "less time to take the secret's deletion back",
+    ),
     Rule("aws_cloudwatch_log_group", "retention_in_days", "not fall", "logs are kept for fewer days"),
     Rule("aws_cloudwatch_log_group", "kms_key_id", "stay set", "the logs are not encrypted with the platform's key"),
     Rule("aws_sqs_queue", "kms_master_key_id", "stay set", "the queue is not encrypted with the platform's key"),
     Rule("aws_sns_topic", "kms_master_key_id", "stay set", "the topic is not encrypted with the platform's key"),
     Rule("aws_ebs_volume", "encrypted", "stay true", "the volume is not encrypted", from_birth=True),
-)  # fmt: skip
+)
 
 
 def of(change: Change) -> Iterator[Risk]:

@@ -63,15 +63,34 @@ def api(options: Options, env: dict[str, str]) -> Child:
     return Child(
         name="api",
         argv=[
-            sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.app:create", "--host", options.host,
-            "--port", str(options.port), "--workers", str(options.workers), "--loop", "uvloop", "--http", "mlops_platform.predictions.protocol:PredictionProtocol",
-            "--no-access-log", "--no-server-header", "--no-proxy-headers", "--timeout-graceful-shutdown", "5", "--log-level", "warning",
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "mlops_platform.app:create",
+            "--host",
+            options.host,
+            "--port",
+            str(options.port),
+            "--workers",
+            str(options.workers),
+            "--loop",
+            "uvloop",
+            "--http",
+            "mlops_platform.predictions.protocol:PredictionProtocol",
+            "--no-access-log",
+            "--no-server-header",
+            "--no-proxy-headers",
+            "--timeout-graceful-shutdown",
+            "5",
+            "--log-level",
+            "warning",
         ],
         env=env,
         ready=answers(f"{options.url}/health"),
         stop_seconds=8,
         url=options.url,
-    )  # fmt: skip
+    )
 
 
 def worker(env: dict[str, str]) -> Child:

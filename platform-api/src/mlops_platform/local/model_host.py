@@ -143,9 +143,14 @@ class ModelHost:
         }
         with self._log(model).open("ab") as output:
             model.process = await asyncio.create_subprocess_exec(
-                *self._command, *arguments, env={**inherited, **spec["environment_vars"]}, stdout=output, stderr=output,
-                stdin=asyncio.subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                *self._command,
+                *arguments,
+                env={**inherited, **spec["environment_vars"]},
+                stdout=output,
+                stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
         model.started_at, model.state, model.message = time.monotonic(), "starting", "loading the model"
 
     async def _end(self, model: _Model) -> None:

@@ -90,9 +90,20 @@ class EmbeddedPostgres:
         shutil.rmtree(self.data, ignore_errors=True)
         _ = self.password
         command = [
-            *_as_ordinary_user(), str(_binaries() / "initdb"), "-D", str(self.data), "-U", "mlops", "-E", "UTF8", "--locale=C",
-            "--auth=scram-sha-256", f"--pwfile={self.folder / 'password'}", "--no-sync", "--no-instructions",
-        ]  # fmt: skip
+            *_as_ordinary_user(),
+            str(_binaries() / "initdb"),
+            "-D",
+            str(self.data),
+            "-U",
+            "mlops",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--auth=scram-sha-256",
+            f"--pwfile={self.folder / 'password'}",
+            "--no-sync",
+            "--no-instructions",
+        ]
         result = subprocess.run(command, check=False, capture_output=True, text=True)
         if result.returncode:
             raise PostgresFailed(f"initdb failed: {result.stderr.strip()[-500:]}")

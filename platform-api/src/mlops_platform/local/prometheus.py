@@ -56,11 +56,15 @@ def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, s
     return Child(
         name="prometheus",
         argv=[
-            path, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--storage.tsdb.retention.time=7d",
-            f"--web.listen-address={host}:{port}", "--log.level=warn",
+            path,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            "--storage.tsdb.retention.time=7d",
+            f"--web.listen-address={host}:{port}",
+            "--log.level=warn",
         ],
         ready=answers(f"{url}/-/ready"),
         stage=0,
         url=url,
         cwd=folder,
-    )  # fmt: skip
+    )

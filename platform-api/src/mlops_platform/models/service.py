@@ -114,11 +114,16 @@ async def list_versions(
         raise ModelNotFound(name)
     shown = [
         VersionSummary.model_construct(
-            version=str(row.version), stage=row.stage, status=row.status, risk_level=row.risk_level, digest=row.digest,
-            created_at=row.created_at, tags=row.tags,
+            version=str(row.version),
+            stage=row.stage,
+            status=row.status,
+            risk_level=row.risk_level,
+            digest=row.digest,
+            created_at=row.created_at,
+            tags=row.tags,
         )
         for row in rows[:limit]
-    ]  # fmt: skip
+    ]
     following = encode_cursor({"version": int(shown[-1].version)}) if len(rows) > limit else None
     return VersionList.model_construct(model_name=name, versions=shown, next_cursor=following)
 
@@ -138,9 +143,17 @@ async def version_detail(session: ReadSession, caller: Principal, name: str, ver
     view = await get_version(session, caller, name, version)
     results = await checks.for_version(session, name, view.version)
     described = card(
-        name=view.model_name, version=view.version, owner=view.owner, description=view.description, risk_level=view.risk_level,
-        digest=view.digest, tags=view.tags, metrics=view.metrics, lineage=view.lineage, checks=results,
-    )  # fmt: skip
+        name=view.model_name,
+        version=view.version,
+        owner=view.owner,
+        description=view.description,
+        risk_level=view.risk_level,
+        digest=view.digest,
+        tags=view.tags,
+        metrics=view.metrics,
+        lineage=view.lineage,
+        checks=results,
+    )
     return VersionDetail(**view.model_dump(), checks=results, card=described)
 
 
@@ -227,16 +240,37 @@ def _this(name: str, version: int) -> Update:
 
 def _summary(model: ModelRow, latest: ModelVersionRow | None) -> ModelSummary:
     return ModelSummary.model_construct(
-        name=model.name, tenant=model.tenant, owner=model.owner, description=model.description, tags=model.tags,
-        latest_version=model.latest_version, risk_level=latest.risk_level if latest else None, stage=latest.stage if latest else None,
-        created_at=model.created_at, updated_at=model.updated_at,
-    )  # fmt: skip
+        name=model.name,
+        tenant=model.tenant,
+        owner=model.owner,
+        description=model.description,
+        tags=model.tags,
+        latest_version=model.latest_version,
+        risk_level=latest.risk_level if latest else None,
+        stage=latest.stage if latest else None,
+        created_at=model.created_at,
+        updated_at=model.updated_at,
+    )
 
 
 def _view(row: ModelVersionRow, model: ModelRow) -> VersionView:
     return VersionView.model_construct(
-        model_name=row.name, version=row.version, tenant=model.tenant, owner=row.tags.get("owner") or model.owner,
-        risk_level=row.risk_level, risk_warning=row.risk_warning, stage=row.stage, status=row.status, digest=row.digest,
-        run_id=row.run_id, source=row.source, description=row.description or model.description, tags=row.tags, metrics=row.metrics,
-        params=row.params, input_schema=row.input_schema, lineage=row.lineage, created_at=row.created_at,
-    )  # fmt: skip
+        model_name=row.name,
+        version=row.version,
+        tenant=model.tenant,
+        owner=row.tags.get("owner") or model.owner,
+        risk_level=row.risk_level,
+        risk_warning=row.risk_warning,
+        stage=row.stage,
+        status=row.status,
+        digest=row.digest,
+        run_id=row.run_id,
+        source=row.source,
+        description=row.description or model.description,
+        tags=row.tags,
+        metrics=row.metrics,
+        params=row.params,
+        input_schema=row.input_schema,
+        lineage=row.lineage,
+        created_at=row.created_at,
+    )

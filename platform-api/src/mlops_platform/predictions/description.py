@@ -60,10 +60,14 @@ def _problem(sentence: str) -> dict[str, Any]:
 
 def _answers(schema: dict[str, Any], *, oip: bool) -> dict[str, Any]:
     refused = {
-        400: "The body is not JSON", 401: "We do not know who is calling", 403: "The caller's roles do not allow it",
-        404: "No live revision answers this caller", 413: "The body is too large", 422: "The input does not fit the model",
+        400: "The body is not JSON",
+        401: "We do not know who is calling",
+        403: "The caller's roles do not allow it",
+        404: "No live revision answers this caller",
+        413: "The body is too large",
+        422: "The input does not fit the model",
         503: "The model process is restarting, or features cannot be read",
-    }  # fmt: skip
+    }
     error = {
         code: {"description": text, "content": {_JSON: {"schema": _OIP_ERROR}}} if oip else _problem(text)
         for code, text in refused.items()

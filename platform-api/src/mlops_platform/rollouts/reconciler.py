@@ -90,9 +90,14 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
         return
     async with services.database.read_session() as session:
         standing = await gates.standing(
-            session, policy, name=deployment.model_name, version=revision.version, digest=revision.digest,
-            environment=_environment(deployment), risk_level=_risk_level(revision),
-        )  # fmt: skip
+            session,
+            policy,
+            name=deployment.model_name,
+            version=revision.version,
+            digest=revision.digest,
+            environment=_environment(deployment),
+            risk_level=_risk_level(revision),
+        )
     # a result that ran out while people decided was good when they did; one that failed since is news
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
@@ -191,9 +196,13 @@ async def _take_step(session: Session, deployment: DeploymentRow, revision: Revi
         live.traffic = 1.0 - share
     await session.flush()
     await audit.record(
-        session, action=Action.DEPLOYMENT_ROLLOUT_STEPPED, actor=ACTOR, resource=f"deployment:{deployment.id}", tenant=deployment.tenant,
+        session,
+        action=Action.DEPLOYMENT_ROLLOUT_STEPPED,
+        actor=ACTOR,
+        resource=f"deployment:{deployment.id}",
+        tenant=deployment.tenant,
         details={"revision": revision.number, "step": step, "traffic": revision.traffic},
-    )  # fmt: skip
+    )
     await repository.bump_routing(session)
 
 

@@ -14,7 +14,17 @@ WRITE = ["create", "update", "patch", "delete"]
 _LOOK = [
     {
         "apiGroups": [""],
-        "resources": ["configmaps", "endpoints", "events", "limitranges", "persistentvolumeclaims", "pods", "pods/log", "resourcequotas", "services"],
+        "resources": [
+            "configmaps",
+            "endpoints",
+            "events",
+            "limitranges",
+            "persistentvolumeclaims",
+            "pods",
+            "pods/log",
+            "resourcequotas",
+            "services",
+        ],
         "verbs": READ,
     },
     {"apiGroups": ["apps"], "resources": ["deployments", "replicasets"], "verbs": READ},
@@ -23,7 +33,7 @@ _LOOK = [
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": READ},
     {"apiGroups": ["gateway.networking.k8s.io"], "resources": ["httproutes"], "verbs": READ},
     {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": READ},
-]  # fmt: skip
+]
 _DEVELOP = [
     {"apiGroups": [""], "resources": ["configmaps", "persistentvolumeclaims"], "verbs": WRITE},
     {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["create"]},

@@ -67,14 +67,20 @@ class AwsAuditMirror(Mirror):
             return sorted(_seal(key) for key in self._keys(_HEADS))
 
     def events(self, tenant: str, first: int, last: int) -> list[MirroredEvent]:
-        pages = self._client("dynamodb").get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="tenant = :tenant AND #sequence BETWEEN :first AND :last",
-            ExpressionAttributeNames={"#sequence": "sequence"},
-            ExpressionAttributeValues={
-                ":tenant": {"S": tenant}, ":first": {"N": str(first)}, ":last": {"N": str(last)},
-            },
-        )  # fmt: skip
+        pages = (
+            self._client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=self._table,
+                KeyConditionExpression="tenant = :tenant AND #sequence BETWEEN :first AND :last",
+                ExpressionAttributeNames={"#sequence": "sequence"},
+                ExpressionAttributeValues={
+                    ":tenant": {"S": tenant},
+                    ":first": {"N": str(first)},
+                    ":last": {"N": str(last)},
+                },
+            )
+        )
         with _answering():
             items = [{name: _read(value) for name, value in item.items()} for page in pages for item in page["Items"]]
         return [
@@ -119,9 +125,13 @@ class AwsAuditMirror(Mirror):
         try:
             # the bucket locks only what comes with a checksum
             self._client("s3").put_object(
-                Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", ChecksumAlgorithm="SHA256",
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/json",
+                ChecksumAlgorithm="SHA256",
                 IfNoneMatch="*",
-            )  # fmt: skip
+            )
         except ClientError as error:
             # the key says size and root: what is there already says the same
             if _code(error) != "PreconditionFailed":
@@ -130,9 +140,11 @@ class AwsAuditMirror(Mirror):
     def _keys(self, prefix: str, after: str = "") -> dict[str, str]:
         """Return the seals' keys below a prefix, each with its first version, which nobody can replace."""
         start = {"KeyMarker": after} if after else {}
-        pages = self._client("s3").get_paginator("list_object_versions").paginate(
-            Bucket=self._bucket, Prefix=prefix, **start
-        )  # fmt: skip
+        pages = (
+            self._client("s3")
+            .get_paginator("list_object_versions")
+            .paginate(Bucket=self._bucket, Prefix=prefix, **start)
+        )
         # newest version first, so the last one seen is the first one written
         return {
             found["Key"]: found["VersionId"]

@@ -65,10 +65,15 @@ class PredictionTable:
         hooks = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
         with self._answering():
             write_deltalake(
-                self._follow() or self._place, rows, mode="append", partition_by=["date"],
-                configuration=_CONFIGURATION, storage_options=self._options,
-                commit_properties=commit, post_commithook_properties=hooks,
-            )  # fmt: skip
+                self._follow() or self._place,
+                rows,
+                mode="append",
+                partition_by=["date"],
+                configuration=_CONFIGURATION,
+                storage_options=self._options,
+                commit_properties=commit,
+                post_commithook_properties=hooks,
+            )
 
     def stored(self, segments: Collection[str]) -> set[str]:
         """Return those of the segments whose rows are in the table."""

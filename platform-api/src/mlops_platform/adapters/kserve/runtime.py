@@ -63,14 +63,19 @@ class KServeRuntime(ServingRuntime):
         self._reader: httpx2.AsyncClient | None = None
         self.services, self.routes = (
             Watched(
-                kind, f"/apis/{group}/{version}/{plural}", f"app.kubernetes.io/managed-by={MANAGER}", self._read_with,
-                watch_seconds=watch_seconds, timeout_seconds=timeout_seconds, pause_seconds=pause_seconds,
+                kind,
+                f"/apis/{group}/{version}/{plural}",
+                f"app.kubernetes.io/managed-by={MANAGER}",
+                self._read_with,
+                watch_seconds=watch_seconds,
+                timeout_seconds=timeout_seconds,
+                pause_seconds=pause_seconds,
             )
             for kind, group, version, plural in (
                 ("InferenceService", manifests.SERVING_GROUP, manifests.SERVING_VERSION, "inferenceservices"),
                 ("HTTPRoute", manifests.ROUTE_GROUP, manifests.ROUTE_VERSION, "httproutes"),
             )
-        )  # fmt: skip
+        )
         # per deployment the order that was last found in force, where it is and in which version
         self._in_force: dict[str, tuple[Routing, Key, str]] = {}
 

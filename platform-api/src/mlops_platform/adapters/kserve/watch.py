@@ -44,9 +44,16 @@ class Watched:
     """
 
     def __init__(
-        self, kind: str, path: str, selector: str, reader: Callable[[], httpx2.AsyncClient], *,
-        watch_seconds: float, timeout_seconds: float, pause_seconds: float,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        path: str,
+        selector: str,
+        reader: Callable[[], httpx2.AsyncClient],
+        *,
+        watch_seconds: float,
+        timeout_seconds: float,
+        pause_seconds: float,
+    ) -> None:
         self._kind, self._path, self._query = kind, path, {"labelSelector": selector}
         self._reader = reader
         self._watch_seconds, self._timeout, self._pause_seconds = watch_seconds, timeout_seconds, pause_seconds
@@ -154,9 +161,12 @@ class Watched:
 
     async def _watch(self) -> None:
         query = {
-            **self._query, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(self._cache.version),
+            **self._query,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": str(self._cache.version),
             "timeoutSeconds": str(max(1, round(self._watch_seconds))),
-        }  # fmt: skip
+        }
         # the server ends a silent watch in time; one that does not has a connection that is no more
         patience = httpx2.Timeout(self._timeout, read=self._watch_seconds + self._timeout)
         began, told, rest = time.monotonic(), 0, b""
