@@ -18,7 +18,7 @@ from mlops_platform.kit.clock import now
 from mlops_platform.rollouts.interfaces import SignalsUnavailable
 from mlops_platform.telemetry import metrics
 
-from ..conftest import free_port
+from ..support.ports import free_port
 
 
 @dataclass

@@ -22,7 +22,8 @@ from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
 from mlops_platform.rollouts.reconciler import reconcile
 
-from .platform import Platform, eventually
+from ..support.waiting import eventually
+from .platform import Platform
 
 COLUMNS = ["age", "income", "visits"]
 Headers = Callable[..., dict[str, str]]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from .platform import Platform, eventually
+from ..support.waiting import eventually
+from .platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

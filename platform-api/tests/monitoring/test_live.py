@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from ..flows.platform import Platform, eventually
+from ..flows.platform import Platform
+from ..support.waiting import eventually
 from .shipped import ALERTS, PANELS, RECORDED, names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.external("prometheus"), pytest.mark.timeout(420)]

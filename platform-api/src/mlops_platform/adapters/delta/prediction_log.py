@@ -155,8 +155,10 @@ class DeltaPredictionLog(PredictionLog):
             self._close()
 
     def close(self) -> None:
-        """Hand over the open segment: for an orderly stop, and for tests."""
-        self._close()
+        try:
+            self._close()
+        except OSError:
+            log.exception("open segment not handed over", path=str(self._path))
 
     # --- in the worker
 
