@@ -11,6 +11,7 @@ from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
 Deployment = Annotated[str, typer.Argument(help="Deployment id (see `mlops deployments list`).")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the audit log.")]
+NeededReason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 
 
 def deploy(
@@ -56,7 +57,7 @@ def list_deployments(
 ) -> None:
     """List deployments: desired and observed state."""
     answer = pages("/api/v1/deployments", {"model_name": model, "environment": environment}, limit)
-    columns = ("id", "model_name", "environment", "version", "state", "traffic", "updated_at")
+    columns = ("id", "model_name", "environment", "headline", "updated_at")
     show_table(answer["items"], columns, "nothing is deployed: mlops deploy NAME VERSION --to staging", answer)
 
 
@@ -100,12 +101,12 @@ def resume(deployment: Deployment, reason: Reason = None, _json: Json = False) -
 
 
 @app.command()
-def rollback(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
+def rollback(deployment: Deployment, reason: NeededReason, _json: Json = False) -> None:
     """Return all traffic to the previous revision."""
     _operate(deployment, "rollback", reason)
 
 
 @app.command()
-def undeploy(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
+def undeploy(deployment: Deployment, reason: NeededReason, _json: Json = False) -> None:
     """Stop serving this deployment; its history stays."""
     _operate(deployment, "undeploy", reason)

@@ -8,7 +8,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
-from mlops_platform.approvals import service as approvals
+from mlops_platform.approvals import reading as approvals
+from mlops_platform.approvals import service as deciding
 from mlops_platform.approvals.quorum import Verdict
 from mlops_platform.approvals.schemas import DecisionRequest
 from mlops_platform.audit import service as audit
@@ -168,7 +169,16 @@ async def approval_page(
         if environment == approval.transition
     ]
     can = approvals.can_approve(approval, caller)
-    return render(request, "approval.html", approval=approval, version=detail, standings=known, can_approve=can)
+    withdraw = approval.status == "pending" and approval.requester == caller.subject
+    return render(
+        request,
+        "approval.html",
+        approval=approval,
+        version=detail,
+        standings=known,
+        can_approve=can,
+        can_withdraw=withdraw,
+    )
 
 
 async def _gates(
@@ -190,12 +200,27 @@ async def _gates(
 async def decide(
     caller: Annotated[Principal, page("approval:decide")],
     session: SessionDep,
+    services: ServicesDep,
     approval_id: str,
     decision: Annotated[Verdict, Form()],
     comment: Comment = "",
 ) -> Response:
     """Record a decision."""
-    await approvals.decide(session, caller, approval_id, DecisionRequest(decision=decision, comment=comment))
+    body = DecisionRequest(decision=decision, comment=comment)
+    await deciding.decide(session, services.approval_subjects, caller, approval_id, body)
+    return RedirectResponse(f"{PREFIX}/approvals/{approval_id}", 303)
+
+
+@router.post("/approvals/{approval_id}/withdraw")
+async def withdraw(
+    caller: Annotated[Principal, page("approval:withdraw")],
+    session: SessionDep,
+    services: ServicesDep,
+    approval_id: str,
+    reason: Comment = "",
+) -> Response:
+    """Take back a request of one's own."""
+    await deciding.withdraw(session, services.approval_subjects, caller, approval_id, reason)
     return RedirectResponse(f"{PREFIX}/approvals/{approval_id}", 303)
 
 
@@ -220,20 +245,21 @@ async def deployment_page(
 ) -> HTMLResponse:
     """One deployment: revisions, history, and what may be done."""
     shown = await deployments.get(session, caller, deployment_id)
-    may = services.authorizer.allowed(caller, "deployment:operate", shown.tenant)
-    return render(request, "deployment.html", deployment=shown, may_operate=may)
+    possible = await operations.may_operate(session, services.authorizer, caller, deployment_id)
+    return render(request, "deployment.html", deployment=shown, possible=possible, needs_reason=operations.NEEDS_REASON)
 
 
 @router.post("/deployments/{deployment_id}/{operation}")
 async def operate(
     caller: Annotated[Principal, page("deployment:operate")],
     session: SessionDep,
+    services: ServicesDep,
     deployment_id: str,
     operation: Operation,
     reason: Comment = "",
 ) -> Response:
     """Promote, pause, resume, roll back or undeploy."""
-    await operations.operate(session, caller, deployment_id, operation, reason)
+    await operations.operate(session, services.authorizer, caller, deployment_id, operation, reason)
     return RedirectResponse(f"{PREFIX}/deployments/{deployment_id}", 303)
 
 
