@@ -53,7 +53,7 @@ test: setup ## run the test suite; at its end it says what it left out and why
 	@$(TEST) --level standard $(ARGS)
 
 test-all: setup ## run everything; interrupted, it goes on after what has passed as long as no file changes
-	@$(TEST) --level all --resume $(ARGS)
+	@$(TEST) --level all --resume --state-minutes 10 $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform

@@ -35,7 +35,7 @@ hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 
-pytest_plugins = ("tests.support.levels", "tests.support.loopback")
+pytest_plugins = ("tests.support.levels", "tests.support.loopback", "tests.support.ground")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -26,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("levels")
     group.addoption("--level", choices=list(_LEAVES_OUT), default="all", help="how much of the suite runs")
     group.addoption("--resume", action="store_true", help="leave out what has passed in this state of the files")
+    group.addoption("--state-minutes", default="1.2", help="how long tests/state runs, at least one round")
+    group.addoption("--state-seed", default="1", help="the first round of tests/state")
 
 
 def pytest_configure(config: pytest.Config) -> None:
