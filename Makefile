@@ -4,6 +4,7 @@ SHELL := /bin/bash
 UV_VERSION := 0.13.9
 PYTHON ?= python3
 PROCESSES ?= 2
+TESTS ?= tests
 VENV := .venv
 TOOLS := .venv-tools
 BIN := $(VENV)/bin
@@ -44,7 +45,7 @@ $(TOOLS)/.installed: tools/requirements.lock | $(BIN)/python
 tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
 
 # a file's tests stay in one process; what takes longest begins first
-TEST = cd $(API) && ../$(BIN)/python -m pytest tests -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+TEST = cd $(API) && ../$(BIN)/python -m pytest $(TESTS) -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup ## run the tests that need no server of their own, while you work
 	@$(TEST) --level fast $(ARGS)

@@ -28,7 +28,7 @@ from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.settings import Settings
 
 from .support.ports import free_port
-from .support.waiting import until_started
+from .support.waiting import answers_well, until_started
 
 # how long an example takes says something about the machine's other work, not about the code
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -179,7 +179,7 @@ def mlflow_server(
             start_new_session=True,
         )
     url = f"http://127.0.0.1:{port}"
-    until_started(process, lambda: httpx.get(f"{url}/health", timeout=2).is_success, log, 120)
+    until_started(process, lambda: answers_well(f"{url}/health"), log, 120)
     yield url
     os.killpg(process.pid, 15)
     process.wait(15)

@@ -1,5 +1,6 @@
 """One item that breaks whoever touches it stops none of its neighbours, in any job of the worker."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +35,11 @@ WITHOUT_ITEMS = {
     "idempotency-keys": "one statement",
 }
 # what is known to fail, and the file to mend
-KNOWN: dict[str, str] = {}
+KNOWN: dict[str, str] = {
+    "approval-metrics": "approvals/reading.py: still_missing() reads the requirements of all requests or of none",
+    "certificates": "monitoring/jobs.py: watch_certificates() catches OSError only",
+    "drift": "monitoring/jobs.py: watch_inputs() examines all models or none",
+}
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -129,9 +134,8 @@ async def _a_segment_that_is_none(ground: Ground, _: pytest.MonkeyPatch) -> None
     for number in range(3):
         log.append(_record(number), 1)
         log.close()
-    newest = sorted(segments.glob("*.ready"))[1]
-    newest.unlink()
-    newest.mkdir()
+    middle = sorted(segments.glob("*.ready"))[1]
+    middle.write_bytes(re.sub(rb'"at":[0-9.]+', b'"at":1e300', middle.read_bytes()))
     await ground.run("prediction-log")
     assert len(log.window("m", 1, now() - timedelta(hours=1), 10)) == 2
 
@@ -202,7 +206,7 @@ async def _a_process_with_impossible_figures(ground: Ground, _: pytest.MonkeyPat
                     pid=pid, created=0.0, service="models", revision_id="", cpu_seconds=cpu, memory_bytes=0
                 )
 
-            return Reading(at=now(), processes=(use(1, 3_600.0), use(2, float("nan"))), stored={})
+            return Reading(at=now(), processes=(use(1, 3_600.0), use(2, float("nan"))), stored=())
 
     ground.services = replace(ground.services, costs=Two())
     await ground.run("costs")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sample_models import Built
 from tests.support.ports import free_port
-from tests.support.waiting import until_started
+from tests.support.waiting import answers_well, until_started
 
 from mlops_platform.predictions.problems import ModelProcessDown
 from mlops_platform.predictions.process import ModelProcess
@@ -37,7 +37,7 @@ def digest(bundle: Path) -> str:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    until_started(process, lambda: httpx.get(f"{url}/v2/health/ready").is_success)
+    until_started(process, lambda: answers_well(f"{url}/v2/health/ready"))
 
 
 @pytest.fixture(scope="module")

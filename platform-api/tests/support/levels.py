@@ -1,7 +1,7 @@
 """How much of the suite runs, going on after an interruption, and saying at the end what was not run and why.
 
-`--level fast` leaves out what is marked `slow` or `whole`, `--level standard` what is marked `whole`; without it everything
-runs. `--resume` leaves out what has passed already in exactly this state of the files.
+`--level fast` leaves out what is marked `slow` or `whole` and what uses a slow fixture, `--level standard` what is marked
+`whole`; without it everything runs. `--resume` leaves out what has passed already in exactly this state of the files.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
-_PASSED = Path(__file__).parents[2] / ".passed"
 _LEAVES_OUT = {"fast": ("slow", "whole"), "standard": ("whole",), "all": ()}
+# what takes seconds for each test that uses it: a server of another product, a built model, the command as a process
+_SLOW_FIXTURES = ("mlflow_server", "built", "mlops", "aws")
 _WHERE = {"slow": "`make test` runs them", "whole": "`make test-all` runs them"}
 # begun first, because they end last: one platform that is killed and continued, one environment that is applied
 _LONG = ("terraform", "platform")
@@ -34,15 +34,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Levels(config), "mlops-levels")
 
 
-def state_of_the_files(root: Path = ROOT) -> str:
-    """Return a name for the content of all files that git tracks or would add, and for this Python."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=root, capture_output=True, check=False
-    )
-    if listed.returncode != 0:
+def _git(folder: Path, *arguments: str) -> str:
+    asked = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
+    if asked.returncode != 0:
         raise pytest.UsageError("--resume needs a git checkout: only git says which files count.")
+    return asked.stdout.decode()
+
+
+def state_of_the_files(folder: Path) -> str:
+    """Return a name for the content of all files of the repository that git tracks or would add, and for this Python."""
+    root = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     found = hashlib.sha256(sys.version.encode())
-    for name in sorted(set(listed.stdout.decode().split("\0"))):
+    for name in sorted(set(_git(root, "ls-files", "-coz", "--exclude-standard").split("\0"))):
         path = root / name
         if name and path.is_file():
             content = path.read_bytes()
@@ -60,9 +63,10 @@ class Levels:
         self._called: set[str] = set()
         self._record: Path | None = None
         if config.getoption("--resume"):
-            _PASSED.mkdir(exist_ok=True)
-            self._record = _PASSED / f"{state_of_the_files()}.txt"
-            for old in _PASSED.glob("*.txt"):
+            passed = config.rootpath / ".passed"
+            passed.mkdir(exist_ok=True)
+            self._record = passed / f"{state_of_the_files(config.rootpath)}.txt"
+            for old in passed.glob("*.txt"):
                 if old != self._record:
                     old.unlink(missing_ok=True)
 
@@ -93,6 +97,9 @@ class Levels:
             if (mark := item.get_closest_marker(name)) is not None:
                 why = f": {mark.args[0]}" if mark.args else ""
                 return f"marked {name}{why}; {_WHERE[name]}"
+        if self._config.getoption("--level") == "fast":
+            used = [name for name in _SLOW_FIXTURES if name in getattr(item, "fixturenames", ())]
+            return f"uses {used[0]}; {_WHERE['slow']}" if used else None
         return None
 
     # --- during

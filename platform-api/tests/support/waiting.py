@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -33,10 +34,19 @@ async def eventually_async(condition: Callable[[], Awaitable[T]], seconds: float
     return found
 
 
+def answers_well(url: str) -> bool:
+    """Return whether an http:// URL answers with success; cheaper to ask again and again than by a client with TLS."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return bool(answer.status < 300)
+
+
 def until_started(
-    process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path | None = None, seconds: float = 60
+    process: "subprocess.Popen[bytes]", ready: Callable[[], bool], log: Path | None = None, seconds: float = 90
 ) -> None:
-    """Wait until a server that was just started answers; fail at once, with the end of its log, when it has ended."""
+    """Wait until a server that was just started answers; fail at once, with the end of its log, when it has ended.
+
+    When it does not answer in time it is killed: nobody else would.
+    """
 
     def said() -> str:
         return log.read_text(errors="replace")[-2_000:] if log is not None else ""
@@ -48,4 +58,9 @@ def until_started(
         except (OSError, httpx.TransportError):
             return False
 
-    eventually(answers, seconds, said)
+    try:
+        eventually(answers, seconds, said)
+    except AssertionError:
+        process.kill()
+        process.wait(10)
+        raise

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx
 import pytest
 
 from ..support.ports import free_port
-from ..support.waiting import until_started
+from ..support.waiting import answers_well, until_started
 from .workspace import Workspace
 
 REGION = "us-east-1"
@@ -83,7 +82,7 @@ def _emulated(folder: Path) -> Iterator[EmulatedAws]:
             start_new_session=True,
         )
         url = f"http://127.0.0.1:{port}"
-        until_started(server, lambda: httpx.get(f"{url}/moto-api/data.json", timeout=5).is_success, path)
+        until_started(server, lambda: answers_well(f"{url}/moto-api/data.json"), path)
         yield EmulatedAws(url)
         os.killpg(server.pid, 15)
         server.wait(15)
