@@ -10,19 +10,19 @@ from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_
 
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
 Deployment = Annotated[str, typer.Argument(help="Deployment id (see `mlops deployments list`).")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the audit log.")]
+Reason = Annotated[str | None, typer.Option(help="Reason; kept in the audit log.")]
 
 
 def deploy(
     name: Annotated[str, typer.Argument(help="The model.")],
     version: Annotated[str, typer.Argument(help="A version number, or 'latest'.")],
-    justification: Annotated[str, typer.Option(help="Why; approvers and auditors read it.")],
-    to: Annotated[Literal["staging", "production"], typer.Option(help="Where to.")] = "staging",
-    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (production runtime).")] = 3,
-    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; several times.")] = None,
+    justification: Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")],
+    to: Annotated[Literal["staging", "production"], typer.Option(help="Target environment.")] = "staging",
+    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (KServe runtime only).")] = 3,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; repeatable.")] = None,
     _json: Json = False,
 ) -> None:
-    """Ask for a version to be deployed. It is held when the policy asks for approvals, and continues by itself after the last."""
+    """Request a deployment. If the policy requires approvals, it waits for them and continues automatically after the last one."""
     body = {
         "model_name": name,
         "model_version": version,
@@ -83,13 +83,13 @@ def _operate(deployment: str, operation: str, reason: str | None) -> None:
 
 @app.command()
 def promote(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Give the revision that is rolling out all traffic now."""
+    """Give all traffic to the revision that is rolling out, now."""
     _operate(deployment, "promote", reason)
 
 
 @app.command()
 def pause(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Hold the rollout at its present traffic share."""
+    """Pause the rollout at its current traffic share."""
     _operate(deployment, "pause", reason)
 
 

@@ -158,7 +158,7 @@ async def approval_page(
     services: ServicesDep,
     approval_id: str,
 ) -> HTMLResponse:
-    """One request with the gates of its exact bytes, and buttons for who may decide."""
+    """One request with the gates of its exact version, and buttons for who may decide."""
     approval = await approvals.get(session, caller, approval_id)
     detail = await models.version_detail(session, caller, approval.model_name, str(approval.model_version))
     asked = (approval.model_name, approval.model_version, approval.digest, approval.risk_level)
@@ -265,7 +265,7 @@ async def audit_verify(
 
 
 def problem_page(request: Request, error: PlatformError) -> Response:
-    """Return a situation as a page; who is not signed in is sent to sign in."""
+    """Return an error as a page; a person who is not signed in is redirected to the sign-in page."""
     if isinstance(error, sessions.SignInNeeded):
         return RedirectResponse(f"{PREFIX}/sign-in", 303)
     request_id = getattr(request.state, "request_id", "")

@@ -45,7 +45,7 @@ class Database:
     """The pool of connections to PostgreSQL, and the only place where transactions begin and end."""
 
     def __init__(self, url: str, pool_size: int = 10, info: dict[str, Any] | None = None) -> None:
-        """`info` is put into every session's `info`: what commits need beside the database (the audit log's keys)."""
+        """`info` is put into every session's `info`: what commits need besides the database (the audit log's keys)."""
         self.url = url
         self.engine = _engine(url, pool_size)
         # reads need no transaction: two round trips less for each, and PostgreSQL itself refuses what would write
