@@ -1,4 +1,4 @@
-"""Asking for approval, deciding, expiring; what waits for it is told in the same transaction."""
+"""Requesting approval, deciding, expiring. Listeners run in the same transaction as the change."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -69,7 +69,7 @@ class ApprovalSettled(Conflict):
 
 
 Listener = Callable[[Session, Approval], Awaitable[None]]
-# called in the transaction that settles a request, so that what waits for it can neither miss nor half-hear it
+# called in the transaction that settles a request: request and listener change together or not at all
 on_settled: list[Listener] = []
 
 

@@ -1,4 +1,4 @@
-"""The whole of it, at every pass: what the runtime lost, kept too long or shares otherwise is put right, whoever did it."""
+"""A full comparison at every pass: missing and left-over model services and wrong traffic shares are corrected, whatever the cause."""
 
 from collections import defaultdict
 from collections.abc import Iterable
