@@ -24,10 +24,7 @@ def pages() -> dict[str, str]:
     """Return every reference page by file name."""
     return {
         "settings.md": _page(
-            "Settings",
-            "Environment variables, prefix `MLOPS_`.",
-            ("variable", "default", "meaning"),
-            _settings(),
+            "Settings", "Environment variables, prefix `MLOPS_`.", ("variable", "default", "meaning"), _settings()
         ),
         "metrics.md": _page(
             "Metrics",
@@ -36,16 +33,10 @@ def pages() -> dict[str, str]:
             _metrics(),
         ),
         "audit-events.md": _page(
-            "Audit events",
-            "Every action the log can hold.",
-            ("action",),
-            [(f"`{action.value}`",) for action in Action],
+            "Audit events", "Every action the log can hold.", ("action",), [(f"`{action.value}`",) for action in Action]
         ),
         "problems.md": _page(
-            "Problems",
-            "Every problem type (RFC 9457) by status.",
-            ("status", "type", "title"),
-            _problems(),
+            "Problems", "Every problem type (RFC 9457) by status.", ("status", "type", "title"), _problems()
         ),
         "permissions.md": _page(
             "Permissions",
@@ -53,18 +44,11 @@ def pages() -> dict[str, str]:
             ("role", "in the own tenant", "in other tenants"),
             _permissions(),
         ),
-        "cli.md": _page(
-            "Command line",
-            "`mlops COMMAND --help` says more.",
-            ("command", "what it does"),
-            _commands(),
-        ),
+        "cli.md": _page("Command line", "`mlops COMMAND --help` says more.", ("command", "what it does"), _commands()),
     }
 
 
-def _page(
-    title: str, sentence: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]
-) -> str:
+def _page(title: str, sentence: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [
         f"# {title}",
         "",
@@ -73,26 +57,13 @@ def _page(
         f"| {' | '.join(columns)} |",
         "|---" * len(columns) + "|",
     ]
-    return (
-        "\n".join(
-            [
-                *lines,
-                *(
-                    f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
-                    for row in rows
-                ),
-            ]
-        )
-        + "\n"
-    )
+    return "\n".join([*lines, *(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)]) + "\n"
 
 
 def _settings() -> list[tuple[str, ...]]:
     rows = []
     for name, field in Settings.model_fields.items():
-        default = str(field.default).replace(
-            str(Path(mlops_platform.__file__).parent), "<package>"
-        )
+        default = str(field.default).replace(str(Path(mlops_platform.__file__).parent), "<package>")
         rows.append(
             (
                 f"`MLOPS_{name.upper()}`",
@@ -108,12 +79,8 @@ def _metrics() -> list[tuple[str, ...]]:
     rows = []
     for metric in (value for value in declared if isinstance(value, MetricWrapperBase)):
         described = metric.describe()[0]
-        name = (
-            f"{described.name}_total" if described.type == "counter" else described.name
-        )
-        rows.append(
-            (f"`{name}`", ", ".join(metric._labelnames) or "-", described.documentation)
-        )  # noqa: SLF001 - the library has no accessor
+        name = f"{described.name}_total" if described.type == "counter" else described.name
+        rows.append((f"`{name}`", ", ".join(metric._labelnames) or "-", described.documentation))  # noqa: SLF001 - the library has no accessor
     return sorted(rows)
 
 
@@ -125,15 +92,9 @@ def _problems() -> list[tuple[str, ...]]:
             importlib.import_module(module.name)
 
     def below(parent: type[PlatformError]) -> list[type[PlatformError]]:
-        return [
-            parent,
-            *(each for child in parent.__subclasses__() for each in below(child)),
-        ]
+        return [parent, *(each for child in parent.__subclasses__() for each in below(child))]
 
-    rows = {
-        (str(kind.status), f"`{kind.problem_type()}`", kind.title)
-        for kind in below(PlatformError)
-    }
+    rows = {(str(kind.status), f"`{kind.problem_type()}`", kind.title) for kind in below(PlatformError)}
     return sorted(rows)
 
 
@@ -142,19 +103,10 @@ def _permissions() -> list[tuple[str, ...]]:
 
     def allowed(role: Role, tenant: str) -> str:
         caller = Principal("somebody", frozenset({role}), "own")
-        found = [
-            action for action in ACTIONS if authorizer.allowed(caller, action, tenant)
-        ]
-        return (
-            "everything"
-            if len(found) == len(ACTIONS)
-            else ", ".join(f"`{action}`" for action in found) or "-"
-        )
+        found = [action for action in ACTIONS if authorizer.allowed(caller, action, tenant)]
+        return "everything" if len(found) == len(ACTIONS) else ", ".join(f"`{action}`" for action in found) or "-"
 
-    return [
-        (f"`{role.value}`", allowed(role, "own"), allowed(role, "other"))
-        for role in Role
-    ]
+    return [(f"`{role.value}`", allowed(role, "own"), allowed(role, "other")) for role in Role]
 
 
 def _commands() -> list[tuple[str, ...]]:
@@ -162,17 +114,8 @@ def _commands() -> list[tuple[str, ...]]:
 
     def walk(command: Any, path: str) -> list[tuple[str, ...]]:
         if hasattr(command, "commands"):
-            return [
-                row
-                for name, child in sorted(command.commands.items())
-                for row in walk(child, f"{path} {name}")
-            ]
-        return [
-            (
-                f"`{path}`",
-                (command.help or "").strip().split("\n\n")[0].replace("\n", " "),
-            )
-        ]
+            return [row for name, child in sorted(command.commands.items()) for row in walk(child, f"{path} {name}")]
+        return [(f"`{path}`", (command.help or "").strip().split("\n\n")[0].replace("\n", " "))]
 
     return walk(get_command(app), "mlops")
 
