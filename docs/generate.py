@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
         "permissions.md": _page(
             "Permissions",
             "What each role may do, as the Cedar policies decide ([roles](../governance/roles.md)).",
-            ("role", "in the own tenant", "in other tenants"),
+            ("role", "in the own tenant", "also, of what is their own", "in other tenants"),
             _permissions(),
         ),
         "cli.md": _page("Command line", "`mlops COMMAND --help` says more.", ("command", "what it does"), _commands()),
@@ -101,12 +101,23 @@ def _problems() -> list[tuple[str, ...]]:
 def _permissions() -> list[tuple[str, ...]]:
     authorizer = Authorizer()
 
-    def allowed(role: Role, tenant: str) -> str:
+    def allowed(role: Role, tenant: str, *, own: bool = False) -> set[str]:
         caller = Principal("somebody", frozenset({role}), "own")
-        found = [action for action in ACTIONS if authorizer.allowed(caller, action, tenant)]
-        return "everything" if len(found) == len(ACTIONS) else ", ".join(f"`{action}`" for action in found) or "-"
+        return {action for action in ACTIONS if authorizer.allowed(caller, action, tenant, own=own)}
 
-    return [(f"`{role.value}`", allowed(role, "own"), allowed(role, "other")) for role in Role]
+    def shown(found: set[str]) -> str:
+        named = ", ".join(f"`{action}`" for action in ACTIONS if action in found)
+        return "everything" if len(found) == len(ACTIONS) else named or "-"
+
+    return [
+        (
+            f"`{role.value}`",
+            shown(allowed(role, "own")),
+            shown(allowed(role, "own", own=True) - allowed(role, "own")),
+            shown(allowed(role, "other")),
+        )
+        for role in Role
+    ]
 
 
 def _commands() -> list[tuple[str, ...]]:

@@ -58,6 +58,21 @@ def approve(approval: Approval, comment: Comment = "", _json: Json = False) -> N
 
 
 @app.command()
-def reject(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
-    """Reject a request. This closes it; it cannot be reopened."""
+def reject(
+    approval: Approval,
+    comment: Annotated[str, typer.Option(help="Reason; the requester reads it.")],
+    _json: Json = False,
+) -> None:
+    """Reject a request. This closes it. The requester reads your comment."""
     _decide(approval, "reject", comment)
+
+
+@app.command()
+def withdraw(
+    approval: Approval,
+    reason: Annotated[str, typer.Option(help="Reason; kept in the audit log.")] = "",
+    _json: Json = False,
+) -> None:
+    """Withdraw your own request. The version that is live stays live."""
+    answer = call("POST", f"/api/v1/approvals/{approval}/withdraw", body={"reason": reason})
+    show(answer, "withdrawn; nobody has to decide any more")
