@@ -35,7 +35,7 @@ RETRIEVE = "/api/v1/features/retrieve"
 # how often a process asks whether routes changed: the promise is one second
 _POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
-# other methods are made-up words of a caller and must not become label values
+# any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Headers = Sequence[tuple[bytes, bytes]]

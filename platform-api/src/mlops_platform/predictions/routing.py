@@ -81,7 +81,7 @@ class ModelRoutes:
 
 
 class RoutingTable:
-    """Immutable to its readers: `update` builds a new mapping beside the old one and swaps it in."""
+    """Immutable to its readers: `load` prepares new revisions, `swap` replaces the mapping as a whole."""
 
     def __init__(self) -> None:
         self.generation = -1
@@ -93,7 +93,7 @@ class RoutingTable:
     def load(self, snapshot: RoutingSnapshot) -> dict[str, Target]:
         """Return the snapshot's revisions, loading those not loaded yet. Blocking: call it in a thread.
 
-        A revision whose bundle is not what was proven is left out, loudly: it must not answer.
+        A revision whose bundle is not what was proven is left out and logged as an error: it must not answer.
         """
         targets = {}
         self.unloadable = {}

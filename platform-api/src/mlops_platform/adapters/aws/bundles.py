@@ -139,7 +139,9 @@ class S3Bundles(BundleStore):
                 content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             except ClientError as error:
                 if error.response["Error"]["Code"] in _MISSING:
-                    raise BundleDamaged("A file of the published bundle is gone; deploy the version again.") from error
+                    raise BundleDamaged(
+                        "A file of the published bundle is missing; deploy the version again."
+                    ) from error
                 raise
         return content
 

@@ -77,7 +77,7 @@ class PredictionLogNotWritable(Unavailable):
 
 
 class DeltaPredictionLog(PredictionLog):
-    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
+    """Segments in a folder of this machine; the table in the same folder, or at an s3:// address."""
 
     def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
         self._segments = folder.absolute() / "segments"
@@ -170,7 +170,7 @@ class DeltaPredictionLog(PredictionLog):
         return moved
 
     def _give_up_abandoned(self) -> None:
-        """Hand over open segments whose process is gone; idle processes rotate late."""
+        """Hand over open segments whose process has ended; idle processes rotate late."""
         for path in sorted(self._segments.glob("*.open")):
             _, pid, started, _ = path.name.rsplit(".", 3)
             if not _alive(int(pid), int(started)):
