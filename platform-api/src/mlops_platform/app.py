@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from mlops_platform import __version__, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
+from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
@@ -156,7 +157,7 @@ def _answer(request: Request, error: PlatformError) -> Response:
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
-    if request.url.path.startswith(console.PREFIX):
+    if request.url.path.startswith(CONSOLE):
         return console.problem_page(request, error)
     return _answer(request, error)
 

@@ -58,6 +58,21 @@ def approve(approval: Approval, comment: Comment = "", _json: Json = False) -> N
 
 
 @app.command()
-def reject(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
-    """Reject. The request is closed for good."""
+def reject(
+    approval: Approval,
+    comment: Annotated[str, typer.Option(help="Why; the requester reads it.")],
+    _json: Json = False,
+) -> None:
+    """Reject a request for good. The requester reads your comment."""
     _decide(approval, "reject", comment)
+
+
+@app.command()
+def withdraw(
+    approval: Approval,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")] = "",
+    _json: Json = False,
+) -> None:
+    """Take back a request of your own. What is live stays live."""
+    answer = call("POST", f"/api/v1/approvals/{approval}/withdraw", body={"reason": reason})
+    show(answer, "withdrawn; nobody has to decide any more")

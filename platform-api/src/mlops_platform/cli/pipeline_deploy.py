@@ -14,7 +14,7 @@ from mlops_platform.cli.waiting import wait_for
 
 To = Annotated[Environment, typer.Option(help="Where to.")]
 Justification = Annotated[str, typer.Option(help="Why; approvers and auditors read it.")]
-_OVER = frozenset({"failed", "rejected", "expired", "rolled_back", "retired"})
+_OVER = frozenset({"failed", "rejected", "expired", "withdrawn", "rolled_back", "retired"})
 # a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,

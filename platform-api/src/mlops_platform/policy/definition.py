@@ -39,6 +39,9 @@ class Gate(_Frozen):
     p99_seconds: float = Field(gt=0)
     error_share: float = Field(ge=0, le=1)
     minimum_requests: int = Field(ge=1)
+    """Fewer than these judge no step."""
+    without_traffic: Literal["hold", "advance"] = "hold"
+    """What a step does that was held long enough and saw fewer requests: wait for them, or go on by time alone."""
 
 
 class PerformanceLimits(_Frozen):

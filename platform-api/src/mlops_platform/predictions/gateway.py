@@ -27,6 +27,7 @@ from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
 from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
+from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import RoutingTable, Target
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
@@ -67,6 +68,7 @@ class Gateway:
         self.limit = services.settings.max_body_bytes
         self._callers = Callers(services.identity, services.authorizer)
         self.table = RoutingTable()
+        self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
         self._oip = oip.OpenInference(self.table, self._predictor, self._callers)
         self._recorders: dict[tuple[str, str], EndpointRecorder] = {}
@@ -124,6 +126,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks, self._started = [], False
+        await self._reporter.leave()
         self._try_flush()
 
     async def _follow_routes(self) -> None:
@@ -134,6 +137,8 @@ class Gateway:
     async def _try_refresh(self) -> None:
         try:
             await self.refresh()
+            if self.table.generation >= 0:
+                await self._reporter.report(self.table.generation, self.table.unloadable)
         except PlatformError as error:
             # the last table keeps answering; /ready says what is wrong
             log.warning("routes not read", reason=error.title)

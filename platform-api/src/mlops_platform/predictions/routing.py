@@ -87,6 +87,8 @@ class RoutingTable:
         self.generation = -1
         self.models: dict[str, ModelRoutes] = {}
         self._targets: dict[str, Target] = {}
+        # revisions that this process cannot load, with the reason
+        self.unloadable: dict[str, str] = {}
 
     def load(self, snapshot: RoutingSnapshot) -> dict[str, Target]:
         """Return the snapshot's revisions, loading those not loaded yet. Blocking: call it in a thread.
@@ -94,11 +96,13 @@ class RoutingTable:
         A revision whose bundle is not what was proven is left out, loudly: it must not answer.
         """
         targets = {}
+        self.unloadable = {}
         for live in snapshot.revisions:
             known = self._targets.get(live.revision_id)
             try:
                 targets[live.revision_id] = _target(live, known)
             except BundleNotTrusted as error:
+                self.unloadable[live.revision_id] = str(error)
                 log.error("revision not served", revision=live.revision_id, model=live.model_name, reason=str(error))  # noqa: TRY400 - the reason is the message
         return targets
 

@@ -82,6 +82,9 @@ kserve_watch_last_contact_timestamp_seconds = Gauge(
     multiprocess_mode=NEWEST,
 )
 build_runs_total = Counter("build_runs_total", "Builds, by result (built, refused, error).", ["result"])
+gate_runs_broken_total = Counter(
+    "gate_runs_broken_total", "Measurements of a gate that broke off and are tried again.", ["gate"]
+)
 build_duration_seconds = Histogram("build_duration_seconds", "Seconds per build of a version.", buckets=BUILD_BUCKETS)
 
 # --- audit and access
@@ -126,5 +129,7 @@ authorization_denials_total = Counter(
 for _environment in ("staging", "production"):
     for _by in ("gate", "person"):
         deployment_rollbacks_total.labels(_environment, _by)
+for _gate in ("validate", "scan", "performance", "smoke"):
+    gate_runs_broken_total.labels(_gate)
 for _result in ("built", "refused", "error"):
     build_runs_total.labels(_result)
