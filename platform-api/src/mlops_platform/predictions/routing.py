@@ -107,8 +107,9 @@ class RoutingTable:
         return targets
 
     def swap(self, snapshot: RoutingSnapshot, targets: dict[str, Target]) -> list[Target]:
-        """Make the snapshot what answers; return the revisions that no longer do."""
-        gone = [target for revision_id, target in self._targets.items() if revision_id not in targets]
+        """Make the snapshot what answers; return what no longer does: revisions that went, or came anew to another address."""
+        kept = {id(target.recorder) for target in targets.values()}
+        gone = [target for target in self._targets.values() if id(target.recorder) not in kept]
         models: dict[str, ModelRoutes] = {}
         for name in {target.live.model_name for target in targets.values()}:
             own = [target for target in targets.values() if target.live.model_name == name]
