@@ -5,20 +5,18 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import uvicorn
 from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
-from tests.support.bundles import halves
-from tests.support.ports import free_port
-from tests.support.waiting import eventually_async
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.protocol import PredictionProtocol
+from tests.support.ports import free_port
+from tests.support.waiting import eventually_async
 
 GOOD = {"model_name": "halves", "input_data": {"x": 3.0}}
 
@@ -41,26 +39,6 @@ async def _inner(scope: Scope, receive: Receive, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
-
-
-@pytest.fixture
-def revision(tmp_path: Path) -> LiveRevision:
-    """A regression that answers half of x."""
-    halves(tmp_path)
-    return LiveRevision(
-        model_name="halves",
-        tenant="default",
-        environment="staging",
-        version=1,
-        revision_id="r1",
-        revision_number=1,
-        traffic=1.0,
-        bundle_path=str(tmp_path),
-        engine="onnx",
-        address=None,
-        feature_refs=(),
-        risk_level="low",
-    )
 
 
 @pytest.fixture
