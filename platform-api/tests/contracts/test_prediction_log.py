@@ -68,25 +68,29 @@ class PredictionLogContract:
 
     __test__ = False
 
-    def hand_over(self, log: PredictionLog) -> None:
-        """Make everything appended ready to move."""
-        raise NotImplementedError
-
     def test_every_row_is_moved_once(self, log: PredictionLog) -> None:
         for number in range(5):
             log.append(record(number, rows=3), 3)
         assert log.account() == Account(stored=0, pending=15, dropped=0)
-        self.hand_over(log)
+        log.close()
         assert log.move() == 15
         assert log.move() == 0
         assert log.account() == Account(stored=15, pending=0, dropped=0)
+
+    def test_an_orderly_stop_hands_over_what_was_appended_and_appending_goes_on(self, log: PredictionLog) -> None:
+        log.close()
+        for number in range(2):
+            log.append(record(number), 1)
+            log.close()
+            log.close()
+        assert log.move() == 2
 
     def test_rows_of_a_window_are_those_since_its_beginning_newest_first(self, log: PredictionLog) -> None:
         since = datetime.fromtimestamp(1_795_000_002, UTC)
         assert log.window("churn", 1, since, 10) == []
         for number in range(4):
             log.append(record(number), 1)
-        self.hand_over(log)
+        log.close()
         log.move()
         newest, older = LoggedRow({"a": 3.0, "b": 0.0}, 0.5), LoggedRow({"a": 2.0, "b": 0.0}, 0.5)
         assert log.window("churn", 1, since, 10) == [newest, older]
@@ -96,7 +100,7 @@ class PredictionLogContract:
     def test_what_is_not_moved_is_the_backlog(self, log: PredictionLog) -> None:
         assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
         log.append(record(1), 1)
-        self.hand_over(log)
+        log.close()
         found = log.backlog()
         assert (found.segments, 0 <= found.oldest_seconds < 60) == (1, True)
         log.move()
@@ -107,7 +111,7 @@ class PredictionLogContract:
         assert log.rows_on(day) == {}
         log.append(record(1, rows=3), 3)
         log.append(record(2), 1)
-        self.hand_over(log)
+        log.close()
         log.move()
         log.tidy()
         assert log.rows_on(day) == {("default", "churn"): 4}
@@ -127,9 +131,21 @@ class DeltaContract(PredictionLogContract):
         yield log
         log.close()
 
-    def hand_over(self, log: PredictionLog) -> None:
-        assert isinstance(log, DeltaPredictionLog)
-        log.close()
+    def test_an_orderly_stop_on_a_disk_that_is_gone_raises_nothing_and_loses_nothing(
+        self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(1), 1)
+
+        def gone(*_: object) -> None:
+            raise OSError(errno.EIO, "the disk is gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", gone)
+            log.close()
+        # as after a kill: what is still open belongs to a process that is no more
+        (left,) = (place.folder / "segments").glob("*.open")
+        left.rename(left.with_name(f"{left.name.split('.')[0]}.{2**22 - 1}.1.open"))
+        assert place.log().move() == 1
 
     @pytest.mark.parametrize("restarted", [False, True])
     def test_a_move_killed_after_its_commit_stores_nothing_twice(

@@ -121,13 +121,15 @@ class Gateway:
         self._tasks = [asyncio.create_task(self._follow_routes()), asyncio.create_task(self._keep_flushing())]
 
     async def stop(self) -> None:
-        """Stop the background work and hand over the last counts."""
+        """Stop the background work and hand over the last counts and predictions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks, self._started = [], False
         await self._reporter.leave()
         self._try_flush()
+        # otherwise the worker takes them when it sees that this process is gone, and nobody after a change of host
+        self._services.prediction_log.close()
 
     async def _follow_routes(self) -> None:
         while True:
