@@ -24,7 +24,7 @@ from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_no
 from mlops_platform.predictions.problems import BodyTooLarge
 from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import Reply, as_refusal, error_headers, refused, reply, send_reply
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
 from mlops_platform.telemetry.requests import request_id_of
 
 log = structlog.get_logger(__name__)
@@ -127,8 +127,8 @@ class Gateway:
             log.exception("routes not read")
 
     async def refresh(self) -> None:
-        """Read the routes when their generation changed, and load new revisions off the event loop."""
-        if await self._generation() == self.table.generation:
+        """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
+        if await self._generation() == self.table.generation and not self.table.is_due():
             return
         snapshot = await self._routes()
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
@@ -137,9 +137,9 @@ class Gateway:
         for name in self.table.models:
             self._prediction_recorder(name)
 
-    async def _let_go(self, target: Target) -> None:
+    async def _let_go(self, target: Loaded) -> None:
         target.recorder.flush()
-        if target.process:
+        if isinstance(target, Target) and target.process:
             await target.process.close()
 
     async def _keep_flushing(self) -> None:

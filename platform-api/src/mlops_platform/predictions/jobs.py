@@ -13,6 +13,7 @@ from mlops_platform.builds.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import LiveRevision
+from mlops_platform.errors import PlatformError
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.predictions.bundles import fetch_bundles
@@ -50,7 +51,13 @@ async def keep_backgrounds(services: Services) -> None:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
     for live in snapshot.revisions:
-        await anyio.to_thread.run_sync(_keep_background, services, live)
+        try:
+            await anyio.to_thread.run_sync(_keep_background, services, live)
+        except PlatformError:
+            # the table or the store is not answering, which the next model would find too
+            raise
+        except Exception:  # one model's rows: the others get their background all the same
+            log.exception("recent inputs not kept", model=live.model_name, version=live.version)
 
 
 def _keep_background(services: Services, live: LiveRevision) -> None:

@@ -15,19 +15,22 @@ from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.inputs import MAX_ROWS, Row
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
+    ModelAnswersWrong,
     ModelFailed,
     ModelNotLive,
     ModelProcessDown,
     PredictNotJson,
     PredictNotValid,
+    RevisionNotLoaded,
     RoutesUnknown,
 )
 from mlops_platform.predictions.process import NO_BACKGROUND
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +136,10 @@ class Predictor:
         return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
-        """Return the revision that answers. Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive."""
+        """Return the revision that answers.
+
+        Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive, RevisionNotLoaded.
+        """
         routes = self._table.models.get(name)
         if routes is None:
             if self._table.generation < 0:
@@ -141,10 +147,16 @@ class Predictor:
             raise ModelNotLive(name)
         if not caller.may("prediction:create", routes.tenant):
             raise ModelNotLive(name)
-        return routes.find(name, version, environment, sticky)
+        found = routes.find(name, version, environment, sticky)
+        if isinstance(found, NotLoaded):
+            # it has its share of requests, and a rollout is judged by what became of them
+            error = RevisionNotLoaded(name, found.live.version)
+            self._count_failure(found, error, time.perf_counter())
+            raise error
+        return found
 
     async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and labels. Raises ModelFailed and ModelProcessDown."""
+        """Return predictions and labels, one for each row. Raises ModelFailed, ModelAnswersWrong and ModelProcessDown."""
         if target.onnx is not None:
             return self._run(target, rows)
         if target.process is None:
@@ -155,6 +167,9 @@ class Predictor:
         assert target.onnx is not None
         try:
             return target.onnx.predict(rows)
+        except AnswersDiffer as difference:
+            log.error("model answers wrong", model=target.live.model_name, reason=str(difference))  # noqa: TRY400 - the reason is the message
+            raise ModelAnswersWrong(target.live.model_name) from difference
         except Exception as error:  # the runtime raises many kinds for one situation; the log has which
             log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
             raise ModelFailed(target.live.model_name) from error
@@ -169,7 +184,12 @@ class Predictor:
         entities: list[str | int] | None,
         began: float,
     ) -> None:
-        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty."""
+        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty.
+
+        Raises ModelAnswersWrong rather than log a row without an answer.
+        """
+        if len(predictions) != len(rows):
+            raise ModelAnswersWrong(target.live.model_name)
         seconds = time.perf_counter() - began
         record = {
             "id": prediction_id,
@@ -238,7 +258,7 @@ class Predictor:
             log.warning("recent inputs not read", model=live.model_name, reason=error.detail)
             return None
 
-    def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
+    def _count_failure(self, target: Target | NotLoaded, error: PlatformError, began: float) -> None:
         error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer
         target.recorder.record(error.status, 0, time.perf_counter() - began)
 
