@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -96,6 +97,24 @@ class PredictionLogContract:
         assert log.window("churn", 1, since, 10) == [newest, older]
         assert log.window("churn", 1, since, 1) == [newest]
         assert log.window("churn", 2, since, 10) == []
+
+    def test_a_row_of_several_targets_keeps_its_list(self, log: PredictionLog) -> None:
+        pair = orjson.loads(record(1, rows=2)) | {"predictions": [[1.0, 2.0], [3.0, 4.0]]}
+        log.append(orjson.dumps(pair), 2)
+        self.hand_over(log)
+        log.move()
+        found = log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)
+        assert sorted(row.prediction for row in found) == [[1.0, 2.0], [3.0, 4.0]]
+
+    def test_a_line_with_other_answers_than_rows_is_left_out_and_takes_no_other_with_it(
+        self, log: PredictionLog
+    ) -> None:
+        for answers in ([0.5], [0.5] * 4, []):
+            log.append(orjson.dumps(orjson.loads(record(1, rows=3)) | {"predictions": answers}), 3)
+        log.append(record(2), 1)
+        self.hand_over(log)
+        assert log.move() == 1
+        assert inputs_of(log) == [{"a": 2.0, "b": 0.0}]
 
     def test_what_is_not_moved_is_the_backlog(self, log: PredictionLog) -> None:
         assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
@@ -188,6 +207,23 @@ class DeltaContract(PredictionLogContract):
         restarted = place.log()
         assert restarted.move() == 0
         assert restarted.account() == Account(stored=2, pending=0, dropped=0)
+
+    def test_rows_of_earlier_versions_that_lack_their_answer_are_read_all_the_same(
+        self, log: DeltaPredictionLog, place: Place
+    ) -> None:
+        log.append(record(1), 1)
+        log.close()
+        log.move()
+        stored = place.opened().to_pyarrow_table()
+        lacking = stored.set_column(
+            stored.schema.get_field_index("prediction"),
+            "prediction",
+            pa.nulls(1, stored.schema.field("prediction").type),
+        )
+        PredictionTable(place.uri, place.endpoint).append(lacking, ["older"])
+        found = log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)
+        assert [row.inputs for row in found] == [{"a": 1.0, "b": 0.0}] * 2
+        assert sorted(str(row.prediction) for row in found) == ["0.5", "None"]
 
     def test_a_segment_that_another_moves_meanwhile_is_stored_once(
         self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch

@@ -28,7 +28,7 @@ from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_no
 from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
 log = structlog.get_logger(__name__)
@@ -140,7 +140,7 @@ class Gateway:
         try:
             await self.refresh()
             if self.table.generation >= 0:
-                await self._reporter.report(self.table.generation, self.table.unloadable)
+                await self._reporter.report(self.table.generation, self.table.not_loaded)
         except PlatformError as error:
             # the last table keeps answering; /ready says what is wrong
             log.warning("routes not read", reason=error.title)
@@ -148,8 +148,8 @@ class Gateway:
             log.exception("routes not read")
 
     async def refresh(self) -> None:
-        """Read the routes when their generation changed, and load new revisions off the event loop."""
-        if await self._generation() == self.table.generation:
+        """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
+        if await self._generation() == self.table.generation and not self.table.is_due():
             return
         snapshot = await self._routes()
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
@@ -158,10 +158,10 @@ class Gateway:
         for name in self.table.models:
             self._prediction_recorder(name)
 
-    async def _let_go(self, target: Target) -> None:
+    async def _let_go(self, target: Loaded) -> None:
         try:
             target.recorder.flush()
-            if target.process:
+            if isinstance(target, Target) and target.process:
                 await target.process.close()
         except Exception:  # one revision that cannot be let go must not keep the others, nor the routes
             log.exception("revision not let go", revision=target.live.revision_id, model=target.live.model_name)

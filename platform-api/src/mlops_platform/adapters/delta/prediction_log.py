@@ -67,7 +67,7 @@ FROM (
     'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
     'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
 )
-WHERE id IS NOT NULL
+WHERE id IS NOT NULL AND len(predictions) = len(inputs)
 """
 
 
@@ -257,7 +257,8 @@ class DeltaPredictionLog(PredictionLog):
         )
         asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
         found = self._table.query(query, asked)
-        return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
+        # rows of earlier versions may lack their answer: what was asked counts all the same
+        return [LoggedRow(orjson.loads(inputs), orjson.loads(answer or "null")) for inputs, answer in found]
 
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:
         query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
@@ -293,13 +294,17 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
 
 
 def _read(path: Path, segment: str) -> pa.Table:
-    """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
+    """Return a segment's rows, one per predicted row.
+
+    Left out, and said: lines torn by a kill or a full disk, and lines with other answers than rows, which no process of
+    this version writes.
+    """
     with duckdb.connect(config=ENGINE) as connection:
         found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
     # the answer of a torn line was never sent, or was counted as dropped
     torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
     if torn:
-        log.warning("torn lines in a segment", segment=segment, lines=torn)
+        log.warning("lines of a segment left out", segment=segment, lines=torn)
     return found.cast(_SCHEMA)
 
 

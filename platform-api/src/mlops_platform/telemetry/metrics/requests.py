@@ -60,6 +60,11 @@ model_revision_request_duration_seconds = Histogram(
     ["revision", "model_name"],
     buckets=LATENCY_BUCKETS,
 )
+revision_load_failures_total = Counter(
+    "revision_load_failures_total",
+    "Times a process that answers could not load a live revision; it answers 503 until it can.",
+    ["model_name"],
+)
 prediction_log_rows_total = Counter("prediction_log_rows_total", "Rows kept in the prediction log's segments.")
 prediction_log_dropped_total = Counter(
     "prediction_log_dropped_total", "Answered rows that could not be logged (disk full, for example)."
