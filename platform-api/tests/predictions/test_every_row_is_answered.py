@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from small_bundles import bundle, live
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import RoutingSnapshot
@@ -20,6 +19,8 @@ from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.problems import ModelAnswersWrong, ModelFailed
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.predictions.routing import RoutingTable
+
+from .small_bundles import bundle, live
 
 ROWS: list[tuple[Any, ...]] = [(1.0,), (2.0,), (3.0,)]
 

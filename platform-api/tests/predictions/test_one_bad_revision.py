@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import REGISTRY
-from small_bundles import bundle, halves, live
 
 from mlops_platform.adapters.local.bundles import LocalBundles
 from mlops_platform.bootstrap import BuiltServices
@@ -19,6 +18,8 @@ from mlops_platform.predictions import routing
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
+
+from .small_bundles import bundle, halves, live
 
 ODD = 'say "x" \\ \t \n {€}/'
 
