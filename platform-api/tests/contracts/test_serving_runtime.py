@@ -25,6 +25,7 @@ from mlops_platform.deployments.interfaces import (
 )
 from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
+from mlops_platform.local.watchdog_client import Watchdog
 
 from . import crds
 from .cluster import Cluster, Fault, Listening, kubeconfig, list_again
@@ -134,11 +135,11 @@ class TestLocalRuntime(ServingRuntimeContract):
 
     @pytest.fixture
     async def runtime(self, tmp_path: Path) -> AsyncIterator[LocalRuntime]:
-        stop = asyncio.Event()
-        host = asyncio.create_task(ModelHost(tmp_path, [sys.executable, str(HOSTED)]).run(stop))
-        yield LocalRuntime(tmp_path)
-        stop.set()
-        await host
+        with Watchdog() as watchdog:
+            host = ModelHost(tmp_path, watchdog, lambda _event: None, [sys.executable, str(HOSTED)])
+            host.start()
+            yield LocalRuntime(tmp_path)
+            await host.stop()
 
 
 @pytest.fixture
