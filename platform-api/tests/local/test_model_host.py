@@ -19,7 +19,8 @@ from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.state import created_at
 from mlops_platform.local.watchdog_client import Watchdog
 
-from .conftest import eventually, is_alive
+from ..support.waiting import eventually
+from .conftest import is_alive
 
 HOSTED = Path(__file__).parents[1] / "contracts" / "hosted_model.py"
 

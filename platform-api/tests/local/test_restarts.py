@@ -11,37 +11,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_platform.local.backoff import Backoff
 from mlops_platform.local.process import Process, ProcessSpec
 from mlops_platform.local.readiness import log_says
+from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.watchdog_client import Watchdog
 
 from .conftest import is_alive
 
-QUICK = Backoff(first_seconds=0.01, longest_seconds=0.04, healthy_seconds=60)
+QUICK = RestartPolicy(first_seconds=0.01, longest_seconds=0.04, healthy_seconds=60)
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 
 
 def test_the_first_restart_comes_at_once_and_then_pauses_double_up_to_the_longest() -> None:
     failures, pauses = 0, []
     for _ in range(8):
-        failures, pause = Backoff().after(failures, 0)
+        failures, pause = RestartPolicy().after(failures, 0)
         pauses.append(pause)
     assert pauses == [0, 1, 2, 4, 8, 16, 30, 30]
 
 
 def test_only_a_healthy_period_ends_the_series() -> None:
-    assert Backoff().after(5, 59.9) == (6, 16)
-    assert Backoff().after(5, 60) == (1, 0)
+    assert RestartPolicy().after(5, 59.9) == (6, 16)
+    assert RestartPolicy().after(5, 60) == (1, 0)
 
 
 @given(st.integers(0, 10**6), st.floats(0, 59))
 def test_a_process_that_never_gets_healthy_is_never_given_up_and_never_hurried(failures: int, healthy: float) -> None:
-    now, pause = Backoff().after(failures, healthy)
+    now, pause = RestartPolicy().after(failures, healthy)
     assert now == failures + 1
     assert pause <= 30
-    assert Backoff().after(now, healthy)[1] >= pause
+    assert RestartPolicy().after(now, healthy)[1] >= pause
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def watchdog() -> Iterator[Watchdog]:
 class Watched:
     """A supervised process, and what it said about itself."""
 
-    def __init__(self, spec: ProcessSpec, log: Path, watchdog: Watchdog, backoff: Backoff = QUICK) -> None:
+    def __init__(self, spec: ProcessSpec, log: Path, watchdog: Watchdog, restart_policy: RestartPolicy = QUICK) -> None:
         self.messages: list[str] = []
         self.states: list[str] = []
-        self.it = SupervisedProcess(spec, log, watchdog, self._changed, backoff)
+        self.it = SupervisedProcess(spec, log, watchdog, self._changed, restart_policy)
 
     def _changed(self, process: SupervisedProcess) -> None:
         self.states.append(process.state)
@@ -83,8 +83,8 @@ async def test_a_process_that_is_silent_longer_than_the_healthy_period_is_not_hu
         " raise SystemExit(1)\ntime.sleep(600)"
     )
     spec = ProcessSpec("api", [sys.executable, "-c", code], ready=log_says("up"), ready_seconds=0.3)
-    backoff = Backoff(first_seconds=0.01, longest_seconds=10, healthy_seconds=0.25)
-    watched = Watched(spec, tmp_path / "log", watchdog, backoff)
+    restart_policy = RestartPolicy(first_seconds=0.01, longest_seconds=10, healthy_seconds=0.25)
+    watched = Watched(spec, tmp_path / "log", watchdog, restart_policy)
     watched.it.keep_running()
     await watched.until(lambda: len(watched.messages) >= 5)
     await watched.it.stop()
@@ -168,8 +168,8 @@ async def test_one_that_stops_answering_is_unready_and_no_healthy_period_counts(
         return answers
 
     spec = ProcessSpec("model", [sys.executable, "-c", SLEEPS], ready=ready, probe_seconds=0.05)
-    backoff = Backoff(first_seconds=0.01, longest_seconds=1, healthy_seconds=0.0)
-    watched = Watched(spec, tmp_path / "log", watchdog, backoff)
+    restart_policy = RestartPolicy(first_seconds=0.01, longest_seconds=1, healthy_seconds=0.0)
+    watched = Watched(spec, tmp_path / "log", watchdog, restart_policy)
     await watched.it.start()
     answers = False
     await watched.until(lambda: watched.it.state == "unready")
@@ -184,7 +184,7 @@ async def test_it_can_be_stopped_at_any_time_and_leaves_nothing(tmp_path: Path, 
     code = "raise SystemExit(1)" if when == "restarting" else SLEEPS
     ready = log_says("never" if when == "starting" else "up")
     spec = ProcessSpec("api", [sys.executable, "-c", code], ready=ready, socket=tmp_path / "s.sock")
-    watched = Watched(spec, tmp_path / "log", watchdog, Backoff(first_seconds=60))
+    watched = Watched(spec, tmp_path / "log", watchdog, RestartPolicy(first_seconds=60))
     watched.it.keep_running()
     await watched.until(lambda: watched.it.state == when and (when != "restarting" or watched.it.restarts == 2))
     await watched.it.stop()

@@ -130,8 +130,10 @@ class ModelHost:
         return _Model(text, process)
 
     def _changed(self, process: SupervisedProcess) -> None:
-        if process.state in {"restarting", "failed"}:
-            self._report(Event(process.state, process.spec.name, process.message))
+        if process.state == "restarting":
+            self._report(Event("restarting", process.spec.name, process.message))
+        elif process.state == "failed":
+            self._report(Event("failed", process.spec.name, f"{process.spec.name}: {process.message}"))
 
     async def _remove(self, revision_id: str) -> None:
         model = self._models.pop(revision_id)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from mlops_platform.local.backoff import Backoff
 from mlops_platform.local.process import Process, ProcessSpec
+from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.watchdog_client import Watchdog
 
 State = Literal["waiting", "starting", "ready", "unready", "restarting", "failed", "stopped"]
@@ -42,7 +42,7 @@ class SupervisedProcess:
         log: Path,
         watchdog: Watchdog,
         changed: "Callable[[SupervisedProcess], None]",
-        backoff: Backoff | None = None,
+        restart_policy: RestartPolicy | None = None,
     ) -> None:
         self.spec = spec
         self.log = log
@@ -53,7 +53,7 @@ class SupervisedProcess:
         self.process: Process | None = None
         self._watchdog = watchdog
         self._changed = changed
-        self._backoff = backoff or Backoff()
+        self._restart_policy = restart_policy or RestartPolicy()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -109,7 +109,7 @@ class SupervisedProcess:
             if self.process is not None and self.process.exit_code() in self.spec.final_codes:
                 self._set("failed", (self.process.last_lines(1) or [reason])[0][-500:])
                 return
-            failures, pause = self._backoff.after(failures, healthy_for)
+            failures, pause = self._restart_policy.after(failures, healthy_for)
             self.restarts += 1
             when = f"in {pause:g} s" if pause else "at once"
             self._set("restarting", f"{self.spec.name} {reason}; starting it again {when} (log: {self.log})")

@@ -6,10 +6,10 @@ import time
 
 from mlops_platform.kit.clock import now
 from mlops_platform.local import state as states
-from mlops_platform.local.backoff import Backoff
 from mlops_platform.local.events import Event, Report
 from mlops_platform.local.home import Home
 from mlops_platform.local.process import ProcessSpec
+from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.watchdog_client import Watchdog
 
@@ -17,7 +17,9 @@ from mlops_platform.local.watchdog_client import Watchdog
 class Supervisor:
     """One per running platform. All methods belong to one event loop."""
 
-    def __init__(self, home: Home, watchdog: Watchdog, report: Report, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, home: Home, watchdog: Watchdog, report: Report, restart_policy: RestartPolicy | None = None
+    ) -> None:
         self.home = home
         self.state = states.PlatformState(
             supervisor_pid=os.getpid(),
@@ -26,7 +28,7 @@ class Supervisor:
         )
         self._watchdog = watchdog
         self._report = report
-        self._backoff = backoff
+        self._restart_policy = restart_policy
         self._processes: dict[str, SupervisedProcess] = {}
 
     def report(self, event: Event) -> None:
@@ -38,7 +40,7 @@ class Supervisor:
     async def start(self, spec: ProcessSpec) -> None:
         """Start a process, return when it is ready, and keep it running from then on. Raises ProcessFailed."""
         self.home.rotate_log(spec.name)
-        process = SupervisedProcess(spec, self.home.log(spec.name), self._watchdog, self._changed, self._backoff)
+        process = SupervisedProcess(spec, self.home.log(spec.name), self._watchdog, self._changed, self._restart_policy)
         self._processes[spec.name] = process
         await process.start()
 

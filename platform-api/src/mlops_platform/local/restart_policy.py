@@ -7,7 +7,7 @@ _LARGEST_EXPONENT = 16
 
 
 @dataclass(frozen=True)
-class Backoff:
+class RestartPolicy:
     """The first restart comes at once; before each further one the pause doubles. A healthy period ends the series."""
 
     first_seconds: float = 1.0
