@@ -99,7 +99,7 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     shown = platform.run("status", "--json")
     assert shown.code == 0, shown.err
     names = {process["process"] for process in shown.json["processes"]}
-    assert {"supervisor", "postgres", "mlflow", "api", "worker", "model-host"} <= names
+    assert {"supervisor", "postgres", "mlflow", "api", "worker"} <= names
     assert all(process["memory_mb"] for process in shown.json["processes"])
 
     password = (platform.home.folder / "postgres" / "password").read_text()

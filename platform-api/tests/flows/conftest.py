@@ -20,6 +20,7 @@ from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
+from mlops_platform.local.watchdog_client import Watchdog
 from mlops_platform.worker import run_job
 
 from ..support.waiting import eventually
@@ -147,11 +148,11 @@ class Road:
 async def road(
     services: BuiltServices, client: httpx.AsyncClient, as_: Headers, mlflow_server: str
 ) -> AsyncIterator[Road]:
-    stop = asyncio.Event()
-    host = asyncio.create_task(ModelHost(services.settings.runtime_dir).run(stop))
-    yield Road(services, client, as_)
-    stop.set()
-    await host
+    with Watchdog() as watchdog:
+        host = ModelHost(services.settings.runtime_dir, watchdog, lambda _event: None)
+        host.start()
+        yield Road(services, client, as_)
+        await host.stop()
 
 
 @pytest.fixture

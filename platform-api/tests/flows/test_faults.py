@@ -31,7 +31,7 @@ def standing_still(pid: int) -> Iterator[None]:
 
 def test_a_killed_model_process_is_restarted_and_says_so_meanwhile(platform: Platform, live: str) -> None:
     status = next((platform.home / "runtime" / "status").glob("*.json"))
-    with standing_still(platform.pid("model-host")):
+    with standing_still(platform.pid("supervisor")):
         os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
         during = platform.predict(live, return_explanations=True)
         assert during.status_code == 503

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlops_platform import worker
-from mlops_platform.local.children import api as local_api
 from mlops_platform.local.options import Options
+from mlops_platform.local.process_specs import api as local_api
 
 from .manifests import ROOT, objects, of, templates
 

@@ -3,15 +3,14 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_WATCHDOG = Path(__file__).with_name("watchdog.py")
+from mlops_platform.local import watchdog
 
 
-class Guard:
-    """Keeps the watchdog informed of every group, and replaces it when somebody kills it."""
+class Watchdog:
+    """Keeps the watchdog process informed of every process group, and replaces it when somebody kills it."""
 
     def __init__(self) -> None:
         self._groups: dict[int, tuple[int, int]] = {}
@@ -20,7 +19,7 @@ class Guard:
     @staticmethod
     def _spawn() -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_WATCHDOG)],
+            [sys.executable, "-I", "-S", watchdog.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -29,37 +28,31 @@ class Guard:
             start_new_session=True,
         )
 
-    @property
-    def pid(self) -> int:
-        """Process id of the watchdog."""
-        return self._process.pid
+    def ensure_running(self) -> None:
+        """Replace a dead watchdog and send the new one every group."""
+        if self._process.poll() is None:
+            return
+        self._process = self._spawn()
+        for group, (number, stage) in self._groups.items():
+            self._send(f"+ {group} {number} {stage}")
 
-    def _tell(self, line: str) -> None:
+    def add(self, group: int, number: signal.Signals, stage: int) -> None:
+        """Have this group ended with `number` if we die; lower stages go first."""
+        self._groups[group] = (int(number), stage)
+        self._send(f"+ {group} {int(number)} {stage}")
+
+    def remove(self, group: int) -> None:
+        """This group is gone."""
+        if self._groups.pop(group, None):
+            self._send(f"- {group}")
+
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            self.keep()
-
-    def keep(self) -> bool:
-        """Replace a dead watchdog and tell the new one everything; return whether that was needed."""
-        if self._process.poll() is None:
-            return False
-        self._process = self._spawn()
-        for group, (number, stage) in self._groups.items():
-            self._tell(f"+ {group} {number} {stage}")
-        return True
-
-    def add(self, group: int, number: signal.Signals, stage: int) -> None:
-        """End this group with `number` if we die; lower stages go first."""
-        self._groups[group] = (int(number), stage)
-        self._tell(f"+ {group} {int(number)} {stage}")
-
-    def remove(self, group: int) -> None:
-        """This group is gone."""
-        if self._groups.pop(group, None):
-            self._tell(f"- {group}")
+            self.ensure_running()
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +62,6 @@ class Guard:
     ) -> None:
         # 'bye' only when nothing is left: after a crash in our own stopping, the watchdog finishes the job
         if not self._groups:
-            self._tell("bye")
+            self._send("bye")
         assert self._process.stdin is not None
         self._process.stdin.close()

@@ -1,4 +1,4 @@
-"""The processes of an embedded platform and the settings each gets."""
+"""The processes of an embedded platform, as specifications, and the settings each gets."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ import sys
 from mlops_platform.local.home import Home
 from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres
-from mlops_platform.local.processes import Child, Running
+from mlops_platform.local.process import Process, ProcessSpec
 from mlops_platform.local.readiness import answers, log_says
 
 
@@ -30,13 +30,13 @@ def settings_environment(options: Options, home: Home, database_url: str, *, pro
     }
 
 
-def postgres(server: EmbeddedPostgres) -> Child:
+def postgres(server: EmbeddedPostgres) -> ProcessSpec:
     """PostgreSQL: stopped last, by SIGINT (fast shutdown: sessions are cut, data is flushed)."""
 
-    async def ready(_process: Running) -> bool:
+    async def ready(_process: Process) -> bool:
         return await asyncio.to_thread(server.answers)
 
-    return Child(
+    return ProcessSpec(
         name="postgres",
         argv=server.command(),
         ready=ready,
@@ -48,19 +48,19 @@ def postgres(server: EmbeddedPostgres) -> Child:
     )
 
 
-def migrations(env: dict[str, str]) -> Child:
+def migrations(env: dict[str, str]) -> ProcessSpec:
     """Bring the schema to the newest version, then end."""
-    return Child("migrations", [sys.executable, "-m", "mlops_platform.local.migrate"], env)
+    return ProcessSpec("migrations", [sys.executable, "-m", "mlops_platform.local.migrate"], env)
 
 
-def demo(env: dict[str, str]) -> Child:
+def demo(env: dict[str, str]) -> ProcessSpec:
     """Prepare the feature project, then end. A later run finds its work done."""
-    return Child("demo", [sys.executable, "-m", "mlops_platform.local.demo"], env, ready_seconds=600)
+    return ProcessSpec("demo", [sys.executable, "-m", "mlops_platform.local.demo"], env, ready_seconds=600)
 
 
-def api(options: Options, env: dict[str, str]) -> Child:
+def api(options: Options, env: dict[str, str]) -> ProcessSpec:
     """The API, console and data plane: one uvicorn process per worker."""
-    return Child(
+    return ProcessSpec(
         name="api",
         argv=[
             sys.executable,
@@ -93,25 +93,13 @@ def api(options: Options, env: dict[str, str]) -> Child:
     )
 
 
-def worker(env: dict[str, str]) -> Child:
+def worker(env: dict[str, str]) -> ProcessSpec:
     """The worker that runs every room's jobs."""
     # a job that is under way when we stop is killed after a while: every job is safe to kill at any point
-    return Child(
+    return ProcessSpec(
         name="worker",
         argv=[sys.executable, "-m", "mlops_platform.worker"],
         env=env,
         ready=log_says("worker started"),
         stop_seconds=5,
-    )
-
-
-def model_host(home: Home, env: dict[str, str]) -> Child:
-    """Keeps one model process per live revision."""
-    folder = home.folder / "runtime"
-    return Child(
-        name="model-host",
-        argv=[sys.executable, "-m", "mlops_platform.local.model_host", "--runtime-dir", str(folder)],
-        # it counts into its own memory: nothing of it belongs to the API's metrics
-        env={name: value for name, value in env.items() if name != "PROMETHEUS_MULTIPROC_DIR"},
-        stop_seconds=8,
     )

@@ -1,4 +1,4 @@
-"""`python -m mlops_platform.local.detached OPTIONS_JSON`: the supervisor behind `mlops up --detach`."""
+"""`python -m mlops_platform.local.daemon OPTIONS_JSON`: the supervisor behind `mlops up --detach`."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def spawn(options: Options) -> "subprocess.Popen[bytes]":
             [
                 sys.executable,
                 "-m",
-                "mlops_platform.local.detached",
+                "mlops_platform.local.daemon",
                 json.dumps({**asdict(options), "home": str(home.folder)}),
             ],
             stdin=subprocess.DEVNULL,
