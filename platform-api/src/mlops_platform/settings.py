@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     # outside systems
     mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
     feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
-    prometheus_url: str | None = Field(None, description="Prometheus server the console and the CLI link to.")
+    prometheus_url: str | None = Field(
+        None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
+    )
 
     # identity
     issuer: str | None = Field(

@@ -412,7 +412,7 @@ async def test_what_a_restored_database_lost_comes_back_bit_by_bit(log_of_ten: B
     await restore_to(database, size)
     lost = await checked(database)
     assert not lost.intact
-    assert "a signed head says that event 10 existed; it is gone" in [problem.sentence for problem in lost.problems]
+    assert "a signed head says that event 10 existed; it is missing" in [problem.sentence for problem in lost.problems]
     async with database.session() as session:
         mirror = service.audit_log(session).mirror
         assert mirror is not None

@@ -65,6 +65,7 @@ def test_the_promised_commands_exist() -> None:
         "approvals show",
         "approvals approve",
         "approvals reject",
+        "approvals withdraw",
         "features retrieve",
         "features views",
         "features entities",

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -302,6 +302,47 @@ class DeltaContract(PredictionLogContract):
 
 class TestInAFolder(DeltaContract):
     __test__ = True
+
+    @pytest.mark.parametrize("broken", ["close", "rename"])
+    def test_a_segment_that_cannot_be_closed_or_renamed_is_handed_over_later(
+        self, log: DeltaPredictionLog, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def closed_and_fails(descriptor: int, close: Callable[[int], None] = os.close) -> None:
+            # as the system does it: the number is free although closing said no
+            close(descriptor)
+            fails()
+
+        monkeypatch.setattr(delta_prediction_log, "_SEGMENT_SECONDS", -1.0)
+        log.append(record(1), 1)
+        with monkeypatch.context() as patched:
+            if broken == "close":
+                patched.setattr(os, "close", closed_and_fails)
+            else:
+                patched.setattr(Path, "rename", fails)
+            log.flush()
+            log.append(record(2), 1)
+        log.flush()
+        assert log.move() == 2
+        assert log.account() == Account(stored=2, pending=0, dropped=0)
+
+    def test_a_write_that_fails_on_a_file_that_cannot_be_closed_fails_no_answer(
+        self, log: DeltaPredictionLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        log.append(record(1), 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", fails)
+            patched.setattr(os, "close", fails)
+            log.append(record(2), 1)
+        log.append(record(3), 1)
+        log.close()
+        assert log.move() == 2
+        assert log.account().dropped == 1
 
     def test_a_table_that_a_restore_put_back_is_gone_on_with(self, log: DeltaPredictionLog, place: Place) -> None:
         for number in range(3):

@@ -100,7 +100,8 @@ class Road:
 
     async def decide(self, approval_id: str, email: str, role: str, decision: str = "approve") -> httpx.Response:
         path = f"/api/v1/approvals/{approval_id}/decisions"
-        return await self.client.post(path, json={"decision": decision}, headers=self.as_(email, role))
+        body = {"decision": decision, "comment": "looked at"}
+        return await self.client.post(path, json=body, headers=self.as_(email, role))
 
     async def work(self) -> None:
         """One pass of the worker."""

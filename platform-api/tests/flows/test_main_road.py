@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from mlops_platform.adapters.mlflow.registry import MlflowRegistry
-from mlops_platform.approvals import service as approvals
 from mlops_platform.approvals.interfaces import Notice, Notifier
+from mlops_platform.approvals.jobs import expire_overdue
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.builds.gate_runs import measure_waiting
 from mlops_platform.kit.clock import now
@@ -130,8 +130,7 @@ async def test_an_expired_request_cannot_be_approved_and_never_continues(
         await session.execute(text("UPDATE approvals SET expires_at = :past"), {"past": now() - timedelta(seconds=1)})
     late = await road.decide(held["approval_id"], "max@company.com", "manager")
     assert (late.status_code, late.json()["type"]) == (409, "/problems/approval-settled")
-    async with road.services.database.session() as session:
-        assert await approvals.expire_due(session) == 1
+    await expire_overdue(road.services)
     await road.work()
     shown = await road.ask("GET", f"/api/v1/deployments/{held['deployment_id']}", road.as_("v@company.com", "viewer"))
     assert shown["revisions"][0]["state"] == "expired"
@@ -215,7 +214,7 @@ async def test_a_deployed_version_cannot_be_deleted_until_it_is_undeployed(live_
     engineer = road.as_("eng@company.com", "ml-engineer")
     refused = await road.client.delete(f"/api/v1/models/{name}/versions/1", headers=engineer)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/still-deployed")
-    await road.ask("POST", f"/api/v1/deployments/{deployment_id}/undeploy", engineer)
+    await road.ask("POST", f"/api/v1/deployments/{deployment_id}/undeploy", engineer, json={"reason": "not needed"})
     assert (await road.client.delete(f"/api/v1/models/{name}", headers=engineer)).is_success
     assert (await road.client.get(f"/api/v1/models/{name}", headers=engineer)).status_code == 404
 

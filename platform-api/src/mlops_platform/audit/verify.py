@@ -85,7 +85,7 @@ async def verify(session: ReadSession) -> Verification:
             Problem(
                 kind="truncated",
                 seq=size,
-                sentence=f"a signed head says that event {size} existed; it is gone",
+                sentence=f"a signed head says that event {size} existed; it is missing",
             )
             for size in sorted(known)
         ]

@@ -22,9 +22,9 @@ def doctor(
     ] = None,
     _json: Json = False,
 ) -> None:
-    """Check this machine: each line ok, warn (something is missing but the platform runs) or fail, and what to do.
+    """Check this machine. Each line is ok, warn (the platform runs without it) or fail, with what to do.
 
-    While a platform runs in this home, its own ports are checked, and which process holds each.
+    While a platform runs in this home, it checks that platform's ports and names the processes that hold them.
     """
     from mlops_platform.local.doctor import examine
 

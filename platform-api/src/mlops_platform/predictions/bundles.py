@@ -13,8 +13,8 @@ log = structlog.get_logger(__name__)
 def fetch_bundles(snapshot: RoutingSnapshot, bundles: BundleStore) -> RoutingSnapshot:
     """Return the snapshot with local folders for addresses. Blocking: call it in a thread.
 
-    A revision whose published bytes are not those that were built is left out, loudly: it must not answer. A store that
-    does not answer raises BundleUnavailable, so that the routes of before keep answering and this is tried again.
+    A revision whose published bytes are not those that were built is left out and logged as an error. A store that does
+    not answer raises BundleUnavailable, so that the routes of before keep answering and this is tried again.
     """
     found = []
     for live in snapshot.revisions:

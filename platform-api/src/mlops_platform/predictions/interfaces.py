@@ -47,7 +47,7 @@ class PredictionLog(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Hand what was counted since the last call to the metrics."""
+        """Hand what was counted since the last call to the metrics, and finished records to whoever moves them. Never raises."""
 
     @abstractmethod
     def move(self) -> int:

@@ -16,7 +16,7 @@ from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import MAX_ROWS, Row
+from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
     ModelFailed,
@@ -28,19 +28,9 @@ from mlops_platform.predictions.problems import (
 )
 from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.schemas import PredictRequest
 
 log = structlog.get_logger(__name__)
-
-
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a prediction request."""
-
-    model_name: str
-    input_data: msgspec.Raw = msgspec.Raw()
-    model_version: str | int = "latest"
-    return_explanations: bool = False
-    environment: str | None = None
-    entity_ids: list[str | int] | None = None
 
 
 _DECODER = msgspec.json.Decoder(PredictRequest)
@@ -60,18 +50,13 @@ class Predictor:
     """Routes, decodes, computes, logs. One per API process."""
 
     def __init__(self, services: Services, table: RoutingTable) -> None:
-        self._features = services
+        self._services = services
         self._table = table
         self._log = services.prediction_log
         self._bundles = services.bundles
         # ids sort by process start and count up: unique without asking the operating system for each
         self._prefix = new_id()[:18] + "-" + new_id().replace("-", "")[-8:] + "-"
         self._count = 0
-
-    async def predict(self, caller: Caller, body: bytes, began: float) -> Answer:
-        """Answer one `POST /api/v1/predict`. Raises the situations of problems.py and what the feature store raises."""
-        opened = self.open(caller, body)
-        return self.answer(*opened, began) if waits_for_nothing(*opened) else await self._answer(caller, *opened, began)
 
     def open(self, caller: Caller, body: bytes) -> tuple[PredictRequest, Target]:
         """Return what is asked and the revision that answers. Raises the situations of problems.py."""
@@ -92,11 +77,14 @@ class Predictor:
             rows = _rows(target, raw)
             predictions, labels = self._run(target, rows)
         except PlatformError as error:
-            self._count_failure(target, error, began)
+            target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
         return self._kept(target, rows, raw, predictions, labels, request, began)
 
-    async def _answer(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
+    async def predict(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
+        """Answer any request that was opened. Raises the errors of problems.py and those of the feature store."""
+        if waits_for_nothing(request, target):
+            return self.answer(request, target, began)
         explanations = None
         try:
             raw = bytes(request.input_data)
@@ -108,7 +96,7 @@ class Predictor:
             if request.return_explanations:
                 explanations = await self._explain(target, rows)
         except PlatformError as error:
-            self._count_failure(target, error, began)
+            target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
         return self._kept(target, rows, raw, predictions, labels, request, began, explanations)
 
@@ -195,27 +183,23 @@ class Predictor:
             raise PredictNotValid(
                 "This version names no features: tag it with 'feature_refs' (view:feature, …) or send 'input_data'."
             )
-        if not 0 < len(entities) <= MAX_ROWS:
-            raise PredictNotValid(f"Send 1 to {MAX_ROWS} entity ids.")
         if raw:
             raise PredictNotValid("Send either 'input_data' or 'entity_ids', not both.")
         caller.require("feature:read")
-        found = await features.retrieve(self._features.features, caller.principal, refs, entities)
+        found = await features.retrieve(self._services.features, caller.principal, refs, entities)
         required = [column.name for column in target.description.columns if column.required]
         missing = [
-            {
-                "pointer": f"/entity_ids/{index}",
-                "detail": f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store",
-            }
+            (index, f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store")
             for name in required
             for index in range(len(entities))
             if name in found.statuses and found.statuses[name][index] != "PRESENT"
         ]
         if missing:
-            shown = "; ".join(
-                f"{entities[int(problem['pointer'].rsplit('/', 1)[1])]}: {problem['detail']}" for problem in missing[:5]
+            shown = "; ".join(f"{entities[index]}: {detail}" for index, detail in missing[:5])
+            raise FeaturesIncomplete(
+                f"{shown}.",
+                errors=[{"pointer": f"/entity_ids/{index}", "detail": detail} for index, detail in missing[:50]],
             )
-            raise FeaturesIncomplete(f"{shown}.", errors=missing[:50])
         rows = [{name: values[index] for name, values in found.columns.items()} for index in range(len(entities))]
         return target.decoder.check(rows)
 
@@ -238,10 +222,6 @@ class Predictor:
             # the prediction is answered all the same; the next request looks again
             log.warning("recent inputs not read", model=live.model_name, reason=error.detail)
             return None
-
-    def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
-        error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer
-        target.recorder.record(error.status, 0, time.perf_counter() - began)
 
 
 def waits_for_nothing(request: PredictRequest, target: Target) -> bool:

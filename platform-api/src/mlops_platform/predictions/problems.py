@@ -1,6 +1,6 @@
 """The situations of the data plane."""
 
-from mlops_platform.errors import BadRequest, Invalid, NotFound, TooLarge, Unavailable
+from mlops_platform.errors import BadRequest, Invalid, NotFound, Unavailable
 
 
 class ModelNotLive(NotFound):
@@ -43,13 +43,6 @@ class PredictNotJson(BadRequest):
 
     def __init__(self) -> None:
         super().__init__("The body could not be parsed as JSON; send one JSON object.")
-
-
-class BodyTooLarge(TooLarge):
-    """The body is over the limit."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The largest accepted body is {limit} bytes; send the rows in several requests.")
 
 
 class ModelProcessDown(Unavailable):

@@ -35,15 +35,10 @@ class ModelProcess:
         self._columns = columns
         self.background: bytes | None = None
         """Rows (a JSON table) to compare with, for a model whose bundle has none: sent with every request to explain."""
-        remote = address.startswith("http://")
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                uds=None if remote else address, limits=httpx.Limits(max_connections=64)
-            ),
-            base_url=address if remote else "http://model",
-            # a cluster drops packets to a pod that is gone: waiting for a connection says nothing more after a moment
-            timeout=httpx.Timeout(30, connect=2),
-        )
+        self._address = address
+        self._client = _client(address)
+        self._in_flight = 0
+        self._closing = False
 
     async def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return predictions and labels. Raises ModelProcessDown, InputNotValid, ModelFailed."""
@@ -65,8 +60,13 @@ class ModelProcess:
         return answer
 
     async def close(self) -> None:
-        """Close idle connections."""
-        await self._client.aclose()
+        """Close the connections once nobody waits for an answer on them.
+
+        A request that chose this process before, and comes to it after, is still asked: its connections end with it.
+        """
+        self._closing = True
+        if not self._in_flight:
+            await self._client.aclose()
 
     def _refuse(self, status: int, answer: dict[str, Any]) -> None:
         if status in {httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY}:
@@ -76,8 +76,25 @@ class ModelProcess:
 
     async def _post(self, path: str, rows: list[Row], more: Mapping[str, Any] = _NOTHING) -> tuple[int, dict[str, Any]]:
         body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
+        if self._client.is_closed:
+            self._client = _client(self._address)
+        self._in_flight += 1
         try:
             response = await self._client.post(path, content=body, headers={"content-type": "application/json"})
             return response.status_code, orjson.loads(response.content)
         except (httpx.HTTPError, orjson.JSONDecodeError) as error:
             raise ModelProcessDown(self._name) from error
+        finally:
+            self._in_flight -= 1
+            if self._closing and not self._in_flight:
+                await self._client.aclose()
+
+
+def _client(address: str) -> httpx.AsyncClient:
+    remote = address.startswith("http://")
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=None if remote else address, limits=httpx.Limits(max_connections=64)),
+        base_url=address if remote else "http://model",
+        # a cluster drops packets to a pod that is gone: waiting for a connection says nothing more after a moment
+        timeout=httpx.Timeout(30, connect=2),
+    )

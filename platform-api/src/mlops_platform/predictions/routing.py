@@ -81,30 +81,35 @@ class ModelRoutes:
 
 
 class RoutingTable:
-    """Immutable to its readers: `update` builds a new mapping beside the old one and swaps it in."""
+    """Immutable to its readers: `load` prepares new revisions, `swap` replaces the mapping as a whole."""
 
     def __init__(self) -> None:
         self.generation = -1
         self.models: dict[str, ModelRoutes] = {}
         self._targets: dict[str, Target] = {}
+        # revisions that this process cannot load, with the reason
+        self.unloadable: dict[str, str] = {}
 
     def load(self, snapshot: RoutingSnapshot) -> dict[str, Target]:
         """Return the snapshot's revisions, loading those not loaded yet. Blocking: call it in a thread.
 
-        A revision whose bundle is not what was proven is left out, loudly: it must not answer.
+        A revision whose bundle is not what was proven is left out and logged as an error: it must not answer.
         """
         targets = {}
+        self.unloadable = {}
         for live in snapshot.revisions:
             known = self._targets.get(live.revision_id)
             try:
                 targets[live.revision_id] = _target(live, known)
             except BundleNotTrusted as error:
+                self.unloadable[live.revision_id] = str(error)
                 log.error("revision not served", revision=live.revision_id, model=live.model_name, reason=str(error))  # noqa: TRY400 - the reason is the message
         return targets
 
     def swap(self, snapshot: RoutingSnapshot, targets: dict[str, Target]) -> list[Target]:
-        """Make the snapshot what answers; return the revisions that no longer do."""
-        gone = [target for revision_id, target in self._targets.items() if revision_id not in targets]
+        """Make the snapshot what answers; return what no longer does: revisions that went, or came anew to another address."""
+        kept = {id(target.recorder) for target in targets.values()}
+        gone = [target for target in self._targets.values() if id(target.recorder) not in kept]
         models: dict[str, ModelRoutes] = {}
         for name in {target.live.model_name for target in targets.values()}:
             own = [target for target in targets.values() if target.live.model_name == name]

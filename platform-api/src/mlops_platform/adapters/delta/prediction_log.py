@@ -77,7 +77,7 @@ class PredictionLogNotWritable(Unavailable):
 
 
 class DeltaPredictionLog(PredictionLog):
-    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
+    """Segments in a folder of this machine; the table in the same folder, or at an s3:// address."""
 
     def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
         self._segments = folder.absolute() / "segments"
@@ -85,6 +85,7 @@ class DeltaPredictionLog(PredictionLog):
         self._passed_once = False
         self._descriptor: int | None = None
         self._path: Path | None = None
+        self._finished: list[Path] = []
         self._opened = 0.0
         self._bytes = 0
         self._complained = 0.0
@@ -135,17 +136,37 @@ class DeltaPredictionLog(PredictionLog):
     def _close(self) -> None:
         if self._descriptor is None:
             return
-        os.close(self._descriptor)
-        self._descriptor = None
-        if self._path is not None and self._path.exists():
-            self._path.rename(self._path.with_suffix(".ready"))
+        # the number is not ours any more, whatever closing says: it may be the next file's
+        descriptor, self._descriptor = self._descriptor, None
+        if self._path is not None:
+            self._finished.append(self._path)
+        try:
+            os.close(descriptor)
+        except OSError as error:
+            # the lines were handed to the operating system before their answers were sent
+            self._complain("segment not closed", error)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Rename what is finished; what cannot be renamed now is tried again with the next flush."""
+        try:
+            while self._finished:
+                path = self._finished[-1]
+                if path.exists():
+                    path.rename(path.with_suffix(".ready"))
+                self._finished.pop()
+        except OSError as error:
+            self._complain("segment not handed over", error)
 
     def _drop(self, rows: int, reason: str) -> None:
         self._dropped += rows
         metrics.prediction_log_dropped_total.inc(rows)
+        self._complain("predictions not logged", reason)
+
+    def _complain(self, event: str, reason: OSError | str) -> None:
         if time.monotonic() - self._complained > _COMPLAIN_SECONDS:
             self._complained = time.monotonic()
-            log.error("predictions not logged", reason=reason, dropped_so_far=self._dropped)
+            log.error(event, reason=str(reason), dropped_so_far=self._dropped)
 
     def flush(self) -> None:
         # per request the library's counter would cost as much as the write itself
@@ -153,6 +174,8 @@ class DeltaPredictionLog(PredictionLog):
         self._kept = 0
         if time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES:
             self._close()
+        if self._finished:
+            self._hand_over()
 
     def close(self) -> None:
         """Hand over the open segment: for an orderly stop, and for tests."""
@@ -170,7 +193,7 @@ class DeltaPredictionLog(PredictionLog):
         return moved
 
     def _give_up_abandoned(self) -> None:
-        """Hand over open segments whose process is gone; idle processes rotate late."""
+        """Hand over open segments whose process has ended; idle processes rotate late."""
         for path in sorted(self._segments.glob("*.open")):
             _, pid, started, _ = path.name.rsplit(".", 3)
             if not _alive(int(pid), int(started)):
@@ -250,6 +273,7 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
     if log is not None and log._descriptor is not None:  # noqa: SLF001 - its own module
         os.close(log._descriptor)  # noqa: SLF001
         log._descriptor = None  # noqa: SLF001
+        log._finished.clear()  # noqa: SLF001
 
 
 def _read(path: Path, segment: str) -> pa.Table:
