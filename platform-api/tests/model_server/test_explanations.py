@@ -140,7 +140,7 @@ def test_a_models_own_sample_is_stronger_than_one_that_comes_with_a_request(buil
 
 @pytest.mark.parametrize(
     "background",
-    [[], "rows", {"rows": 3}, {"columns": [{}], "rows": [[0.0]]}, {"columns": ["a"], "rows": [[0.0]] * 101}],
+    ["rows", {"rows": 3}, {"columns": [{}], "rows": [[0.0]]}, {"columns": ["a"], "rows": [[0.0]] * 101}],
 )
 def test_a_background_that_is_no_table_or_too_long_is_refused(tmp_path: Path, background: Any) -> None:
     model, frame, flavor = MODELS["ridge"]()
