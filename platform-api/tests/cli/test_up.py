@@ -102,6 +102,12 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     assert {"supervisor", "postgres", "mlflow", "api", "worker"} <= names
     assert all(process["memory_mb"] for process in shown.json["processes"])
 
+    examined = platform.run("doctor", "--json").json["findings"]
+    ports = {one["check"]: one for one in examined if one["check"].startswith("port ")}
+    assert f"port {platform.arguments[1]}" in ports
+    assert "port 8000" not in ports
+    assert all(one["verdict"] == "ok" and "own" in one["found"] for one in ports.values()), ports
+
     password = (platform.home.folder / "postgres" / "password").read_text()
     for process in platform.processes():
         assert password not in " ".join(process.cmdline()), "a secret is on a command line"

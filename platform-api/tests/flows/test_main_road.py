@@ -288,7 +288,9 @@ async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_ask
     name = log_model("low", examples=0)
     await road.until((await road.deploy(name)).json()["deployment_id"], "live")
     first = await road.predict_when_routed(name, return_explanations=True)
-    assert first["explanations"]["error"] == "no_background"
+    # its scaler keeps the training rows' means
+    assert first["explanations"]["background"]["source"] == "training_statistics"
+    assert math.fsum(first["explanations"]["shap_values"][0]) != 0
     for number in range(25):
         await road.predict(name, input_data={"age": number / 10, "income": 0.1 * number, "visits": -0.5})
     log = road.services.prediction_log
@@ -297,6 +299,11 @@ async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_ask
     await keep_backgrounds(road.services)
     later = await road.predict_when_routed(name, return_explanations=True)
     explained = later["explanations"]
+    assert explained["background"] == {
+        "source": "recent_inputs",
+        "rows": 26,
+        "detail": "Compared with inputs this model was asked before.",
+    }
     total = explained["base_values"][0] + math.fsum(explained["shap_values"][0])
     assert total == pytest.approx(later["prediction"][0], abs=1e-6)
 

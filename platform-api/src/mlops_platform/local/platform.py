@@ -166,6 +166,7 @@ async def _platform_side(
 async def _feature_project(options: Options, supervisor: Supervisor, home: Home, env: dict[str, str]) -> None:
     """Prepare the demo project and show its steps; without it, an empty project so that the feature store answers."""
     if not options.demo:
+        supervisor.state.notes.append(feature_project.NO_DEMO)
         feature_project.ensure(home.folder / "feast")
         return
     log = home.log("demo")

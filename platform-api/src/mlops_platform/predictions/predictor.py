@@ -29,7 +29,7 @@ from mlops_platform.predictions.problems import (
     RevisionNotLoaded,
     RoutesUnknown,
 )
-from mlops_platform.predictions.process import NO_BACKGROUND
+from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
 
@@ -227,10 +227,11 @@ class Predictor:
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
         found = await target.process.explain(rows)
-        if found.get("error") == NO_BACKGROUND and target.process.background is None:
-            # it came without a training sample: what it was asked is kept beside its bundle once there is enough of it
-            target.process.background = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
-            if target.process.background is not None:
+        if is_provisional(found):
+            # it came without a training sample: what it was asked is kept beside its bundle, and soon says more
+            fresh = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
+            if fresh is not None and fresh != target.process.background:
+                target.process.background = fresh
                 found = await target.process.explain(rows)
         return found
 

@@ -15,10 +15,22 @@ from mlops_platform.predictions.problems import InputNotValid, ModelAnswersWrong
 log = structlog.get_logger(__name__)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-# a model process that has nothing to compare with
-NO_BACKGROUND = "no_background"
 _WRONG_ANSWERS = "wrong_answers"
 _ONE_EACH = AnswerForm(None, None)
+# what a model process compares with while few rows are known; it has nothing at all when it says no_background
+_NO_BACKGROUND = "no_background"
+_WHILE_FEW = frozenset({"training_statistics", "this_request", "zeros"})
+# fewer recent inputs say little about what a model is usually asked
+ENOUGH_ROWS = 20
+
+
+def is_provisional(explanation: Mapping[str, Any]) -> bool:
+    """Return whether an explanation would rest on more if more of the model's inputs were known."""
+    background = explanation.get("background")
+    if not isinstance(background, dict):
+        return explanation.get("error") == _NO_BACKGROUND
+    source, rows = background.get("source"), background.get("rows")
+    return source in _WHILE_FEW or (source == "recent_inputs" and isinstance(rows, int) and rows < ENOUGH_ROWS)
 
 
 class ModelProcess:

@@ -84,12 +84,14 @@ def _build(request: dict[str, Any], events: Events, not_permitted: list[str]) ->
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.artifact import read_artifact
+    from model_server.formats.beside import check_graphs
     from model_server.formats.scan import scan_tree, second_opinion
 
     if (root / "MLmodel").exists():
         # First, because "this is a custom Python model" helps more than a list of the names in its pickle.
         read_artifact(root)
     step.facts = scan_tree(root, files)
+    check_graphs(root, files)
     read_artifact(root)
     skops_files = [path for path in files if path.suffix.lower() == ".skops"]
     if skops_files:

@@ -111,7 +111,11 @@ class LinearAttribution:
 
 
 class TreeAttribution:
-    """Tree SHAP against the background, in the probability space for classifiers."""
+    """Tree SHAP in the probability space for classifiers: against the background, or by the trees' own counts.
+
+    Without a background, trees that add up margins (boosting of classifiers) are not additive in that space; the
+    explainer finds out and goes on.
+    """
 
     name = "tree"
 
@@ -119,7 +123,7 @@ class TreeAttribution:
         self._explainer, self._inputs, self._binary = explainer, inputs, binary
 
     @classmethod
-    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows) -> Self | None:
+    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows | None) -> Self | None:
         """Return the method when SHAP reads the model's trees and can speak the model's space."""
         import shap
 
@@ -128,13 +132,20 @@ class TreeAttribution:
         raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster)
         estimator = native.estimator.booster if raw_booster else native.estimator
         space = "raw" if native.task == "regression" else "probability"
-        data = array(inputs, background).astype(np.float64)
+        data = array(inputs, background or [[0.0] * len(inputs)]).astype(np.float64)
         try:
-            explainer = shap.TreeExplainer(estimator, data, model_output=space, feature_perturbation="interventional")
+            if background is None:
+                explainer = shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
+            else:
+                explainer = shap.TreeExplainer(
+                    estimator, data, model_output=space, feature_perturbation="interventional"
+                )
             explainer.shap_values(data[:1], check_additivity=False)
         except Exception:  # noqa: BLE001 - SHAP says in many ways that it does not read a model; permutation SHAP reads all
             return None
-        return cls(explainer, inputs, binary=native.task == "binary")
+        found = cls(explainer, inputs, binary=native.task == "binary")
+        found.name = "tree" if background is not None else "tree_path_dependent"
+        return found
 
     def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
         """Attribute the rows; for a binary model with one output, both classes are given."""

@@ -8,7 +8,7 @@ and permutation SHAP on the model's own output for everything else (pipelines wi
 Invariant, checked for every answer: base value + sum of attributions = raw output, within 1e-6 of max(1, |output|).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -51,10 +51,30 @@ class Explanation:
     space: Space
     algorithm: str
     explained_labels: list[Any] | None
+    background: dict[str, Any] = field(default_factory=dict)
+    """What the rows were compared with: source, number of rows, and a sentence."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer of /explain."""
         return {"method": "shap", **self.__dict__}
+
+
+# where rows came from, as a person reads it; files that were logged with the model keep their names
+_SOURCES = {
+    "input_example": "the input example logged with the model",
+    "training_sample": "the training sample logged with the model's run",
+    "recent_inputs": "inputs this model was asked before",
+    "training_trees": "the training rows, as the model's own trees counted them",
+    "training_statistics": "the mean or median of the training rows that the model's first step keeps",
+    "this_request": "the rows of this request, since no earlier ones are known",
+    "zeros": "zeros (text as in the row), since no earlier rows are known yet; later requests compare with stored inputs",
+}
+
+
+def compared_with(explanation: Explanation, source: str, rows: int | None) -> Explanation:
+    """Return the explanation with what it rests on. `rows` is None when no rows were needed."""
+    detail = f"Compared with {_SOURCES.get(source, f'the rows of {source}, logged with the model')}."
+    return replace(explanation, background={"source": source, "rows": rows, "detail": detail})
 
 
 class Attribution(Protocol):
