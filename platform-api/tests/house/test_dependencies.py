@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.house import declared
 
 # what is read, run or measured here and shipped to nobody
@@ -38,6 +37,25 @@ USED_BY_NAME = {
     "types-pyyaml": ("platform-api/pyproject.toml", r"^strict = true$"),
     "zizmor": ("tools/scan.py", r'"zizmor"'),
 }
+SOURCE = declared.PLATFORM_API / "src"
+# where we use what a library keeps private, and whose it is
+PRIVATE = {
+    "mlops_platform/adapters/feast/elasticache.py": "feast",
+    "mlops_platform/adapters/feast/names.py": "typeguard",
+    "mlops_platform/adapters/feast/store.py": "feast",
+    "mlops_platform/local/mlflow_server.py": "mlflow",
+    "mlops_platform/predictions/engine.py": "onnxruntime",
+    "mlops_platform/predictions/protocol.py": "uvicorn",
+    "mlops_platform/predictions/recorder.py": "prometheus-client",
+    "model_server/build/tree_readers.py": "scikit-learn",
+}
+# a subclass, a replaced function, names of environment variables
+NOT_SEEN_BY_RUFF = {
+    "mlops_platform/adapters/feast/names.py",
+    "mlops_platform/local/mlflow_server.py",
+    "mlops_platform/predictions/protocol.py",
+}
+OUR_OWN = {"mlops_platform/adapters/delta/prediction_log.py"}
 
 
 def _deptry(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -88,7 +106,7 @@ def test_a_declared_library_that_nobody_imports_is_found(tmp_path: Path) -> None
 
 def test_exceptions_are_declared_libraries() -> None:
     ignored = set(declared.PROJECT["tool"]["deptry"]["per_rule_ignores"]["DEP002"])
-    assert ignored <= set(declared.runtime())
+    assert ignored <= {*declared.runtime(), declared.OWN}
 
 
 def test_development_dependencies_are_imported_or_used_by_name() -> None:
@@ -101,7 +119,23 @@ def test_development_dependencies_are_imported_or_used_by_name() -> None:
         assert re.search(words, (declared.ROOT / file).read_text(), re.MULTILINE), f"{file} no longer uses {name}"
 
 
-def test_each_direct_dependency_has_its_row_with_purpose_and_licence() -> None:
+def test_each_direct_dependency_has_its_row_with_place_purpose_and_licence() -> None:
     rows = declared.rows()
-    assert rows.keys() == declared.runtime().keys()
-    assert not [name for name, cells in rows.items() if not all(cells)]
+    assert {name: cells[0] for name, cells in rows.items()} == declared.places()
+    assert not [name for name, cells in rows.items() if len(cells) != 3 or not all(cells)]
+
+
+def test_private_parts_are_used_where_the_version_is_fixed_and_nowhere_else() -> None:
+    touching = {
+        path.relative_to(SOURCE).as_posix()
+        for path in SOURCE.rglob("*.py")
+        if re.search(r"# noqa: .*SLF001|^\s*(from|import) [\w.]+\._\w", path.read_text(), re.MULTILINE)
+    }
+    assert touching == PRIVATE.keys() - NOT_SEEN_BY_RUFF | OUR_OWN
+
+
+@pytest.mark.parametrize("library", sorted(set(PRIVATE.values())))
+def test_a_library_with_private_parts_in_use_is_held_to_the_tested_minor_version(library: str) -> None:
+    (held,) = declared.runtime()[library].specifier
+    (tested,) = declared.pins("requirements.lock")[library]
+    assert str(held) == f"=={'.'.join(tested.split('.')[:2])}.*"
