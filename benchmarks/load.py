@@ -4,7 +4,6 @@ import os
 import platform
 import re
 import shutil
-import statistics
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -68,16 +67,6 @@ def wrk(
     assert found, printed
     requests, duration, p95, errors = int(found[1]), float(found[2]), float(found[3]), int(found[4])
     return Result(requests / duration, p95, errors, requests)
-
-
-def median(results: list[Result]) -> Result:
-    """Return the medians of several rounds; errors and requests are summed."""
-    return Result(
-        statistics.median(result.rps for result in results),
-        statistics.median(result.p95_ms for result in results),
-        sum(result.errors for result in results),
-        sum(result.requests for result in results),
-    )
 
 
 def machine() -> str:

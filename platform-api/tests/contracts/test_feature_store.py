@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,8 +19,10 @@ from moto.server import ThreadedMotoServer
 
 from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
-from mlops_platform.local.ports import free_port
+from mlops_platform.local.ports import is_free
 
+from ..support.ports import free_port
+from ..support.waiting import until_started
 from .elasticache import CREDENTIALS, REGION, served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -187,8 +188,7 @@ class TestFeastOnRedis(FeatureStoreContract):
         folder = tmp_path_factory.mktemp("redis")
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
-        time.sleep(0.5)
-        assert process.poll() is None
+        until_started(process, lambda: not is_free(port))
         yield make(folder / "repo", f'  type: redis\n  connection_string: "127.0.0.1:{port}"\n')
         process.terminate()
         process.wait(10)

@@ -22,6 +22,7 @@ from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions import standing
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.rollouts.reconciler import reconcile
 from mlops_platform.rollouts.rollout import Signal
@@ -82,7 +83,6 @@ class OnKServe:
                         model_name=f"churn-{tenant}",
                         environment="production",
                         tenant=tenant,
-                        desired_version=version,
                         desired_paused=False,
                         generation=0,
                         observed_generation=0,
@@ -113,6 +113,7 @@ class OnKServe:
                 traffic=0.0,
                 step=0,
                 step_began_at=None,
+                routed_generation=None,
                 created_at=at,
                 updated_at=at,
             )
@@ -124,6 +125,9 @@ class OnKServe:
             runtime = self.services.runtime
             assert isinstance(runtime, KServeRuntime)
             await in_step(runtime, self.cluster)
+            async with self.services.database.session() as session:
+                # a process of the data plane that has loaded all there is
+                await standing.report(session, "data-plane-0", 1_000_000, {})
             await reconcile(self.services)
 
     async def state(self, revision_id: str) -> str:
@@ -138,7 +142,8 @@ class OnKServe:
 
     async def operate(self, deployment_id: str, operation: Operation, tenant: str = "risk") -> None:
         async with self.services.database.session() as session:
-            await operations.operate(session, replace(OPERATOR, tenant=tenant), deployment_id, operation, "test")
+            caller = replace(OPERATOR, tenant=tenant)
+            await operations.operate(session, self.services.authorizer, caller, deployment_id, operation, "test")
         await self.work()
 
     async def live(self, version: int, deployment_id: str | None = None, tenant: str = "risk") -> tuple[str, str]:

@@ -3,10 +3,13 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from tests.house import declared
+
+from mlops_platform import __version__
 
 # what is read, run or measured here and shipped to nobody
 BESIDE = (
@@ -30,7 +33,7 @@ USED_BY_NAME = {
     "pytest-asyncio": ("platform-api/pyproject.toml", r"^asyncio_mode = "),
     "pytest-cov": ("platform-api/README.md", r" --cov="),
     "pytest-timeout": ("platform-api/pyproject.toml", r"^timeout = "),
-    "pytest-xdist": ("CONTRIBUTING.md", r'ARGS="-n 2"'),
+    "pytest-xdist": ("Makefile", r" -n \$\(PROCESSES\) "),
     "ruff": ("Makefile", r"/ruff check"),
     "schemathesis": ("platform-api/tests/flows/test_faults.py", r'with_name\("schemathesis"\)'),
     "types-psutil": ("platform-api/pyproject.toml", r"^strict = true$"),
@@ -68,6 +71,15 @@ def _deptry(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _neighbours() -> set[str]:
+    """Return the modules that a script beside them imports by their bare names; none that an installed package has."""
+    folders = {path.parent for root in BESIDE for path in (declared.PLATFORM_API / root).rglob("*.py")}
+    packages = {folder for folder in folders if (folder / "__init__.py").exists()}
+    modules = {path.stem for folder in folders - packages for path in folder.glob("*.py")}
+    beside = {folder.name for folder in packages if folder.parent not in packages}
+    return {name for name in modules | beside if not declared.owners(name)}
+
+
 def test_src_imports_what_is_declared_and_all_of_it() -> None:
     compared = _deptry("src")
     assert compared.returncode == 0, compared.stderr
@@ -75,7 +87,9 @@ def test_src_imports_what_is_declared_and_all_of_it() -> None:
 
 def test_everything_beside_src_imports_what_is_declared() -> None:
     # DEP004 is a development dependency in shipped code, DEP002 one of shipped code that is not imported: not here
-    compared = _deptry(*BESIDE, "--ignore", "DEP002,DEP004", "--exclude", PEERS)
+    ours = ("mlops_platform", "model_server", "tests", "benchmarks", *sorted(_neighbours()))
+    known = [part for name in ours for part in ("--known-first-party", name)]
+    compared = _deptry(*BESIDE, "--ignore", "DEP002,DEP004", "--exclude", PEERS, *known)
     assert compared.returncode == 0, compared.stderr
 
 
@@ -102,6 +116,12 @@ def test_a_declared_library_that_nobody_imports_is_found(tmp_path: Path) -> None
     compared = _deptry("src", "--config", config)
     assert compared.returncode == 1
     assert "DEP002 'onnxmltools'" in compared.stderr
+
+
+def test_the_version_is_said_in_one_place() -> None:
+    assert "version" in declared.PROJECT["project"]["dynamic"]
+    assert declared.PROJECT["tool"]["hatch"]["version"]["path"] == "src/mlops_platform/__init__.py"
+    assert version(declared.OWN) == __version__
 
 
 def test_exceptions_are_declared_libraries() -> None:

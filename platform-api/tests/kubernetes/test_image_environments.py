@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +18,13 @@ from sklearn.linear_model import LogisticRegression
 
 from tests.house import declared, images
 from tests.house.images import IMAGES, Image
+from tests.support.waiting import until_started
 
 SOURCE = declared.PLATFORM_API / "src"
+pytestmark = [
+    pytest.mark.whole("installs three environments, from what `make setup` left in uv's cache"),
+    pytest.mark.timeout(900),
+]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
         for command in (
             ["venv", "--quiet", "--python", sys.executable, folder / "opt"],
-            ["pip", "install", "--quiet", "--require-hashes", "--link-mode", "hardlink", "-r", image.lock],
+            ["pip", "install", "--quiet", "--offline", "--require-hashes", "--link-mode", "hardlink", "-r", image.lock],
         ):
             done = subprocess.run(
                 [uv, *command],
@@ -54,8 +58,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return install
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.target)
 def test_everything_an_image_runs_starts_in_its_own_environment(
     image: Image, installed: Callable[[str], Path], tmp_path: Path
@@ -80,8 +82,7 @@ def test_everything_an_image_runs_starts_in_its_own_environment(
         assert ran.returncode == 0, f"{image.target}, {entry}: {ran.stderr[-1_000:]}"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore:Hint. Inferred schema contains integer")  # MLflow's advice
 def test_a_model_built_in_the_workers_environment_answers_in_a_model_servers(
     installed: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -103,28 +104,15 @@ def test_a_model_built_in_the_workers_environment_answers_in_a_model_servers(
     rows = {"columns": list(frame.columns), "rows": frame.head(3).to_numpy().tolist()}
     (bundle / "background.json").write_text(json.dumps(rows))
     command = [installed("model-server"), "-m", "model_server.serve", "--bundle", bundle, "--socket", socket]
-    with subprocess.Popen(command, env=few, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
+    log = tmp_path / "server.log"
+    with log.open("wb") as out, subprocess.Popen(command, env=few, cwd=tmp_path, stderr=out) as server:
         try:
             with httpx.Client(
                 transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://model", timeout=120
             ) as client:
-                _wait_for(client, server)
+                until_started(server, lambda: client.get("/health/ready").is_success, log)
                 assert client.post("/predict", json=rows).json()["labels"] == [0, 0, 1]
                 # explained by the model as it was logged, which needs what it was trained with
                 assert len(client.post("/explain", json=rows).json()["shap_values"]) == 3
         finally:
             server.kill()
-
-
-def _wait_for(client: httpx.Client, server: subprocess.Popen[str]) -> httpx.Response:
-    """Wait until the model can answer."""
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            return client.get("/health/ready").raise_for_status()
-        except httpx.ConnectError:
-            if server.poll() is not None:
-                assert server.stderr is not None
-                pytest.fail(f"the model server ended: {server.stderr.read()}")
-            assert time.monotonic() < deadline, "no model server within two minutes"
-            time.sleep(0.05)

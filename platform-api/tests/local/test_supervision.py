@@ -15,7 +15,8 @@ from mlops_platform.local import state as states
 from mlops_platform.local.events import Event, follow
 from mlops_platform.local.home import AlreadyRunning, Home
 
-from .conftest import eventually, is_alive
+from ..support.waiting import eventually
+from .conftest import is_alive
 
 SCRIPT = Path(__file__).with_name("small_platform.py")
 

@@ -16,7 +16,7 @@ def doctor(
     prometheus_port: Annotated[int, typer.Option(help="Prometheus' port.")] = 9090,
     _json: Json = False,
 ) -> None:
-    """Check this machine: each line ok, warn (something is missing but the platform runs) or fail, and what to do."""
+    """Check this machine. Each line is ok, warn (the platform runs without it) or fail, with what to do."""
     from mlops_platform.local.doctor import examine
 
     findings = examine(

@@ -15,8 +15,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mlops_platform.predictions.gateway import PREDICT, Gateway
-from mlops_platform.predictions.replies import Reply
+from mlops_platform.kit.replies import Reply
+from mlops_platform.predictions.gateway import Gateway
+from mlops_platform.predictions.operations import PREDICT
 
 _URL = PREDICT.encode()
 # longer bodies are worth a task of their own, and flow control

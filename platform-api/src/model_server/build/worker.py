@@ -78,7 +78,7 @@ def _build(request: dict[str, Any], events: Events, not_permitted: list[str]) ->
     from model_server.build.plan import compile_and_prove, describe
 
     description = describe(artifact, native, events)
-    onnx = compile_and_prove(native, description, output, events)
+    onnx = compile_and_prove(description, output, events)
     events.send(event="bundle", **description.as_json(), onnx=onnx, engine="onnx" if onnx else "process")
 
 

@@ -13,7 +13,7 @@ def key_of(item: Item) -> Key:
 
 
 class Cache:
-    """Objects by namespace and name. What it was told last may arrive first: an older state never replaces a newer one.
+    """Objects by namespace and name. Messages may arrive out of order: an older state never replaces a newer one.
 
     Resource versions of one kind are compared as numbers (KEP-5504).
     """

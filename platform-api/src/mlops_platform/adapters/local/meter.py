@@ -50,7 +50,7 @@ class LocalMeter(Meter):
 
 
 def _use(service: str, pid: int | None, created: float | None, revision: str, *, children: bool) -> ProcessUse | None:
-    """Return what a process (and its children, as long as they live) uses; None when it is gone or another one."""
+    """Return what a process (and its children, as long as they live) uses; None when it has ended or the pid belongs to another one."""
     if pid is None or created is None:
         return None
     try:

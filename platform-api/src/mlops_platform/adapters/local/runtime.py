@@ -85,4 +85,4 @@ class LocalRuntime(ServingRuntime):
         return {path.stem for path in self._specs.glob("*.json")} if self._specs.exists() else set()
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
