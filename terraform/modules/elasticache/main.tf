@@ -62,7 +62,7 @@ resource "aws_elasticache_user" "features" {
   user_id       = local.user
   user_name     = local.user
   engine        = "valkey"
-  access_string = "on ~* +@read +@write +@connection +@transaction -@dangerous -keys"
+  access_string = "on ~* +@read +@write +@connection +@transaction +eval +evalsha -@dangerous -keys"
   tags          = var.tags
 
   authentication_mode {

@@ -101,6 +101,9 @@ class OnnxModel:
         self._names_label = graph["label"] is not None
         if self._names_label:
             self._outputs.append(graph["label"])
+        # the common case: one row, one number or two probabilities of it
+        short = description.task == "binary" or self._width == (1,)
+        self._one_row = (1, *self._width) if short and not self._names_label else None
         self._by_value = {label: label for label in self._labels}
         self.decoder = InputDecoder(description.columns)
 
@@ -113,18 +116,25 @@ class OnnxModel:
             feed = {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
             outputs = self._run(self._outputs, feed, None)
         output = outputs[0]
+        if output.shape == self._one_row and len(rows) == 1:
+            return self._one(output)
         if output.shape != (len(rows), *self._width) and (output.shape, self._width) != ((len(rows),), (1,)):
             raise AnswersDiffer(f"the graph answers {output.shape} for {len(rows)} rows")
-        if self._task == "binary" and len(rows) == 1 and not self._names_label:
-            # the common case, without array arithmetic: argmax of two, the first wins a tie
-            negative, positive = output[0].tolist()
-            if not math.isfinite(positive):
-                raise AnswersDiffer("the graph answers no finite number")
-            return [positive], [self._labels[positive > negative]]
         # JSON has no NaN: it would arrive as null and be taken for an answer
-        if not (math.isfinite(output.item()) if output.size == 1 else np.isfinite(output).all()):
+        if not np.isfinite(output).all():
             raise AnswersDiffer("the graph answers no finite number")
         return self._answers(output, len(rows)), self._named(outputs, len(rows))
+
+    def _one(self, output: Any) -> tuple[list[Any], list[Any] | None]:
+        """Answer one row without array arithmetic, which would cost as much as a small graph."""
+        [values] = output.tolist()
+        if not math.isfinite(values[-1]):
+            raise AnswersDiffer("the graph answers no finite number")
+        if self._task == "regression":
+            return values, None
+        # argmax of two, the first wins a tie
+        negative, positive = values
+        return [positive], [self._labels[positive > negative]]
 
     def _answers(self, output: Any, rows: int) -> list[Any]:
         # one target is one number a row, however the graph shapes it

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -35,17 +35,23 @@ class InputDecoder:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
-        self._decode: Callable[[bytes | memoryview], list[Row]]
-        try:
-            self._decode = _Typed(self.columns).decode
-        except ValueError:
-            # a quote, a backslash or a control character in a name, which msgspec's types cannot have
-            self._decode = self._by_name
+        # None for names that no type can have
+        self._typed = _typed(self.columns)
 
     def decode(self, raw: bytes | memoryview) -> list[Row]:
         """Return the rows, each in the model's column order. Raises InputNotValid with every problem found, PredictNotJson."""
         try:
-            rows = self._decode(raw)
+            if self._typed is None:
+                rows = self._by_name(raw)
+            elif bytes(raw[:1]) == b"[":
+                rows = [msgspec.structs.astuple(row) for row in self._typed.rows.decode(raw)]
+            else:
+                try:
+                    return [msgspec.structs.astuple(self._typed.row.decode(raw))]
+                except msgspec.ValidationError:
+                    columns = msgspec.structs.astuple(self._typed.table.decode(raw))
+                    count = max((len(values) for values in columns if values is not None), default=0)
+                    rows = list(zip(*([None] * count if values is None else values for values in columns), strict=True))
         except (msgspec.DecodeError, ValueError) as error:
             raise self._explained(bytes(raw)) from error
         if not 0 < len(rows) <= MAX_ROWS:
@@ -121,32 +127,32 @@ class InputDecoder:
         return found
 
 
+@dataclass(frozen=True)
 class _Typed:
-    """Decoders for types made of a model's columns. Raises ValueError for names that no type can have."""
+    """Decoders for types made of a model's columns."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
-        names = {f"f{index}": column.name for index, column in enumerate(columns)}
-        fields, lists = [_field(*pair) for pair in zip(names, columns, strict=True)], []
-        for alias, kind, *optional in fields:
-            # types made at run time
-            lists.append((alias, list[kind] | None, None) if optional else (alias, list[kind]))  # type: ignore[valid-type]
+    row: msgspec.json.Decoder[Any]
+    rows: msgspec.json.Decoder[Any]
+    table: msgspec.json.Decoder[Any]
+
+
+def _typed(columns: Sequence[Column]) -> _Typed | None:
+    names = {f"f{index}": column.name for index, column in enumerate(columns)}
+    fields, lists = [_field(*pair) for pair in zip(names, columns, strict=True)], []
+    for alias, kind, *optional in fields:
+        # types made at run time
+        lists.append((alias, list[kind] | None, None) if optional else (alias, list[kind]))  # type: ignore[valid-type]
+    try:
         # keyword-only, so that optional fields may stand before required ones
         row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
         table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
-        self._row = msgspec.json.Decoder(row)
-        self._rows = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
-        self._table = msgspec.json.Decoder(table)
-
-    def decode(self, raw: bytes | memoryview) -> list[Row]:
-        """Return the rows. Raises msgspec.DecodeError, and ValueError for columns of different lengths."""
-        if bytes(raw[:1]) == b"[":
-            return [msgspec.structs.astuple(row) for row in self._rows.decode(raw)]
-        try:
-            return [msgspec.structs.astuple(self._row.decode(raw))]
-        except msgspec.ValidationError:
-            columns = msgspec.structs.astuple(self._table.decode(raw))
-            count = max((len(values) for values in columns if values is not None), default=0)
-            return list(zip(*([None] * count if values is None else values for values in columns), strict=True))
+    except ValueError:
+        # a quote, a backslash or a control character in a name
+        return None
+    row_decoder: Any = msgspec.json.Decoder(row)
+    rows_decoder: Any = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+    table_decoder: Any = msgspec.json.Decoder(table)
+    return _Typed(row_decoder, rows_decoder, table_decoder)
 
 
 def _held(value: Any, column: Column) -> Any:

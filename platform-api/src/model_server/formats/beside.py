@@ -67,7 +67,7 @@ def check_graphs(root: Path, files: list[Path]) -> None:
 
 def _locations(path: Path, relative: str) -> Iterator[str]:
     import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no hints
+    from google.protobuf.message import DecodeError
 
     try:
         graph = onnx.load(path, load_external_data=False)
