@@ -4,6 +4,7 @@ import functools
 from dataclasses import dataclass
 
 import grimp
+
 from tests.house import declared
 
 OURS = ("mlops_platform", "model_server")

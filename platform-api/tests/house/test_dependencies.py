@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from tests.house import declared
 
 from mlops_platform import __version__
+from tests.house import declared
 
 # what is read, run or measured here and shipped to nobody
 BESIDE = (

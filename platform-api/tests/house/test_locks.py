@@ -4,6 +4,7 @@ import re
 import sys
 
 import pytest
+
 from tests.house import declared, images
 from tests.house.images import IMAGES, Image
 
