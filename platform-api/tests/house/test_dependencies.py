@@ -45,6 +45,7 @@ SOURCE = declared.PLATFORM_API / "src"
 PRIVATE = {
     "mlops_platform/adapters/feast/elasticache.py": "feast",
     "mlops_platform/adapters/feast/names.py": "typeguard",
+    "mlops_platform/adapters/feast/opening.py": "feast",
     "mlops_platform/adapters/feast/store.py": "feast",
     "mlops_platform/local/mlflow_server.py": "mlflow",
     "mlops_platform/predictions/engine.py": "onnxruntime",
