@@ -9,6 +9,7 @@ VENV := .venv
 TOOLS := .venv-tools
 BIN := $(VENV)/bin
 API := platform-api
+COMPILE = $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
 .PHONY: help setup tools up down test test-fast test-all check terraform-check terraform-docs scan format lock bench docs migration \
@@ -95,12 +96,12 @@ dashboards: setup ## write Grafana's dashboards (JSON and ConfigMaps) from Pytho
 	@$(BIN)/python monitoring/grafana/generate.py
 
 lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
-	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
-	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --constraint requirements.lock pyproject.toml -o image-requirements.lock
-	@for folder in tools kubernetes/mlflow; do (cd $$folder && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --python-version 3.11 requirements.in -o requirements.lock); done
+	@cd $(API) && $(COMPILE) --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra api pyproject.toml -o locks/api.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra api --extra build pyproject.toml -o locks/worker.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra serve pyproject.toml -o locks/model-server.lock
+	@cd cicd && $(COMPILE) --constraint $(abspath $(API))/requirements.lock requirements.in -o requirements.lock
+	@for folder in tools kubernetes/mlflow; do (cd $$folder && $(COMPILE) requirements.in -o requirements.lock); done
 
 migration: setup ## write a migration for changed tables: make migration NAME=add_risk_tier
 	@cd $(API) && ../$(BIN)/mlops database revision "$(NAME)"

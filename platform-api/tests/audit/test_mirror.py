@@ -15,8 +15,6 @@ import orjson
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from sqlalchemy import delete, select, text
-from tests.emulated_mirror import Faulty, client, create
-from tests.support.waiting import eventually_async
 
 from mlops_platform import bootstrap
 from mlops_platform.audit import jobs, mirroring, service
@@ -34,6 +32,8 @@ from mlops_platform.kit.canonical import canonical_bytes
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
 from mlops_platform.worker import run_job
+from tests.emulated_mirror import Faulty, client, create
+from tests.support.waiting import eventually_async
 
 JOB = next(job for job in jobs.JOBS if job.name == "audit-mirror")
 DOWN = EndpointConnectionError(endpoint_url="https://dynamodb")

@@ -1,6 +1,7 @@
 """A version's lifecycle stage says where it is live, whoever brought it there."""
 
 import pytest
+
 from tests.support.ground import Ground
 
 

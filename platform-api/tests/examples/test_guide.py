@@ -1,4 +1,4 @@
-"""The guide's snippet is executed, for the kinds of models people bring; the seed's own call is checked beside it."""
+"""The guide's snippet is executed, for the kinds of models people bring; so is the call without a signature and example."""
 
 import re
 from collections.abc import Iterator

@@ -43,7 +43,9 @@ class Suite:
         self.folder = folder
         (folder / "tests").mkdir()
         (folder / "tests" / "test_it.py").write_text(SUITE)
-        (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    slow:\n    whole:\n")
+        (folder / "pytest.ini").write_text(
+            "[pytest]\nasyncio_default_fixture_loop_scope = function\nmarkers =\n    slow:\n    whole:\n"
+        )
         # what makes the last test fail is no part of the state
         (folder / ".gitignore").write_text(".passed/\n__pycache__/\nfails\ndies\n")
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)

@@ -10,7 +10,6 @@ import orjson
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import select, text, update
-from tests.support.ground import Ground, job
 
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
@@ -19,6 +18,7 @@ from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
+from tests.support.ground import Ground, job
 
 Case = Callable[[Ground, pytest.MonkeyPatch], Awaitable[None]]
 CASES: dict[str, Case] = {}

@@ -184,7 +184,12 @@ async def _feature_project(options: Options, supervisor: Supervisor, home: Home,
                     supervisor.report(Event("progress", "demo", line.removeprefix(feature_project.MARK)))
     finally:
         task.cancel()
-    await task
+    try:
+        await task
+    except ProcessFailed as failed:
+        # what is served and governed does not hang on a demo
+        feature_project.ensure(home.folder / "feast")
+        supervisor.report(Event("note", "demo", f"the demo was not prepared: {failed}"))
 
 
 async def _until_ready(options: Options) -> str:

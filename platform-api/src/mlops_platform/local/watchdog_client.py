@@ -60,8 +60,11 @@ class Watchdog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        assert self._process.stdin is not None
         # 'bye' only when nothing is left: after a crash in our own stopping, the watchdog finishes the job
         if not self._groups:
             self._send("bye")
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+            self._process.stdin.close()
+            self._process.wait()
+        else:
+            self._process.stdin.close()

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
+from mlops_platform.features import service as features
 from mlops_platform.kit.bodies import check_announced, read_body
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.replies import Reply, send_reply
@@ -118,7 +119,11 @@ class Gateway:
             return
         self._started = True
         await self._try_refresh()
-        self._tasks = [asyncio.create_task(self._follow_routes()), asyncio.create_task(self._keep_flushing())]
+        self._tasks = [
+            asyncio.create_task(self._follow_routes()),
+            asyncio.create_task(self._keep_flushing()),
+            asyncio.create_task(features.follow_definitions(self._services.features)),
+        ]
 
     async def stop(self) -> None:
         """Stop the background work and hand over the last counts and predictions."""

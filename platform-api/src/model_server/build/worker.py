@@ -84,7 +84,7 @@ def _build(request: dict[str, Any], events: Events, not_permitted: list[str]) ->
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.artifact import read_artifact
-    from model_server.formats.beside import check_graphs
+    from model_server.formats.graph_tensors import check_graphs
     from model_server.formats.scan import scan_tree, second_opinion
 
     if (root / "MLmodel").exists():
