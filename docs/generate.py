@@ -86,9 +86,7 @@ def _metrics() -> list[tuple[str, ...]]:
 
 def _problems() -> list[tuple[str, ...]]:
     for module in pkgutil.walk_packages(mlops_platform.__path__, "mlops_platform."):
-        if "migrations" not in module.name and not module.name.endswith(
-            (".demo", ".migrate", ".detached", ".watchdog")
-        ):
+        if "migrations" not in module.name and not module.name.endswith((".demo", ".migrate")):
             importlib.import_module(module.name)
 
     def below(parent: type[PlatformError]) -> list[type[PlatformError]]:

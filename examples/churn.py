@@ -8,7 +8,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlops_platform.local.churn import training_set
+from mlops_platform.local.churn import DemoMissing, training_set
 from mlops_platform.settings import Settings
 from workspace import home
 
@@ -19,10 +19,8 @@ def train_model() -> Pipeline:
     """Train on features as they were at each label's time; log what the run was in the active MLflow run."""
     try:
         table = training_set(Settings(home=home().folder))
-    except FileNotFoundError:
-        raise SystemExit(
-            f"The demo's purchases are not in {home().folder}: start the platform without --no-demo."
-        ) from None
+    except DemoMissing as missing:
+        raise SystemExit(str(missing)) from None
     train, test = train_test_split(table, test_size=0.25, random_state=7, stratify=table["churned"])
     model = make_pipeline(StandardScaler(), LogisticRegression())
     model.fit(train[FEATURES], train["churned"])

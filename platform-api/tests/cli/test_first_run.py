@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import free_port
-from ..flows.platform import eventually
+from ..support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.external("prometheus"), pytest.mark.timeout(900)]
 CHECKOUT = Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""The guide's snippet is executed, for the kinds of models people bring; the shortest call, of example 1, is checked beside it."""
+"""The guide's snippet is executed, for the kinds of models people bring; so is the call without a signature and example."""
 
 import re
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ def test_without_its_format_the_snippet_fails_for_a_forest_as_the_guide_says(tra
         )
 
 
-def test_the_shortest_call_is_built_and_explained_from_the_first_request(tracking: str, tmp_path: Path) -> None:
+def test_the_seeds_own_call_is_built_and_explained_from_the_first_request(tracking: str, tmp_path: Path) -> None:
     frame, target = numbers()
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, target)
     with mlflow.start_run():

@@ -7,7 +7,8 @@ import mlflow
 import pytest
 from playwright.sync_api import sync_playwright
 
-from .platform import Platform, eventually
+from ..support.waiting import eventually
+from .platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
 _FLAGS = [

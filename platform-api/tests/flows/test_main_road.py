@@ -251,7 +251,7 @@ async def test_every_answered_row_is_in_the_log(live_model: tuple[Road, str, str
     batch = [{"age": float(index), "income": 0.0, "visits": 1.0} for index in range(7)]
     await road.predict_when_routed(name, input_data=batch)
     await road.predict_when_routed(name, input_data={"age": [1.0, 2.0], "income": [0.0, 0.0], "visits": [1.0, 1.0]})
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     after = log.account()
     assert after == Account(stored=before.stored + before.pending + 9, pending=0, dropped=0)
@@ -263,7 +263,7 @@ async def test_predictions_go_on_and_are_counted_when_the_log_cannot_be_written(
 ) -> None:
     road, name, _ = live_model
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]
+    log.close()
     segments = road.services.settings.home / "predictions" / "segments"
     aside = segments.rename(segments.with_name("aside"))
     segments.write_text("a file where the folder was: nothing can be opened below it")
@@ -294,7 +294,7 @@ async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_ask
     for number in range(25):
         await road.predict(name, input_data={"age": number / 10, "income": 0.1 * number, "visits": -0.5})
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     await keep_backgrounds(road.services)
     later = await road.predict_when_routed(name, return_explanations=True)

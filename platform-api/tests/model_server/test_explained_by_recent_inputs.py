@@ -14,7 +14,8 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from sample_models import MODELS, log
-from test_in_a_pod import command, digest, free_port, wait_until_ready
+from test_in_a_pod import command, digest, wait_until_ready
+from tests.support.ports import free_port
 
 from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.builds.interfaces import RECENT_INPUTS

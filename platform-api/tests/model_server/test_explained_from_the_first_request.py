@@ -1,4 +1,4 @@
-"""A model logged without an example or a sample is explained from its first request, and the answer says by what."""
+"""A model that was logged without an example and without a sample is explained from its first request, and the answer says by what."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -127,6 +127,8 @@ def _column_mismatches(row: AuditEventRow) -> list[Problem]:
     try:
         payload = orjson.loads(row.payload)
     except orjson.JSONDecodeError:
+        payload = None
+    if not isinstance(payload, dict):
         return [Problem(kind="edited", seq=row.seq, sentence=f"the text of event {row.seq} is not readable")]
     return [
         Problem(

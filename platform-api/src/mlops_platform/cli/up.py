@@ -31,7 +31,7 @@ def up(
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Do not prepare the churn feature project.")] = False,
     _json: Json = False,
 ) -> None:
-    """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, model host, Prometheus.
+    """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, models, Prometheus.
 
     Runs until Ctrl-C (or `mlops down`). A platform that already runs in this home is left alone. Everything it knows is
     in --home, so the next `up` continues where this one ended, however it ended.
@@ -114,7 +114,7 @@ def _run_here(options: Options, place: Home, progress: Report) -> None:
 
 
 def _start_detached(options: Options, place: Home, progress: Report) -> None:
-    from mlops_platform.local.detached import spawn
+    from mlops_platform.local.daemon import spawn
 
     say(f"starting the platform in {place.folder}")
     process = spawn(options)

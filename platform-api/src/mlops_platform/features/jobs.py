@@ -16,6 +16,7 @@ async def measure(services: Services) -> None:
     The age is that of the last materialisation. Rows pushed since are counted by who took them
     (`feature_last_push_timestamp_seconds`); the alert looks at both.
     """
+    await services.features.refresh()
     done = await services.features.materialized()
     views = services.features.views()
     at = now()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from mlops_platform.local import leftovers, ports
+from mlops_platform.local import orphans, ports
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
 from mlops_platform.local.options import Options
@@ -221,7 +221,7 @@ def _running(home: Home) -> Finding:
     if home.held():
         phase = state.phase if state else "starting"
         return Finding("platform", "ok", f"runs here, phase {phase}")
-    if state is not None and (left := leftovers.alive(state)):
+    if state is not None and (left := orphans.alive(state.children.values())):
         names = ", ".join(f"{child.name} ({child.pid})" for child in left)
-        return Finding("platform", "warn", f"left over from an earlier run: {names}", "`mlops up` ends them first")
+        return Finding("platform", "warn", f"orphans of an earlier run: {names}", "`mlops up` ends them first")
     return Finding("platform", "ok", "does not run here", "mlops up")

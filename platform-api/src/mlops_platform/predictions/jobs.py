@@ -18,6 +18,7 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.process import ENOUGH_ROWS
 from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,8 @@ async def keep_backgrounds(services: Services) -> None:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
     for live in snapshot.revisions:
-        await anyio.to_thread.run_sync(_keep_background, services, live)
+        with apart("explanation-backgrounds", model=live.model_name, version=live.version):
+            await anyio.to_thread.run_sync(_keep_background, services, live)
 
 
 def _keep_background(services: Services, live: LiveRevision) -> None:

@@ -78,13 +78,13 @@ def _build(request: dict[str, Any], events: Events, not_permitted: list[str]) ->
     from model_server.build.plan import compile_and_prove, describe
 
     description = describe(artifact, native, events)
-    onnx = compile_and_prove(native, description, output, events)
+    onnx = compile_and_prove(description, output, events)
     events.send(event="bundle", **description.as_json(), onnx=onnx, engine="onnx" if onnx else "process")
 
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.artifact import read_artifact
-    from model_server.formats.beside import check_graphs
+    from model_server.formats.graph_tensors import check_graphs
     from model_server.formats.scan import scan_tree, second_opinion
 
     if (root / "MLmodel").exists():

@@ -1,12 +1,13 @@
 """The three SHAP methods behind an explanation."""
 
 import warnings
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import InputColumn
+from model_server.bundle import Form, InputColumn
+from model_server.engines.answers import one_per_row
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 from model_server.engines.inputs import NUMERIC, array, table
 from model_server.engines.native import NativeModel
@@ -28,9 +29,7 @@ class PermutationAttribution:
 
     name = "permutation"
 
-    def __init__(
-        self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Literal["array", "frame"], background: Rows
-    ) -> None:
+    def __init__(self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows) -> None:
         self._native, self._inputs, self._form, self._background = native, inputs, form, background
         affordable = _MAX_PREDICTIONS // (2 * len(inputs) * len(background))
         self._rounds = min(_PERMUTATIONS, max(1, affordable))
@@ -48,7 +47,8 @@ class PermutationAttribution:
         known = table(self._inputs, [*self._background, row], self._form)
 
         def outputs(places: npt.NDArray[np.float64]) -> Matrix:
-            return self._native.outputs(_mixed(known, places.astype(np.intp))).reshape(len(places), -1)
+            found = self._native.outputs(_mixed(known, places.astype(np.intp)))
+            return one_per_row(found, len(places), None).reshape(len(places), -1)
 
         width = len(self._inputs)
         places = np.repeat(np.arange(len(self._background), dtype=np.float64)[:, None], width, axis=1)
@@ -70,7 +70,10 @@ def _mixed(known: Any, places: npt.NDArray[np.intp]) -> Any:
         return known[places, np.arange(places.shape[1])]
     import pandas as pd
 
-    cells = {name: known[name].to_numpy()[places[:, column]] for column, name in enumerate(known.columns)}
+    if isinstance(known, pd.Series):
+        return known.take(places[:, 0]).reset_index(drop=True)
+    # columns keep their types: what is missing stays what it is
+    cells = {name: known[name].take(places[:, place]).array for place, name in enumerate(known.columns)}
     return pd.DataFrame(cells, columns=known.columns)
 
 

@@ -57,7 +57,7 @@ def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...
     fitting: Rows = []
     for row in rows:
         try:
-            fitting += reorder(inputs, names, [row])
+            fitting += reorder(inputs, names, [[None if value != value else value for value in row]])  # noqa: PLR0124 - NaN
         except BadInput:
             continue
     return fitting
@@ -90,6 +90,9 @@ def _table_of(content: Any) -> tuple[list[str], Rows] | None:
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         columns = list(content[0])
         return columns, [[row.get(name) for name in columns] for row in content]
+    if isinstance(content, list) and not any(isinstance(value, list | dict) for value in content):
+        # one value a row, as text models are logged
+        content = [[value] for value in content]
     return ([], content) if _is_table(content) else None
 
 

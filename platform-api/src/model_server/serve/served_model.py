@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Bundle, read_bundle, verify_bundle
+from model_server.engines.answers import one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import reorder, table
 from model_server.engines.native import NativeModel, load_native
@@ -59,29 +60,27 @@ class ServedModel:
         self._without_sample: WithoutSample | None = None
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
-        """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
+        """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs, WrongAnswers."""
         checked = reorder(self.bundle.inputs, columns, rows)
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
-            return self._answer(found.get("probabilities", found.get("value")), found.get("label"))
+            return self._answer(len(rows), found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()
         labels = native.classes(data) if self.bundle.labels else None
-        return self._answer(native.outputs(data), labels)
+        return self._answer(len(rows), native.outputs(data), labels)
 
-    def _answer(self, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
-        values = np.asarray(outputs)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            # JSON has no NaN; it would arrive as null and be taken for an answer.
-            raise ArithmeticError("the model's output is not a finite number")
-        if self.bundle.task == "binary":
+    def _answer(self, rows: int, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
+        binary = self.bundle.task == "binary"
+        values = without_gaps(one_per_row(np.asarray(outputs), rows, (2,) if binary else self.bundle.answer.shape))
+        if binary:
             values = values[:, 1]
-        return Answer(values.tolist(), None if labels is None else self._native_labels(labels))
+        return Answer(values.tolist(), None if labels is None else self._native_labels(one_per_row(labels, rows, ())))
 
     def _native_labels(self, labels: npt.NDArray[Any]) -> list[Any]:
         # ONNX holds labels as whole numbers or text; people get back the labels they trained with.
         by_value = {label: label for label in self.bundle.labels}
-        return [by_value.get(label, label) for label in labels.ravel().tolist()]
+        return [by_value.get(label, label) for label in labels.tolist()]
 
     def explain(self, columns: list[str], rows: Rows, background: Any = None) -> Explanation:
         """Explain rows; against the bundle's own sample when there is one, else as `explain.without_sample` chooses.
@@ -116,5 +115,6 @@ class ServedModel:
             if self._native is None:
                 # Time may have passed since the start: what is loaded now must still be what was approved.
                 verify_bundle(self._folder, self.bundle)
-                self._native = load_native(read_artifact(self._folder / "native"))
+                loaded = load_native(read_artifact(self._folder / "native"))
+                self._native = loaded.doing(self.bundle.task, self.bundle.labels)
             return self._native

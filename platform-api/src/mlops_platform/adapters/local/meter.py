@@ -45,8 +45,7 @@ class LocalMeter(Meter):
         """Processes of the supervisor, which belong to everybody."""
         children = _json(self._home / "run" / "state.json").get("children", {})
         for name, child in sorted(children.items()):
-            # the model host's children are the models above
-            yield _use(name, child.get("pid"), child.get("created"), "", children=name != "model-host")
+            yield _use(name, child.get("pid"), child.get("created"), "", children=True)
 
 
 def _use(service: str, pid: int | None, created: float | None, revision: str, *, children: bool) -> ProcessUse | None:

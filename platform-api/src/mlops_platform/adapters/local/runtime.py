@@ -1,4 +1,4 @@
-"""Models on this machine: orders are files the model host (local/model_host.py) acts on, as a kubelet does."""
+"""Models on this machine: orders are files that the model host (local/model_host.py) acts on, as a kubelet does."""
 
 import hashlib
 import json

@@ -70,14 +70,12 @@ deployment_rollbacks_total = Counter(
 deployment_operations_total = Counter(
     "deployment_operations_total", "Operations people requested (promote, pause, rollback, ...).", ["operation"]
 )
-kserve_watch_restarts_total = Counter(
-    "kserve_watch_restarts_total",
-    "Watches of the cluster that did not end regularly (expired, disconnected, unavailable, refused, crashed).",
-    ["kind", "reason"],
+kserve_list_failures_total = Counter(
+    "kserve_list_failures_total", "Lists of what the cluster runs that failed.", ["kind"]
 )
-kserve_watch_last_contact_timestamp_seconds = Gauge(
-    "kserve_watch_last_contact_timestamp_seconds",
-    "When the cluster last reported what it runs (Unix seconds); the worker does not act on reports older than 30 seconds.",
+kserve_last_list_timestamp_seconds = Gauge(
+    "kserve_last_list_timestamp_seconds",
+    "When what the cluster runs was last listed (Unix seconds).",
     ["kind"],
     multiprocess_mode=NEWEST,
 )
