@@ -16,15 +16,14 @@ async def rolling(ground: Ground) -> tuple[Ground, str, str]:
     await ground.answering(1)
     (name,) = ground.names
     deployment = (await ground.ask("GET", "/deployments"))["items"][0]["id"]
-    await ground.ask("POST", f"/deployments/{deployment}/promote", {"reason": "first"})
     assert await _stages(ground, name) == {1: "staging"}
+    # so that the second version stays on its way
+    await ground.ask("POST", f"/deployments/{deployment}/pause", {"reason": "to look"})
     await ground.another_version(name)
     body = {"model_name": name, "model_version": "2", "target_stage": "staging", "justification": "better"}
     await ground.ask("POST", "/models/deploy", body)
     await ground.run("deployment-builds")
-    for _ in range(3):
-        await ground.run("deployment-reconcile")
-    assert await ground.states() == {name: "rolling_out"}
+    await ground.reconciled({name: "rolling_out"})
     return ground, name, deployment
 
 

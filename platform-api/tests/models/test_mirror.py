@@ -23,6 +23,8 @@ from mlops_platform.models.schemas import Metadata, RegisterRequest
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 from mlops_platform.worker import run_job
 
+# MLflow's server takes no local path as a source
+_ELSEWHERE = "s3://elsewhere/model"
 (MIRROR,) = (job for job in jobs.JOBS if job.name == "registry-mirror")
 
 
@@ -69,13 +71,15 @@ async def worker(services: BuiltServices) -> BuiltServices:
 def _register(people: MlflowClient, name: str, **tags: str) -> int:
     if not people.search_registered_models(f"name = '{name}'"):
         people.create_registered_model(name)
-    return int(people.create_model_version(name, "file:///nowhere", tags=tags).version)
+    return int(people.create_model_version(name, _ELSEWHERE, tags=tags).version)
 
 
 def _logged_run(people: MlflowClient, **metrics: float) -> str:
     run = people.create_run("0")
     for name, value in metrics.items():
         people.log_metric(run.info.run_id, name, value)
+    # what makes it a model that can be registered by runs:/…
+    people.log_text(run.info.run_id, "flavors: {}", "model/MLmodel")
     people.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 
@@ -91,7 +95,7 @@ async def test_a_version_of_a_plain_client_is_in_the_catalogue_after_a_pass(
 ) -> None:
     run = _logged_run(people, accuracy=0.9)
     people.create_registered_model(f"{prefix}-a", tags={"tenant": "risk", "owner": "ana@company.com"})
-    people.create_model_version(f"{prefix}-a", "file:///nowhere", run_id=run, tags={"risk_level": "high"})
+    people.create_model_version(f"{prefix}-a", _ELSEWHERE, run_id=run, tags={"risk_level": "high"})
     assert await run_job(MIRROR, worker) == "ok"
     row = (await _catalogue(worker, prefix))[(f"{prefix}-a", 1)]
     assert (row.risk_level, row.stage, row.metrics, row.run_id) == ("high", "development", {"accuracy": 0.9}, run)
@@ -190,7 +194,7 @@ async def test_a_metric_that_is_no_number_hides_no_version(
 ) -> None:
     run = _logged_run(people, loss=float("nan"), worst=float("inf"), accuracy=0.5)
     people.create_registered_model(f"{prefix}-nan")
-    people.create_model_version(f"{prefix}-nan", "file:///nowhere", run_id=run)
+    people.create_model_version(f"{prefix}-nan", _ELSEWHERE, run_id=run)
     assert await run_job(MIRROR, worker) == "ok"
     assert (await _catalogue(worker, prefix))[(f"{prefix}-nan", 1)].metrics == {"accuracy": 0.5}
 

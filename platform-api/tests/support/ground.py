@@ -16,6 +16,7 @@ from mlops_platform.worker import run_job
 from .bundles import halves
 from .parts import quick
 from .poison import spoiled
+from .waiting import eventually_async
 
 
 def job(name: str) -> Job:
@@ -66,12 +67,20 @@ class Ground:
         return {name: await self.ask("POST", "/models/deploy", {"model_name": name, **body}) for name in self.names}
 
     async def answering(self, count: int = 3) -> None:
-        """Bring that many fresh models so far that the data plane is told of them."""
+        """Bring that many fresh models to life."""
         await self.deployed(count)
         await self.run("deployment-builds")
-        for _ in range(3):
+        await self.reconciled(dict.fromkeys(self.names, "live"))
+
+    async def reconciled(self, wanted: dict[str, str]) -> None:
+        """Work until the newest revisions of these models are in these states."""
+
+        async def done() -> bool:
             await self.run("deployment-reconcile")
-        assert await self.states() == dict.fromkeys(self.names, "rolling_out")
+            states = await self.states()
+            return {name: states[name] for name in wanted} == wanted
+
+        await eventually_async(done, 30, f"{wanted}")
 
     async def states(self) -> dict[str, str]:
         """Return the state of each model's newest revision."""
