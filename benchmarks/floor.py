@@ -10,13 +10,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import requests
 
-from benchmarks.load import wrk
+from benchmarks.load import watched, wrk
 from benchmarks.models import BOOSTING, LOGISTIC, deploy, predict, row
-from benchmarks.rounds import Bar, Line, in_turn, rates, single
+from benchmarks.rounds import Bar, Line, costs, in_turn, rates, single
 from benchmarks.servers import Platform, free_port, running
 
 LEAST = 0.9
@@ -29,27 +30,21 @@ def run(*, quick: bool = False) -> list[Line]:
     lines = []
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder, Platform(Path(folder) / "home") as platform:
         token = platform.token("ana@company.com", "data-scientist")
+        api = platform.pid("api")
         for name in (LOGISTIC, BOOSTING):
-            with floor(deploy(platform, token, name)) as bare:
-                found = in_turn(
-                    {
-                        "ours": lambda name=name: predict(
-                            platform, token, name, connections=CONNECTIONS, seconds=seconds
-                        ),
-                        "floor": lambda bare=bare: wrk(
-                            bare, json.dumps({"input_data": row()}), connections=CONNECTIONS, seconds=seconds
-                        ),
-                    },
-                    rounds,
-                )
+            full = partial(predict, platform, token, name, connections=CONNECTIONS, seconds=seconds)
+            with floor(deploy(platform, token, name)) as (url, pid):
+                bare = partial(wrk, url, json.dumps({"input_data": row()}), connections=CONNECTIONS, seconds=seconds)
+                found = in_turn({"ours": partial(watched, api, full), "floor": partial(watched, pid, bare)}, rounds)
             lines.append(rates(f"{name}, requests/s / floor", found["ours"], found["floor"], least=LEAST))
+            lines.append(costs(f"{name}, processor us per answer / floor", found["ours"], found["floor"]))
         lines.append(_accounted(platform))
     return lines
 
 
 @contextmanager
-def floor(bundle: Path) -> Iterator[str]:
-    """Run the bare application on a bundle's graph; give its URL."""
+def floor(bundle: Path) -> Iterator[tuple[str, int]]:
+    """Run the bare application on a bundle's graph; give its URL and process id."""
     graph = json.loads((bundle / "bundle.json").read_text())["onnx"]
     port = free_port()
     env = {
@@ -62,8 +57,8 @@ def floor(bundle: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.bare:app", "--no-access-log"]
     command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     url = f"http://127.0.0.1:{port}/"
-    with running(command, url, env=env):
-        yield url
+    with running(command, url, env=env) as process:
+        yield url, process.pid
 
 
 def _accounted(platform: Platform) -> Line:

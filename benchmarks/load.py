@@ -6,8 +6,11 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import psutil
 
 
 class WrkMissing(SystemExit):
@@ -19,12 +22,16 @@ class WrkMissing(SystemExit):
 
 @dataclass(frozen=True)
 class Result:
-    """One round: answers per second, 95th percentile in milliseconds, answers that were not 2xx, all answers."""
+    """One round: answers per second, 95th percentile in milliseconds, answers that were not 2xx, all answers.
+
+    `cpu_us`: processor time of the server per answer in microseconds, when its process was watched.
+    """
 
     rps: float
     p95_ms: float
     errors: int
     requests: int
+    cpu_us: float = 0.0
 
 
 _SCRIPT = """
@@ -67,6 +74,16 @@ def wrk(
     assert found, printed
     requests, duration, p95, errors = int(found[1]), float(found[2]), float(found[3]), int(found[4])
     return Result(requests / duration, p95, errors, requests)
+
+
+def watched(pid: int, measure: Callable[[], Result]) -> Result:
+    """Measure, and say what each answer cost the server in processor time: other work on the machine is not in it."""
+    process = psutil.Process(pid)
+    before = process.cpu_times()
+    result = measure()
+    after = process.cpu_times()
+    spent = after.user + after.system - before.user - before.system
+    return replace(result, cpu_us=spent / result.requests * 1e6)
 
 
 def machine() -> str:

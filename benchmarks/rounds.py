@@ -64,6 +64,11 @@ def tails(what: str, ours: Sequence[Result], beside: Sequence[Result]) -> Line:
     return _line(what, ours, beside, [result.p95_ms for result in ours], [result.p95_ms for result in beside], None)
 
 
+def costs(what: str, ours: Sequence[Result], beside: Sequence[Result]) -> Line:
+    """Compare what an answer costs its server in processor time, in microseconds."""
+    return _line(what, ours, beside, [result.cpu_us for result in ours], [result.cpu_us for result in beside], None)
+
+
 def single(what: str, ours: float, beside: float, bar: Bar | None = None) -> Line:
     """Compare two figures that were measured once."""
     ratio = ours / beside
