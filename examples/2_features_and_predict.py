@@ -2,9 +2,10 @@
 
 import requests
 
-from workspace import PLATFORM
+from workspace import find
 from workspace import token as token_of
 
+PLATFORM = find("platform")
 token = token_of()
 
 # 1. Retrieve features from Feast
@@ -22,6 +23,8 @@ response = requests.post(
     timeout=10,
 )
 
+if not response.ok:
+    raise SystemExit(f"{response.json()['title']}: {response.json()['detail']} (It is made by `mlops up`.)")
 features = response.json()["features"]
 
 # 2. Make prediction

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from mlops_platform import __version__, health
+from mlops_platform import __version__, api_docs, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
 from mlops_platform.console.rendering import PREFIX as CONSOLE
@@ -70,10 +70,10 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     app = FastAPI(
         title="Enterprise MLOps Platform API",
         version=__version__,
-        docs_url="/api/docs",
-        swagger_ui_oauth2_redirect_url=None,
-        redoc_url="/api/redoc",
-        openapi_url="/api/openapi.json",
+        # FastAPI's own pages load their scripts from other hosts
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=api_docs.OPENAPI,
         lifespan=lifespan,
         responses={
             code: {
@@ -93,6 +93,7 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
     _describe_data_plane(app)
+    api_docs.install(app)
     return app
 
 

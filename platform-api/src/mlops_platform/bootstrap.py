@@ -68,7 +68,8 @@ def build_audit_mirror(settings: Settings) -> Mirror | None:
 
 def build_database(settings: Settings) -> Database:
     """Return the platform's database, its sessions knowing the audit log's keys and mirror."""
-    audit = AuditLog(settings.audit_key, settings.audit_anchor, build_audit_mirror(settings))
+    mirror = build_audit_mirror(settings)
+    audit = AuditLog(settings.audit_key, settings.audit_pseudonym_key, settings.audit_anchor, mirror)
     return Database(
         settings.database_url.get_secret_value(),
         settings.database_pool_size,

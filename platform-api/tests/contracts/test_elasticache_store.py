@@ -20,7 +20,7 @@ from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureStoreUnavailable
 
 from .elasticache import CREDENTIALS, GROUP, REGION, SECRET, SIGNED_AT, USER, Server, served, signing_at, token
-from .test_feature_store import NOW, make
+from .feast_backends import NOW, make
 
 REFS = [("customers", "whole")]
 KEYS = {"customer_id": ["a"]}

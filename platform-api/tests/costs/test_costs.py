@@ -134,7 +134,7 @@ def predicted(services: BuiltServices, tenant: str, model: str, rows: int) -> No
         "seconds": 0.001,
     }
     services.prediction_log.append(orjson.dumps(record), rows)
-    services.prediction_log.close()  # type: ignore[attr-defined]  # the embedded log's orderly stop
+    services.prediction_log.close()
     services.prediction_log.move()
 
 

@@ -251,7 +251,7 @@ async def test_every_answered_row_is_in_the_log(live_model: tuple[Road, str, str
     batch = [{"age": float(index), "income": 0.0, "visits": 1.0} for index in range(7)]
     await road.predict_when_routed(name, input_data=batch)
     await road.predict_when_routed(name, input_data={"age": [1.0, 2.0], "income": [0.0, 0.0], "visits": [1.0, 1.0]})
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     after = log.account()
     assert after == Account(stored=before.stored + before.pending + 9, pending=0, dropped=0)
@@ -263,7 +263,7 @@ async def test_predictions_go_on_and_are_counted_when_the_log_cannot_be_written(
 ) -> None:
     road, name, _ = live_model
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]
+    log.close()
     segments = road.services.settings.home / "predictions" / "segments"
     aside = segments.rename(segments.with_name("aside"))
     segments.write_text("a file where the folder was: nothing can be opened below it")
@@ -288,15 +288,22 @@ async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_ask
     name = log_model("low", examples=0)
     await road.until((await road.deploy(name)).json()["deployment_id"], "live")
     first = await road.predict_when_routed(name, return_explanations=True)
-    assert first["explanations"]["error"] == "no_background"
+    # its scaler keeps the training rows' means
+    assert first["explanations"]["background"]["source"] == "training_statistics"
+    assert math.fsum(first["explanations"]["shap_values"][0]) != 0
     for number in range(25):
         await road.predict(name, input_data={"age": number / 10, "income": 0.1 * number, "visits": -0.5})
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     await keep_backgrounds(road.services)
     later = await road.predict_when_routed(name, return_explanations=True)
     explained = later["explanations"]
+    assert explained["background"] == {
+        "source": "recent_inputs",
+        "rows": 26,
+        "detail": "Compared with inputs this model was asked before.",
+    }
     total = explained["base_values"][0] + math.fsum(explained["shap_values"][0])
     assert total == pytest.approx(later["prediction"][0], abs=1e-6)
 

@@ -27,7 +27,7 @@ from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.rollouts.reconciler import reconcile
 from mlops_platform.rollouts.rollout import Signal
 
-from ..contracts.cluster import Cluster, Fault, Listening, in_step, kubeconfig
+from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig, list_again
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
@@ -124,7 +124,7 @@ class OnKServe:
         for _ in range(passes):
             runtime = self.services.runtime
             assert isinstance(runtime, KServeRuntime)
-            await in_step(runtime, self.cluster)
+            list_again(runtime)
             async with self.services.database.session() as session:
                 # a process of the data plane that has loaded all there is
                 await standing.report(session, "data-plane-0", 1_000_000, {})
@@ -310,13 +310,13 @@ async def test_a_service_the_cluster_does_not_let_go_holds_up_no_other(kserve: O
     assert kserve.running() == {other}
 
 
-async def test_what_is_no_longer_known_of_a_cluster_is_not_acted_on(kserve: OnKServe) -> None:
+async def test_a_cluster_that_cannot_be_listed_is_not_acted_on(kserve: OnKServe) -> None:
     deployment_id, first = await kserve.live(1)
     kserve.cluster.delete(kserve.cluster.key(first))
     runtime = kserve.services.runtime
     assert isinstance(runtime, KServeRuntime)
-    await in_step(runtime, kserve.cluster)
-    runtime.services.stale_seconds = runtime.routes.stale_seconds = -1
+    list_again(runtime)
+    kserve.cluster.down = True
     orders = len(kserve.cluster.requests)
     with pytest.raises(RuntimeUnavailable):
         await reconcile(kserve.services)

@@ -85,7 +85,7 @@ async def test_a_caller_without_a_role_is_refused_everywhere(
             )
 
 
-# written out by hand: the policies are compared with this, not with themselves
+# docs/governance/roles.md, written out by hand: the policies are compared with this, not with themselves
 MATRIX = {
     "viewer": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read"},
     "data-scientist": {

@@ -1,22 +1,20 @@
 """Revisions that answer: a tiny graph, and models built and served as the platform does it."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
-import onnx
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
-from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
 
 from mlops_platform.deployments.schemas import LiveRevision
-from mlops_platform.kit.digests import file_sha256
 from model_server.build.__main__ import build
+
+from ..support.bundles import halves
 
 COLUMNS = ["age", "income"]
 
@@ -41,35 +39,7 @@ def live(name: str, bundle: Path, **more: Any) -> LiveRevision:
 @pytest.fixture
 def revision(tmp_path: Path) -> LiveRevision:
     """A regression that answers half of x."""
-    graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "half"], ["y"])],
-        "halves",
-        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, [None, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [None, 1])],
-        [onnx.numpy_helper.from_array(np.array([0.5]), "half")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, tmp_path / "model.onnx")
-    described = {
-        "file": "model.onnx",
-        "sha256": file_sha256(tmp_path / "model.onnx"),
-        "mode": "tensor",
-        "input": "x",
-        "dtype": "float64",
-        "value": "y",
-        "label": None,
-    }
-    bundle = {
-        "flavor": "sklearn",
-        "task": "regression",
-        "engine": "onnx",
-        "inputs": [{"name": "x", "type": "double"}],
-        "labels": [],
-        "digest": "sha256:0",
-        "onnx": described,
-    }
-    (tmp_path / "bundle.json").write_text(json.dumps(bundle))
-    return live("halves", tmp_path)
+    return live("halves", halves(tmp_path))
 
 
 @pytest.fixture(scope="session")

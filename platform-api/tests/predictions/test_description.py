@@ -29,7 +29,7 @@ from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.operations import OPERATIONS, Operation
 from model_server.serve.asgi import ModelServerApp
 from model_server.serve.served_model import ServedModel
-from tests.contracts.test_feature_store import make as make_feature_project
+from tests.contracts.feast_backends import make as make_feature_project
 
 from .conftest import live
 

@@ -13,9 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
-from mlops_platform.local.ports import free_port
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.protocol import PredictionProtocol
+from tests.support.ports import free_port
+from tests.support.waiting import eventually_async
 
 GOOD = {"model_name": "halves", "input_data": {"x": 3.0}}
 
@@ -208,15 +209,28 @@ async def test_a_request_begun_before_the_end_is_still_answered(gateway: Watched
         await exchange(port, whole)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(whole[:-5])
-        await asyncio.sleep(0.1)
+        await writer.drain()
         server.should_exit = True
-        await asyncio.sleep(0.3)
+
+        async def closing() -> bool:
+            return not any(listening.is_serving() for listening in server.servers)
+
+        await eventually_async(closing, 5)
         writer.write(whole[-5:])
         async with asyncio.timeout(5):
             answer = await reader.read()
         assert b'"prediction":[1.5]' in answer
         assert b"connection: close" in answer
         writer.close()
+
+
+async def test_an_orderly_stop_hands_the_last_predictions_to_the_worker(
+    services: BuiltServices, gateway: Watched, token: str
+) -> None:
+    async with serving(gateway, PredictionProtocol) as (_, port):
+        await exchange(port, request(token))
+    assert services.prediction_log.account().pending == 1
+    assert services.prediction_log.move() == 1, "the segment of a process that stopped in order is still open"
 
 
 async def test_a_defect_is_a_problem_with_a_request_id_and_the_connection_goes_on(

@@ -57,12 +57,13 @@ resource "aws_elasticache_user" "nobody" {
   }
 }
 
-# reads and writes features; may not reconfigure the server or list everything in it
+# reads and writes features, by scripts too (event times are compared where they lie); may not reconfigure the server or list
+# everything in it
 resource "aws_elasticache_user" "features" {
   user_id       = local.user
   user_name     = local.user
   engine        = "valkey"
-  access_string = "on ~* +@read +@write +@connection +@transaction -@dangerous -keys"
+  access_string = "on ~* +@read +@write +@connection +@transaction +eval +evalsha -@dangerous -keys"
   tags          = var.tags
 
   authentication_mode {

@@ -1,18 +1,14 @@
 """Requests nobody decides on expire; who keeps whom waiting is measured."""
 
-import structlog
-
 from mlops_platform.approvals import reading, service
 from mlops_platform.approvals.waiting import by_role
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import PlatformError
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
-
-log = structlog.get_logger(__name__)
+from mlops_platform.telemetry.items import apart
 
 _PENDING = Family(metrics.approvals_pending, gone=0)
 _OLDEST = Family(metrics.approvals_oldest_pending_seconds, gone=0)
@@ -25,11 +21,9 @@ async def expire_overdue(services: Services) -> None:
     async with services.database.read_session() as session:
         overdue = await service.overdue(session)
     for approval_id in overdue:
-        try:
+        with apart("approval-expiry", approval=approval_id):
             async with services.database.session() as session:
                 await service.expire(session, services.approval_subjects, approval_id)
-        except PlatformError as error:
-            log.warning("request not expired", approval=approval_id, reason=error.detail)
 
 
 async def measure(services: Services) -> None:

@@ -12,24 +12,24 @@ from mlops_platform.cli.waiting import wait_for
 
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
 Deployment = Annotated[str, typer.Argument(help="Deployment id (see `mlops deployments list`).")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the audit log.")]
-NeededReason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
+Reason = Annotated[str | None, typer.Option(help="Reason; kept in the audit log.")]
+NeededReason = Annotated[str, typer.Option("--reason", help="Reason; kept in the audit log.")]
 
 
 def deploy(
     name: Annotated[str, typer.Argument(help="The model.")],
     version: Annotated[str, typer.Argument(help="A version number, or 'latest'.")],
-    justification: Annotated[str, typer.Option(help="Why; approvers and auditors read it.")],
-    to: Annotated[Literal["staging", "production"], typer.Option(help="Where to.")] = "staging",
-    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (production runtime).")] = 3,
-    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; several times.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until the version is built, or refused with a reason.")] = True,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait at most.")] = 900,
+    justification: Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")],
+    to: Annotated[Literal["staging", "production"], typer.Option(help="Target environment.")] = "staging",
+    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (KServe runtime only).")] = 3,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; repeatable.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the version is built or refused.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait. Exits 5 after that.")] = 900,
     _json: Json = False,
 ) -> None:
-    """Request a deployment and wait until the version is built. It continues by itself after the last approval.
+    """Request a deployment and wait until the version is built. It continues automatically after the last required approval.
 
-    Exits with 1 and the reason when the version is refused, with 5 when --timeout is over; the request stays either way.
+    Exits 1 with the reason if the version is refused, and 5 after --timeout. The request stays open in both cases.
     """
     body = {
         "model_name": name,
@@ -120,13 +120,13 @@ def _operate(deployment: str, operation: str, reason: str | None) -> None:
 
 @app.command()
 def promote(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Give the revision that is rolling out all traffic now."""
+    """Give all traffic to the revision that is rolling out, now."""
     _operate(deployment, "promote", reason)
 
 
 @app.command()
 def pause(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Hold the rollout at its present traffic share."""
+    """Pause the rollout at its current traffic share."""
     _operate(deployment, "pause", reason)
 
 

@@ -42,7 +42,7 @@ async def approval_page(
     services: ServicesDep,
     approval_id: str,
 ) -> HTMLResponse:
-    """One request with the gates of its exact bytes, and buttons for who may decide."""
+    """One request with the gates of its exact version, and buttons for who may decide."""
     approval = await approvals.get(session, caller, approval_id)
     detail = await models.version_detail(session, caller, approval.model_name, str(approval.model_version))
     asked = (approval.model_name, approval.model_version, approval.digest, approval.risk_level)

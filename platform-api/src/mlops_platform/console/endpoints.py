@@ -42,7 +42,7 @@ def sign_out() -> Response:
 
 
 def problem_page(request: Request, error: PlatformError) -> Response:
-    """Return an error as a page; who is not signed in is sent to sign in."""
+    """Return an error as a page; a person who is not signed in is redirected to the sign-in page."""
     if isinstance(error, sessions.SignInNeeded):
         return RedirectResponse(f"{PREFIX}/sign-in", 303)
     request_id = getattr(request.state, "request_id", "")

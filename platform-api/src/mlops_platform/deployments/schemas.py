@@ -141,3 +141,5 @@ class RoutingSnapshot:
 
     generation: int
     revisions: tuple[LiveRevision, ...]
+    not_fetched: tuple[LiveRevision, ...] = ()
+    """Those whose bundles could not be brought here: they are live, and cannot answer."""

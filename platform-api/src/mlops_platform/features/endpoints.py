@@ -23,20 +23,20 @@ CanWrite = Annotated[Principal, requires("feature:write")]
 
 
 @router.get("/views", operation_id="list_feature_views")
-def views(caller: CanRead, services: ServicesDep) -> ViewList:
+async def views(caller: CanRead, services: ServicesDep) -> ViewList:
     """Return the feature views the caller may see."""
-    return service.list_views(services.features, caller)
+    return await service.list_views(services.features, caller)
 
 
 @router.get("/entities", operation_id="list_feature_entities")
-def entities(caller: CanRead, services: ServicesDep) -> EntityList:
+async def entities(caller: CanRead, services: ServicesDep) -> EntityList:
     """Return what features are about."""
-    return service.list_entities(services.features)
+    return await service.list_entities(services.features)
 
 
 @router.post("/push", operation_id="push_features")
 async def push(caller: CanWrite, body: PushRequest, services: ServicesDep) -> PushResponse:
-    """Write fresh rows of a view to the online store."""
+    """Write fresh rows of a view to the online store. A newer value is never overwritten by an older event."""
     return await service.push(services.features, caller, body)
 
 

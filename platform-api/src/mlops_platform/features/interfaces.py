@@ -46,10 +46,28 @@ class KeysNotValid(Invalid):
     title = "The entity keys do not fit"
 
 
+class RowsNotValid(Invalid):
+    """The pushed rows do not fit the view."""
+
+    title = "The rows do not fit the view"
+
+
 class PushNotPossible(Conflict):
     """The view takes no pushed rows."""
 
     title = "This view takes no pushed rows"
+
+
+class OnlineStoreUnordered(Conflict):
+    """The online store would let an older event overwrite a newer value."""
+
+    title = "The online store cannot keep newer values"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"The online store is of type '{kind}', which overwrites newer values with older ones; nothing was written. "
+            "Use sqlite, redis or dynamodb in feature_store.yaml."
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +111,7 @@ class FeatureStore(ABC):
         """Return when the online store answers."""
 
     @abstractmethod
-    def views(self) -> dict[str, View]:
+    def views(self) -> Mapping[str, View]:
         """Return every view by name, from memory."""
 
     @abstractmethod
@@ -102,7 +120,7 @@ class FeatureStore(ABC):
 
     @abstractmethod
     async def refresh(self) -> None:
-        """Read the definitions again."""
+        """Look whether other definitions were applied, and take them; cheap when none were. The old ones stay when that fails."""
 
     @abstractmethod
     async def materialized(self) -> dict[str, datetime | None]:
@@ -118,11 +136,20 @@ class FeatureStore(ABC):
 
     @abstractmethod
     async def push(self, view: str, rows: Mapping[str, Sequence[Any]]) -> int:
-        """Write rows (columns of one length, with join keys and `event_timestamp`) online; return how many. Raises PushNotPossible."""
+        """Write rows (columns of one length: join keys, features and `event_timestamp`) online; return how many were taken.
+
+        A newer event is never overwritten by an older one, which is taken and changes nothing; of equal event times the
+        row written last stays. A row without an event time happened now, a time without an offset is UTC, and one in the
+        future is refused. Only this view is written. Raises FeatureViewNotFound, PushNotPossible, OnlineStoreUnordered,
+        RowsNotValid and KeysNotValid.
+        """
 
     @abstractmethod
     async def materialize(self, views: Sequence[str] | None, until: datetime) -> list[str]:
-        """Bring what changed since the last time from the offline to the online store; return the views."""
+        """Bring what changed since the last time from the offline to the online store; return the views.
+
+        It keeps newer values as `push` does. Raises OnlineStoreUnordered.
+        """
 
     @abstractmethod
     async def historical(self, refs: Sequence[str], entity_rows: Any) -> Any:

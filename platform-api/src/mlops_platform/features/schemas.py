@@ -40,7 +40,11 @@ class EntityList(BaseModel):
 
 
 class PushRequest(BaseModel):
-    """Fresh rows of a view, as columns of one length: join keys, features and `event_timestamp` (RFC 3339)."""
+    """Fresh rows of a view, as columns of one length: join keys, features and `event_timestamp` (RFC 3339).
+
+    A row without an event time happened now; a time without an offset is UTC. An event older than what is stored changes
+    nothing; of equal event times the row written last stays. Bytes are base64 text, times RFC 3339 text or whole seconds.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -51,7 +55,7 @@ class PushRequest(BaseModel):
 
 
 class PushResponse(BaseModel):
-    """How many rows are online now."""
+    """How many rows were taken; the store keeps newer values where it has them."""
 
     status: Literal["success"] = "success"
     rows: int

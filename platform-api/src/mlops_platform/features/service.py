@@ -1,9 +1,12 @@
 """Reading and writing features, for those who may."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
+
+import structlog
 
 from mlops_platform.errors import Invalid, NotFound
 from mlops_platform.features.interfaces import (
@@ -12,6 +15,7 @@ from mlops_platform.features.interfaces import (
     FeatureViewNotFound,
     KeysNotValid,
     OnlineFeatures,
+    RowsNotValid,
     View,
 )
 from mlops_platform.features.schemas import (
@@ -26,6 +30,11 @@ from mlops_platform.features.schemas import (
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+# a caller's clock may run ahead by this much
+_AHEAD = timedelta(minutes=10)
 
 
 class MalformedFeatureRef(Invalid):
@@ -43,7 +52,7 @@ class AmbiguousFeatureName(Invalid):
 
 
 class EntityNotFound(NotFound):
-    """The store has no value for an entity, and the caller asked to be told."""
+    """The store has no value for an entity, and the caller wants an error then."""
 
     title = "There is no such entity in the feature store"
 
@@ -56,6 +65,13 @@ class TimeWithoutZone(Invalid):
 
     def __init__(self) -> None:
         super().__init__("'until' needs an offset, for example 2026-11-01T00:00:00Z.")
+
+
+class TimeAhead(Invalid):
+    """What has not happened cannot be brought online."""
+
+    def __init__(self) -> None:
+        super().__init__("'until' lies in the future; rows that arrive before it would never be brought online.")
 
 
 def visible_view(store: FeatureStore, caller: Principal, name: str) -> View:
@@ -89,11 +105,20 @@ async def retrieve(
     names = [feature for _, feature in pairs]
     if len(set(names)) != len(names):
         raise AmbiguousFeatureName(next(name for name in names if names.count(name) > 1))
-    join_keys = {key for name in {view for view, _ in pairs} for key in visible_view(store, caller, name).join_keys}
+    asked = {view for view, _ in pairs}
+    await _look_for(store, asked)
+    join_keys = {key for name in asked for key in visible_view(store, caller, name).join_keys}
     found = await _timed(store, pairs, _keys(join_keys, entity_ids, entities))
     if missing_is_error:
         _refuse_missing(found, entity_ids)
     return found
+
+
+async def _look_for(store: FeatureStore, names: Collection[str]) -> None:
+    """Look for views that were applied a moment ago. Raises FeatureStoreUnavailable when nobody can say whether they exist."""
+    known = store.views()
+    if any(name not in known for name in names):
+        await store.refresh()
 
 
 async def _timed(
@@ -137,8 +162,9 @@ def _refuse_missing(found: OnlineFeatures, entity_ids: Sequence[Any]) -> None:
         raise EntityNotFound([str(entity_ids[index]) if entity_ids else f"row {index}" for index in absent])
 
 
-def list_views(store: FeatureStore, caller: Principal) -> ViewList:
-    """Return the views the caller may see."""
+async def list_views(store: FeatureStore, caller: Principal) -> ViewList:
+    """Return the views the caller may see, with those applied a moment ago."""
+    await store.refresh()
     return ViewList(
         feature_views=[
             ViewSummary(
@@ -156,8 +182,9 @@ def list_views(store: FeatureStore, caller: Principal) -> ViewList:
     )
 
 
-def list_entities(store: FeatureStore) -> EntityList:
-    """Return the entity types."""
+async def list_entities(store: FeatureStore) -> EntityList:
+    """Return the entity types, with those applied a moment ago."""
+    await store.refresh()
     return EntityList(
         entities=[
             EntitySummary(
@@ -169,10 +196,14 @@ def list_entities(store: FeatureStore) -> EntityList:
 
 
 async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> PushResponse:
-    """Write fresh rows of a view online. Raises FeatureViewNotFound, KeysNotValid and PushNotPossible."""
+    """Write fresh rows of a view online; an older event than what is stored changes nothing.
+
+    Raises FeatureViewNotFound, RowsNotValid, KeysNotValid, PushNotPossible and OnlineStoreUnordered.
+    """
+    await _look_for(store, [body.view])
     visible_view(store, caller, body.view)
     if len({len(column) for column in body.rows.values()}) != 1:
-        raise KeysNotValid("Every column of 'rows' must have the same number of entries.")
+        raise RowsNotValid("Every column of 'rows' must have the same number of entries.")
     rows = await store.push(body.view, body.rows)
     metrics.feature_rows_pushed_total.labels(body.view).inc(rows)
     metrics.feature_last_push_timestamp_seconds.labels(body.view).set_to_current_time()
@@ -182,10 +213,16 @@ async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> Pus
 async def materialize(
     store: FeatureStore, caller: Principal, views: list[str] | None, until: datetime | None
 ) -> MaterializeResponse:
-    """Bring views online up to a time. Raises FeatureViewNotFound and TimeWithoutZone."""
+    """Bring views online up to a time. Raises FeatureViewNotFound, TimeWithoutZone, TimeAhead and OnlineStoreUnordered."""
     if until is not None and until.tzinfo is None:
         raise TimeWithoutZone
-    names = views if views is not None else [view.name for view in list_views(store, caller).feature_views]
+    if until is not None and until > now() + _AHEAD:
+        raise TimeAhead
+    if views is None:
+        names = [view.name for view in (await list_views(store, caller)).feature_views]
+    else:
+        names = views
+        await _look_for(store, names)
     for name in names:
         visible_view(store, caller, name)
     moment = until or now()
@@ -204,3 +241,26 @@ async def materialize(
 def provenance(found: OnlineFeatures) -> dict[str, Any]:
     """Return statuses and event timestamps per feature."""
     return {"statuses": found.statuses, "event_timestamps": found.timestamps}
+
+
+async def follow_definitions(store: FeatureStore, every_seconds: float = 5.0) -> None:
+    """Look for definitions applied elsewhere, until cancelled: nobody has to ask for a view that is not known yet.
+
+    While the store cannot be read, the definitions known stay; that is logged when it begins and when it ends.
+    """
+    failing = False
+    while True:
+        try:
+            await store.refresh()
+        except FeatureStoreUnavailable as error:
+            if not failing:
+                log.warning("feature definitions not read", cause=repr(error.__cause__))
+            failing = True
+        except Exception:  # a background task's boundary: the next look tries again, what is known stays
+            log.exception("feature definitions not read")
+            failing = True
+        else:
+            if failing:
+                log.info("feature definitions are read again")
+            failing = False
+        await asyncio.sleep(every_seconds)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 # the demo marks the lines meant for people; what Feast prints stays in its log
 MARK = "step: "
+# told by `mlops status`; the banner then names no example, since their model is trained on the demo's features
+NO_DEMO = "started with --no-demo: examples 1 to 3 need the demo's features"
+NAME = "feature_store.yaml"
 
-_EMPTY = """project: features
+EMPTY = """project: features
 provider: local
 registry:
   registry_type: file
@@ -22,10 +25,10 @@ entity_key_serialization_version: 3
 
 def ensure(folder: Path) -> None:
     """Write an empty Feast project unless there is one; `feast apply` in it adds definitions."""
-    file = folder / "feature_store.yaml"
+    file = folder / NAME
     if file.exists():
         return
     (folder / "data").mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
-    fresh.write_text(_EMPTY)
+    fresh.write_text(EMPTY)
     fresh.replace(file)

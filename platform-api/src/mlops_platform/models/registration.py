@@ -1,4 +1,9 @@
-"""Creating and deleting versions: in the registry and in the catalogue, both or neither."""
+"""Creating and deleting versions, in the registry and in the catalogue.
+
+The registry is called before the commit. If the commit then fails, the registry has done it and the catalogue has not: a
+version that was created appears with the next pass of the registry mirror; one that was deleted stays in the catalogue, and
+deleting it again succeeds.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace

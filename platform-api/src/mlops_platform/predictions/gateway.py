@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
+from mlops_platform.features import service as features
 from mlops_platform.kit.bodies import check_announced, read_body
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.replies import Reply, send_reply
@@ -28,7 +29,7 @@ from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_no
 from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ log = structlog.get_logger(__name__)
 # how often a process asks whether routes changed: the promise is one second
 _POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
-# other methods are made-up words of a caller and must not become label values
+# any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -118,16 +119,22 @@ class Gateway:
             return
         self._started = True
         await self._try_refresh()
-        self._tasks = [asyncio.create_task(self._follow_routes()), asyncio.create_task(self._keep_flushing())]
+        self._tasks = [
+            asyncio.create_task(self._follow_routes()),
+            asyncio.create_task(self._keep_flushing()),
+            asyncio.create_task(features.follow_definitions(self._services.features)),
+        ]
 
     async def stop(self) -> None:
-        """Stop the background work and hand over the last counts."""
+        """Stop the background work and hand over the last counts and predictions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks, self._started = [], False
         await self._reporter.leave()
         self._try_flush()
+        # otherwise the worker takes them when it sees that this process is gone, and nobody after a change of host
+        self._services.prediction_log.close()
 
     async def _follow_routes(self) -> None:
         while True:
@@ -138,7 +145,7 @@ class Gateway:
         try:
             await self.refresh()
             if self.table.generation >= 0:
-                await self._reporter.report(self.table.generation, self.table.unloadable)
+                await self._reporter.report(self.table.generation, self.table.not_loaded)
         except PlatformError as error:
             # the last table keeps answering; /ready says what is wrong
             log.warning("routes not read", reason=error.title)
@@ -146,8 +153,8 @@ class Gateway:
             log.exception("routes not read")
 
     async def refresh(self) -> None:
-        """Read the routes when their generation changed, and load new revisions off the event loop."""
-        if await self._generation() == self.table.generation:
+        """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
+        if await self._generation() == self.table.generation and not self.table.is_due():
             return
         snapshot = await self._routes()
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
@@ -156,10 +163,10 @@ class Gateway:
         for name in self.table.models:
             self._prediction_recorder(name)
 
-    async def _let_go(self, target: Target) -> None:
+    async def _let_go(self, target: Loaded) -> None:
         try:
             target.recorder.flush()
-            if target.process:
+            if isinstance(target, Target) and target.process:
                 await target.process.close()
         except Exception:  # one revision that cannot be let go must not keep the others, nor the routes
             log.exception("revision not let go", revision=target.live.revision_id, model=target.live.model_name)

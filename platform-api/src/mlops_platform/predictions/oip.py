@@ -119,9 +119,10 @@ class OpenInference:
 
     async def _metadata(self, target: Target, _body: bytes, _began: float) -> bytes:
         described = target.description
-        outputs: list[dict[str, Any]] = [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
-        if described.task == "multiclass":
-            outputs[0]["shape"] = [-1, len(described.labels)]
+        answer = described.answer
+        outputs: list[dict[str, Any]] = [
+            {"name": "prediction", "datatype": answer.datatype or "BYTES", "shape": [-1, *(answer.shape or ())]}
+        ]
         if described.labels:
             outputs.append({"name": "label", "datatype": _label_type(described.labels), "shape": [-1]})
         return orjson.dumps(
@@ -150,7 +151,7 @@ class OpenInference:
             raise PredictNotJson from error
         predictions, labels = await self._predictor.compute(target, rows)
         prediction_id = self._predictor.next_id()
-        outputs = [_tensor("prediction", predictions)]
+        outputs = [_tensor("prediction", predictions, target.description.answer.datatype)]
         if labels is not None:
             outputs.append({"name": "label", "datatype": _label_type(labels), "shape": [len(labels)], "data": labels})
         self._predictor.keep(target, prediction_id, rows, b"", predictions, None, began)
@@ -220,18 +221,16 @@ def _values(tensor: schemas.InferTensor) -> list[Any]:
     return data
 
 
-def _tensor(name: str, predictions: list[Any]) -> dict[str, Any]:
-    if predictions and isinstance(predictions[0], list):
-        flat = [value for row in predictions for value in row]
-        return {"name": name, "datatype": "FP64", "shape": [len(predictions), len(predictions[0])], "data": flat}
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in predictions):
-        return {"name": name, "datatype": "FP64", "shape": [len(predictions)], "data": predictions}
-    return {
-        "name": name,
-        "datatype": "BYTES",
-        "shape": [len(predictions)],
-        "data": [str(value) for value in predictions],
-    }
+def _tensor(name: str, predictions: list[Any], datatype: str | None) -> dict[str, Any]:
+    """Return checked answers, one a row, as a tensor [rows, ...]; what an older bundle does not state their values tell."""
+    shape, values = [len(predictions)], predictions
+    while values and isinstance(values[0], list):
+        shape.append(len(values[0]))
+        values = [value for part in values for value in part]
+    datatype = datatype or _label_type(values)
+    if datatype == "BYTES":
+        values = [str(value) for value in values]
+    return {"name": name, "datatype": datatype, "shape": shape, "data": values}
 
 
 def _label_type(labels: Iterable[Any]) -> str:

@@ -15,19 +15,22 @@ from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
+    ModelAnswersWrong,
     ModelFailed,
     ModelNotLive,
     ModelProcessDown,
     PredictNotJson,
     PredictNotValid,
+    RevisionNotLoaded,
     RoutesUnknown,
 )
-from mlops_platform.predictions.process import NO_BACKGROUND
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.process import is_provisional
+from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
 
 log = structlog.get_logger(__name__)
@@ -121,7 +124,10 @@ class Predictor:
         return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
-        """Return the revision that answers. Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive."""
+        """Return the revision that answers.
+
+        Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive, RevisionNotLoaded.
+        """
         routes = self._table.models.get(name)
         if routes is None:
             if self._table.generation < 0:
@@ -129,10 +135,16 @@ class Predictor:
             raise ModelNotLive(name)
         if not caller.may("prediction:create", routes.tenant):
             raise ModelNotLive(name)
-        return routes.find(name, version, environment, sticky)
+        found = routes.find(name, version, environment, sticky)
+        if isinstance(found, NotLoaded):
+            # it has its share of requests, and a rollout is judged by what became of them
+            error = RevisionNotLoaded(name, found.live.version)
+            found.recorder.record(error.status, 0, 0.0)
+            raise error
+        return found
 
     async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and labels. Raises ModelFailed and ModelProcessDown."""
+        """Return predictions and labels, one for each row. Raises ModelFailed, ModelAnswersWrong and ModelProcessDown."""
         if target.onnx is not None:
             return self._run(target, rows)
         if target.process is None:
@@ -143,6 +155,9 @@ class Predictor:
         assert target.onnx is not None
         try:
             return target.onnx.predict(rows)
+        except AnswersDiffer as difference:
+            log.error("model answers wrong", model=target.live.model_name, reason=str(difference))  # noqa: TRY400 - the reason is the message
+            raise ModelAnswersWrong(target.live.model_name) from difference
         except Exception as error:  # the runtime raises many kinds for one situation; the log has which
             log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
             raise ModelFailed(target.live.model_name) from error
@@ -157,7 +172,12 @@ class Predictor:
         entities: list[str | int] | None,
         began: float,
     ) -> None:
-        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty."""
+        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty.
+
+        Raises ModelAnswersWrong rather than log a row without an answer.
+        """
+        if len(predictions) != len(rows):
+            raise ModelAnswersWrong(target.live.model_name)
         seconds = time.perf_counter() - began
         record = {
             "id": prediction_id,
@@ -207,10 +227,11 @@ class Predictor:
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
         found = await target.process.explain(rows)
-        if found.get("error") == NO_BACKGROUND and target.process.background is None:
-            # it came without a training sample: what it was asked is kept beside its bundle once there is enough of it
-            target.process.background = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
-            if target.process.background is not None:
+        if is_provisional(found):
+            # it came without a training sample: what it was asked is kept beside its bundle, and soon says more
+            fresh = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
+            if fresh is not None and fresh != target.process.background:
+                target.process.background = fresh
                 found = await target.process.explain(rows)
         return found
 

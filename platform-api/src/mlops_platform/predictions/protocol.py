@@ -4,8 +4,8 @@ A task, an event and two checked messages per request cost more than the model d
 caller is answered as soon as its last byte was read; whatever has to wait for something takes uvicorn's own way, from the
 start, with the same bytes. Order is kept: the short way is open only when the connection owes no answer.
 
-The parts of uvicorn this touches are those its own protocol class is made of; the version is locked and
-`tests/predictions/test_protocol.py` compares both ways byte for byte.
+The parts of uvicorn this touches are those its own protocol class is made of: `pyproject.toml` admits one minor version,
+and `tests/predictions/test_protocol.py` compares both ways byte for byte.
 """
 
 import asyncio

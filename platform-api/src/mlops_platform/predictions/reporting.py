@@ -25,9 +25,9 @@ class Reporter:
         self._reported: tuple[int, dict[str, str]] | None = None
         self._due = 0.0
 
-    async def report(self, generation: int, unloadable: Mapping[str, str]) -> None:
+    async def report(self, generation: int, not_loaded: Mapping[str, str]) -> None:
         """Keep what is loaded. Raises DatabaseUnavailable; then the next call writes it."""
-        current = (generation, dict(unloadable))
+        current = (generation, dict(not_loaded))
         if current == self._reported and time.monotonic() < self._due:
             return
         async with self._database.session() as session:

@@ -49,6 +49,20 @@ class PredictRequest(Struct, forbid_unknown_fields=True, gc=False):
     entity_ids: Annotated[list[Key], Meta(max_length=MAX_ROWS)] | None = None
 
 
+class Background(Struct):
+    """What the explained rows were compared with."""
+
+    source: Annotated[
+        str,
+        Meta(
+            description="input_example, training_sample, recent_inputs, training_trees, training_statistics, "
+            "this_request, zeros, or the name of the file that was logged with the model"
+        ),
+    ]
+    rows: Annotated[int | None, Meta(description="how many rows; null when the model's trees needed none")]
+    detail: str
+
+
 class Explanations(Struct):
     """Attributions of each row, or why there are none."""
 
@@ -62,6 +76,7 @@ class Explanations(Struct):
     space: Annotated[str | UnsetType, Meta(description="what is added up, for example probability")] = UNSET
     algorithm: str | UnsetType = UNSET
     explained_labels: list[Value] | UnsetType | None = UNSET
+    background: Background | UnsetType = UNSET
     error: Annotated[str | UnsetType, Meta(description="a stable word, when there are no attributions")] = UNSET
     detail: str | UnsetType = UNSET
 

@@ -30,12 +30,12 @@ class Standing:
     @property
     def answers(self) -> bool:
         """Whether every process answers with the revision, and there is one."""
-        return self.processes > 0 and self.behind == 0 and self.problem is None
+        return self.processes > 0 and self.behind == 0
 
 
-async def report(session: Session, process: str, generation: int, unloadable: Mapping[str, str]) -> None:
-    """Keep that a process has loaded the routes of this generation, all but the unloadable revisions (id -> reason)."""
-    values = {"generation": generation, "unloadable": dict(unloadable), "seen_at": now()}
+async def report(session: Session, process: str, generation: int, not_loaded: Mapping[str, str]) -> None:
+    """Keep that a process has loaded the routes of this generation, all but some revisions (id -> reason, empty while tried)."""
+    values = {"generation": generation, "not_loaded": dict(not_loaded), "seen_at": now()}
     statement = insert(DataPlaneRow).values(id=process, **values)
     await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
     await session.execute(delete(DataPlaneRow).where(DataPlaneRow.seen_at < now() - _FORGOTTEN_AFTER))
@@ -51,5 +51,6 @@ async def of(session: ReadSession, revision_id: str, generation: int) -> Standin
     query = select(DataPlaneRow).where(DataPlaneRow.seen_at > now() - GONE_AFTER)
     rows = list((await session.execute(query)).scalars())
     current = [row for row in rows if row.generation >= generation]
-    problem = next((row.unloadable[revision_id] for row in current if revision_id in row.unloadable), None)
-    return Standing(len(rows), len(rows) - len(current), problem)
+    loaded = [row for row in current if revision_id not in row.not_loaded]
+    problem = next((row.not_loaded[revision_id] for row in current if row.not_loaded.get(revision_id)), None)
+    return Standing(len(rows), len(rows) - len(loaded), problem)

@@ -16,5 +16,5 @@ class DataPlaneRow(Base):
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
     generation: Mapped[int] = mapped_column(BigInteger)
-    unloadable: Mapped[dict[str, str]] = mapped_column(JSONB)
+    not_loaded: Mapped[dict[str, str]] = mapped_column(JSONB)
     seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,4 +1,4 @@
-"""No request body larger than the limit is ever held in memory."""
+"""Request bodies larger than the limit are refused before they are in memory."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 

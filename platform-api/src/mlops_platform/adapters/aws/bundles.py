@@ -132,7 +132,9 @@ class S3Bundles(BundleStore):
                 content: bytes = self._clients["s3"].get_object(Bucket=self._bucket, Key=key)["Body"].read()
             except ClientError as error:
                 if code_of(error) in _MISSING:
-                    raise BundleDamaged("A file of the published bundle is gone; deploy the version again.") from error
+                    raise BundleDamaged(
+                        "A file of the published bundle is missing; deploy the version again."
+                    ) from error
                 raise
         return content
 

@@ -23,6 +23,7 @@ import structlog
 
 from mlops_platform.adapters.delta.table import ENGINE, PredictionTable
 from mlops_platform.errors import Unavailable
+from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 from mlops_platform.telemetry import metrics
@@ -66,7 +67,7 @@ FROM (
     'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
     'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
 )
-WHERE id IS NOT NULL
+WHERE id IS NOT NULL AND len(predictions) = len(inputs)
 """
 
 
@@ -77,7 +78,7 @@ class PredictionLogNotWritable(Unavailable):
 
 
 class DeltaPredictionLog(PredictionLog):
-    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
+    """Segments in a folder of this machine; the table in the same folder, or at an s3:// address."""
 
     def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
         self._segments = folder.absolute() / "segments"
@@ -91,6 +92,7 @@ class DeltaPredictionLog(PredictionLog):
         self._complained = 0.0
         self._dropped = 0
         self._kept = 0
+        self._retries = Backoff()
 
         # a forked process must not write into its parent's file
         os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
@@ -178,33 +180,47 @@ class DeltaPredictionLog(PredictionLog):
             self._hand_over()
 
     def close(self) -> None:
-        """Hand over the open segment: for an orderly stop, and for tests."""
-        self._close()
+        try:
+            self._close()
+        except OSError:
+            log.exception("open segment not handed over", path=str(self._path))
 
     # --- in the worker
 
     def move(self) -> int:
         self._give_up_abandoned()
         moved = 0
-        for paths in _batches(sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])):
+        found = sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])
+        for paths in _batches([path for path in found if self._retries.due(_name(path))]):
             moved += self._move(paths)
         # what lay here before this process began may have been moved by another, or come back with a backup
         self._passed_once = True
         return moved
 
     def _give_up_abandoned(self) -> None:
-        """Hand over open segments whose process is gone; idle processes rotate late."""
+        """Hand over open segments whose process has ended; idle processes rotate late."""
         for path in sorted(self._segments.glob("*.open")):
             _, pid, started, _ = path.name.rsplit(".", 3)
             if not _alive(int(pid), int(started)):
                 path.rename(path.with_suffix(".ready"))
 
     def _move(self, paths: list[Path]) -> int:
-        """Move these segments by one commit. Killed at any point, the next pass finishes it."""
+        """Move these segments by one commit, but for those that cannot be read. Killed at any point, the next pass finishes it."""
         doubtful = {_name(path) for path in paths if path.suffix == ".moving" or not self._passed_once}
         stored = self._table.stored(doubtful)
-        fresh = [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]
-        rows = pa.concat_tables([_SCHEMA.empty_table(), *(_read(path, _name(path)) for path in fresh)])
+        fresh, tables = [], [_SCHEMA.empty_table()]
+        for path in [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]:
+            try:
+                tables.append(_read(path, _name(path)))
+            except duckdb.Error:
+                # it stays, is counted as waiting and tried again; the others are moved
+                wait = self._retries.failed(_name(path))
+                metrics.worker_items_failed_total.labels("prediction-log").inc()
+                log.exception("segment not read", segment=_name(path), again_in_seconds=wait)
+            else:
+                self._retries.succeeded(_name(path))
+                fresh.append(path)
+        rows = pa.concat_tables(tables)
         if rows.num_rows:
             self._table.append(rows, [_name(path) for path in fresh])
             metrics.prediction_log_moved_total.inc(rows.num_rows)
@@ -241,7 +257,8 @@ class DeltaPredictionLog(PredictionLog):
         )
         asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
         found = self._table.query(query, asked)
-        return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
+        # rows of earlier versions may lack their answer: what was asked counts all the same
+        return [LoggedRow(orjson.loads(inputs), orjson.loads(answer or "null")) for inputs, answer in found]
 
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:
         query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
@@ -277,13 +294,17 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
 
 
 def _read(path: Path, segment: str) -> pa.Table:
-    """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
+    """Return a segment's rows, one per predicted row.
+
+    Left out, and said: lines torn by a kill or a full disk, and lines with other answers than rows, which no process of
+    this version writes.
+    """
     with duckdb.connect(config=ENGINE) as connection:
         found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
     # the answer of a torn line was never sent, or was counted as dropped
     torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
     if torn:
-        log.warning("torn lines in a segment", segment=segment, lines=torn)
+        log.warning("lines of a segment left out", segment=segment, lines=torn)
     return found.cast(_SCHEMA)
 
 

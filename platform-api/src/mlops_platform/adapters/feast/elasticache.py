@@ -1,7 +1,7 @@
 """Feast's Redis online store on ElastiCache: connections sign in with IAM tokens, so that there is no password.
 
 `feature_store.yaml` names `ElastiCacheOnlineStore` by its path; Feast finds its configuration beside it. Signing in, and how long
-to wait, is all that differs from Feast's own store; it happens once per connection (ADR-029).
+to wait, is all that differs from the Redis store (adapters/feast/redis.py); it happens once per connection (ADR-029).
 """
 
 import asyncio
@@ -17,10 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from botocore.model import ServiceId
 from botocore.session import Session
 from botocore.signers import RequestSigner
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from mlops_platform.adapters.feast.redis import NewestRedisOnlineStore
 
 # the longest life ElastiCache accepts
 _LIFE_SECONDS = 900
@@ -99,7 +101,7 @@ class ElastiCacheOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc
     client: Literal["redis"] = "redis"
 
 
-class ElastiCacheOnlineStore(RedisOnlineStore):  # type: ignore[misc]
+class ElastiCacheOnlineStore(NewestRedisOnlineStore):
     """A replication group without cluster mode, always over TLS."""
 
     _client: redis.Redis | None = None
@@ -117,7 +119,7 @@ class ElastiCacheOnlineStore(RedisOnlineStore):  # type: ignore[misc]
 
 
 def _options(config: ElastiCacheOnlineStoreConfig, retry: Callable[..., Any]) -> dict[str, Any]:
-    (address, *_), options = RedisOnlineStore._parse_connection_string(config.connection_string)  # noqa: SLF001 - the base class's own
+    (address, *_), options = NewestRedisOnlineStore._parse_connection_string(config.connection_string)  # noqa: SLF001 - the base class's own
     return {
         **address,
         "socket_connect_timeout": _CONNECT_SECONDS,

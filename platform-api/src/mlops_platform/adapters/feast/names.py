@@ -29,12 +29,16 @@ def _without_checks() -> Iterator[None]:
 
 with _without_checks():
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, PushSource
-    from feast.data_source import PushMode
     from feast.errors import FeastError
     from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.infra.online_stores.helpers import compute_table_id
+    from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+    from feast.infra.registry.file import FileRegistryStore
+    from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
-    from feast.repo_config import FeastConfigError
+    from feast.repo_config import FeastConfigError, RepoConfig, load_repo_config
+    from feast.type_map import feast_value_type_to_python_type
     from feast.types import Float64, Int64
     from feast.value_type import ValueType
 
@@ -46,12 +50,19 @@ __all__ = [
     "FeatureStore",
     "FeatureView",
     "Field",
+    "FileRegistryStore",
     "FileSource",
     "Float64",
     "Int64",
-    "PushMode",
     "PushSource",
+    "RegistryProto",
+    "RepoConfig",
+    "SqliteOnlineStore",
+    "SqliteOnlineStoreConfig",
     "Value",
     "ValueType",
+    "compute_table_id",
+    "feast_value_type_to_python_type",
+    "load_repo_config",
     "serialize_entity_key",
 ]

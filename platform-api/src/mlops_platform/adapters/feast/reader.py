@@ -6,11 +6,12 @@ Feast's; the contract test compares this reader's answers with Feast's.
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlops_platform.adapters.feast.names import EntityKey, Value, serialize_entity_key
+from mlops_platform.adapters.feast.sqlite import stored_time
 from mlops_platform.features.interfaces import FeatureStoreUnavailable
 
 # feature name -> (value, event time); None when nothing is stored for the entity
@@ -38,7 +39,7 @@ class SqliteReader:
         for key, feature, value, stored in self.read(view, keys, features):
             moment = moments.get(stored)
             if moment is None:
-                moment = moments[stored] = _time(stored)
+                moment = moments[stored] = stored_time(stored)
             values = found.get(key)
             if values is None:
                 values = found[key] = {}
@@ -64,10 +65,3 @@ class SqliteReader:
                 self._connection.close()
                 self._connection = None
             raise FeatureStoreUnavailable from error
-
-
-def _time(stored: float | str | None) -> datetime | None:
-    """Return an event time as Feast's SQLite adapters write it: Unix seconds, or ISO text in older stores."""
-    if stored is None:
-        return None
-    return datetime.fromisoformat(stored) if isinstance(stored, str) else datetime.fromtimestamp(stored, UTC)

@@ -18,7 +18,7 @@ def upgrade() -> None:
         "data_planes",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.Column("unloadable", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("not_loaded", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_data_planes")),
     )
