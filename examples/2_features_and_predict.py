@@ -22,6 +22,8 @@ response = requests.post(
     timeout=10,
 )
 
+if not response.ok:
+    raise SystemExit(f"{response.json()['title']}: {response.json()['detail']} (It is made by `mlops up`.)")
 features = response.json()["features"]
 
 # 2. Make prediction

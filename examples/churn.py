@@ -8,14 +8,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlops_platform.local.churn import training_set
+from mlops_platform.local.churn import DemoMissing, training_set
 
 FEATURES = ["total_purchases", "days_since_last_purchase", "average_order_value"]
 
 
 def train_model() -> Pipeline:
     """Train on features as they were at each label's time; log what the run was in the active MLflow run."""
-    table = training_set()
+    try:
+        table = training_set()
+    except DemoMissing as missing:
+        raise SystemExit(str(missing)) from None
     train, test = train_test_split(table, test_size=0.25, random_state=7, stratify=table["churned"])
     model = make_pipeline(StandardScaler(), LogisticRegression())
     model.fit(train[FEATURES], train["churned"])

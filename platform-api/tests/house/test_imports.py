@@ -54,6 +54,7 @@ OUTSIDE = {
         "adapters/feast/redis.py",
         "adapters/feast/dynamodb.py",
         "adapters/feast/elasticache.py",
+        "adapters/feast/registry_s3.py",
     },
     "typeguard": {"adapters/feast/names.py"},
     "redis": {"adapters/feast/elasticache.py"},

@@ -57,7 +57,8 @@ resource "aws_elasticache_user" "nobody" {
   }
 }
 
-# reads and writes features; may not reconfigure the server or list everything in it
+# reads and writes features, by scripts too (event times are compared where they lie); may not reconfigure the server or list
+# everything in it
 resource "aws_elasticache_user" "features" {
   user_id       = local.user
   user_name     = local.user

@@ -40,6 +40,10 @@ run "who_does_not_say_who_they_are_may_do_nothing" {
     condition     = strcontains(aws_elasticache_user.features.access_string, "-@dangerous") && aws_elasticache_user.features.passwords == null
     error_message = "the platform's user cannot reconfigure the server, and no password is in the configuration"
   }
+  assert {
+    condition     = strcontains(aws_elasticache_user.features.access_string, "+eval +evalsha")
+    error_message = "the platform compares event times and writes in one step, which is a script"
+  }
 }
 
 run "the_features_user_signs_in_with_iam" {

@@ -1,7 +1,7 @@
 """Opening a Feast repository as the platform does: whatever its file names, with stores that keep newer values.
 
 `feature_store.yaml` may be a team's own and is never rewritten. Feast's plain `sqlite`, `redis` and `dynamodb` are replaced
-by ours in memory, with the same settings and the same layout of data; so is the writer of a registry file.
+by ours in memory, with the same settings and the same layout of data; so is the writer of a registry that is a file.
 """
 
 import warnings
@@ -18,7 +18,10 @@ _ONLINE = {
     "redis": "mlops_platform.adapters.feast.redis.NewestRedisOnlineStore",
     "dynamodb": "mlops_platform.adapters.feast.dynamodb.NewestDynamoDBOnlineStore",
 }
-_REGISTRY = "mlops_platform.adapters.feast.registry.WholeFileRegistryStore"
+_REGISTRIES = {
+    "": "mlops_platform.adapters.feast.registry.WholeFileRegistryStore",
+    "s3": "mlops_platform.adapters.feast.registry_s3.MergingS3RegistryStore",
+}
 
 
 def open_repository(folder: Path) -> FeatureStore:
@@ -57,9 +60,12 @@ def online_settings(stated: Any) -> Any:
 
 
 def registry_settings(stated: Any) -> Any:
-    """Return the registry's settings with our writer, when it is a file on this machine."""
-    settings = {"path": stated} if isinstance(stated, str) else dict(stated)
+    """Return the registry's settings with our writer, when it is a file here or on S3.
+
+    A view that is being materialised, or was when somebody died, can be read as before, unless the file says otherwise.
+    """
+    settings = {"serve_features_while_materializing": True, **({"path": stated} if isinstance(stated, str) else stated)}
     elsewhere = settings.get("registry_type", "file") != "file" or settings.get("registry_store_type")
-    if elsewhere or "://" in str(settings.get("path", "")):
-        return settings
-    return {**settings, "registry_store_type": _REGISTRY}
+    scheme, separator, _ = str(settings.get("path", "")).partition("://")
+    writer = None if elsewhere else _REGISTRIES.get(scheme if separator else "")
+    return {**settings, "registry_store_type": writer} if writer else settings

@@ -37,7 +37,7 @@ class WholeFileRegistryStore(FileRegistryStore):  # type: ignore[misc]  # Feast 
     def get_registry_proto(self) -> Any:
         """Return what the file holds. Raises FileNotFoundError when there is none, and RegistryHalfWritten."""
         found = self._load()
-        self._before = _copied(found)
+        self._before = copied(found)
         return found
 
     def update_registry_proto(self, registry_proto: Any) -> None:
@@ -56,7 +56,7 @@ class WholeFileRegistryStore(FileRegistryStore):  # type: ignore[misc]  # Feast 
                 stream.flush()
                 os.fsync(stream.fileno())
             fresh.replace(self._filepath)
-            self._before = _copied(registry_proto)
+            self._before = copied(registry_proto)
 
     def _load(self) -> Any:
         try:
@@ -79,8 +79,8 @@ def _locked(path: Path) -> Iterator[None]:
 def keep_theirs(ours: Any, theirs: Any, before: Any) -> None:
     """Bring into `ours` what others changed since `before`.
 
-    Of an entry that both changed, theirs stays, with the intervals that were materialised here: the platform writes
-    those, people write definitions.
+    Of an entry that both changed, theirs stays, with what was materialised here: the platform writes that, people
+    write definitions.
     """
     for field in RegistryProto.DESCRIPTOR.fields:
         if field.message_type is None:
@@ -108,19 +108,24 @@ def _merged(mine: dict[Any, Any], other: dict[Any, Any], base: dict[Any, Any]) -
 
 
 def _with_intervals(theirs: Any, ours: Any, before: Any) -> Any:
-    intervals = getattr(ours.meta, "materialization_intervals", None) if hasattr(ours, "meta") else None
-    if intervals is not None:
+    fields = ours.meta.DESCRIPTOR.fields_by_name if hasattr(ours, "meta") else ()
+    if "materialization_intervals" in fields:
         known = [] if before is None else list(before.meta.materialization_intervals)
-        theirs.meta.materialization_intervals.extend(one for one in intervals if one not in known)
+        theirs.meta.materialization_intervals.extend(
+            one for one in ours.meta.materialization_intervals if one not in known
+        )
+    if "state" in fields:
+        theirs.meta.state = ours.meta.state
     return theirs
 
 
 def _by_name(entries: Any) -> dict[tuple[str, str], Any]:
-    named = ((entry.spec if hasattr(entry, "spec") else entry, _copied(entry)) for entry in entries)
+    named = ((entry.spec if hasattr(entry, "spec") else entry, copied(entry)) for entry in entries)
     return {(getattr(one, "project", ""), getattr(one, "name", "")): entry for one, entry in named}
 
 
-def _copied(message: Any) -> Any:
+def copied(message: Any) -> Any:
+    """Return a message of its own with the same content."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy

@@ -23,10 +23,12 @@ def key_values(name: str, kind: ValueType, keys: Sequence[Any]) -> list[Value]:
     bits = _BITS.get(kind)
     if bits is None:
         raise KeysNotValid(f"'{name}' is of type {kind.name.lower()}, which cannot be a key here.")
-    try:
-        numbers = [whole_number(key, bits) if isinstance(key, int | str) else _refuse(name) for key in keys]
-    except ValueNotValid as error:
-        raise KeysNotValid(f"'{name}' is a whole number of {bits} bits; {error}.") from error
+    numbers = []
+    for row, key in enumerate(keys):
+        try:
+            numbers.append(whole_number(key, bits))
+        except ValueNotValid as error:
+            raise KeysNotValid(f"'{name}' is a whole number of {bits} bits; key {row}: {error}.") from error
     return [Value(int32_val=number) if bits == 32 else Value(int64_val=number) for number in numbers]  # noqa: PLR2004
 
 
@@ -38,10 +40,6 @@ def _text_key(name: str, key: Any) -> str:
     except UnicodeEncodeError as error:
         raise KeysNotValid(f"'{name}' has a key that is no valid Unicode text.") from error
     return key
-
-
-def _refuse(name: str) -> int:
-    raise KeysNotValid(f"'{name}' is a whole number.")
 
 
 def entity_keys(

@@ -121,7 +121,7 @@ def training_set(settings: Settings | None = None) -> pd.DataFrame:
     repo = (settings or Settings()).feast_folder
     folder = place.has(repo)
     made = place.read(folder) if folder else None
-    if folder is None or made is None or made.end is None:
+    if folder is None or made is None or made.end is None or not (folder / place.EVENTS).exists():
         raise DemoMissing(repo)
     end = made.end
     events = pd.read_parquet(folder / place.EVENTS)
