@@ -3,13 +3,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 UV_VERSION := 0.13.9
 PYTHON ?= python3
+PROCESSES ?= 2
+TESTS ?= tests
 VENV := .venv
 TOOLS := .venv-tools
 BIN := $(VENV)/bin
 API := platform-api
+COMPILE = $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test check terraform-check terraform-docs scan format lock bench docs migration \
+.PHONY: help setup tools up down test test-fast test-all check terraform-check terraform-docs scan format lock bench docs migration \
 	render-monitoring dashboards render kubernetes-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,8 +45,17 @@ $(TOOLS)/.installed: tools/requirements.lock | $(BIN)/python
 
 tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
 
-test: setup ## run the whole test suite
-	@cd $(API) && ../$(BIN)/python -m pytest tests $(ARGS)
+# a file's tests stay in one process; what takes longest begins first
+TEST = cd $(API) && ../$(BIN)/python -m pytest $(TESTS) -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+
+test-fast: setup ## run the tests that need no server of their own, while you work
+	@$(TEST) --level fast $(ARGS)
+
+test: setup ## run the test suite; at its end it says what it left out and why
+	@$(TEST) --level standard $(ARGS)
+
+test-all: setup ## run everything; interrupted, it goes on after what has passed as long as no file changes
+	@$(TEST) --level all --resume --state-minutes 10 $(ARGS)
 
 check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform
@@ -63,7 +75,7 @@ scan: setup tools ## checkov, bandit, modelscan, hadolint, zizmor, licences: wha
 
 kubernetes-check: setup ## lint the Dockerfiles, build every overlay
 	@$(BIN)/hadolint $(API)/Dockerfile kubernetes/mlflow/Dockerfile
-	@cd $(API) && ../$(BIN)/python -m pytest -q tests/kubernetes -m "not slow"
+	@cd $(API) && ../$(BIN)/python -m pytest -q tests/kubernetes -m "not slow and not whole"
 
 render: setup ## write the files that `kubectl apply -f` takes, from an overlay: make render ENVIRONMENT=staging
 	@$(BIN)/python kubernetes/render.py $(or $(ENVIRONMENT),dev)
@@ -84,12 +96,12 @@ dashboards: setup ## write Grafana's dashboards (JSON and ConfigMaps) from Pytho
 	@$(BIN)/python monitoring/grafana/generate.py
 
 lock: ## resolve the dependencies again (hashes, no registry address, so that a company mirror works unchanged)
-	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --group pyproject.toml:dev pyproject.toml -o requirements.lock
-	@cd $(API) && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		--python-version 3.11 --constraint requirements.lock pyproject.toml -o image-requirements.lock
-	@for folder in tools kubernetes/mlflow; do (cd $$folder && $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-		--no-header --no-annotate --python-version 3.11 requirements.in -o requirements.lock); done
+	@cd $(API) && $(COMPILE) --all-extras --group pyproject.toml:dev pyproject.toml -o requirements.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra api pyproject.toml -o locks/api.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra api --extra build pyproject.toml -o locks/worker.lock
+	@cd $(API) && $(COMPILE) --constraint requirements.lock --extra serve pyproject.toml -o locks/model-server.lock
+	@cd cicd && $(COMPILE) --constraint $(abspath $(API))/requirements.lock requirements.in -o requirements.lock
+	@for folder in tools kubernetes/mlflow; do (cd $$folder && $(COMPILE) requirements.in -o requirements.lock); done
 
 migration: setup ## write a migration for changed tables: make migration NAME=add_risk_tier
 	@cd $(API) && ../$(BIN)/mlops database revision "$(NAME)"

@@ -1,1 +1,1 @@
-"""Side-by-side measurements of the hot paths: ratios against peers in the same run, never absolute promises."""
+"""Measurements of the hot paths: bars that hold against the bare floor or on their own, and peers, only reported."""

@@ -1,5 +1,6 @@
 """Starting and ending the contenders."""
 
+import json
 import os
 import shutil
 import signal
@@ -119,6 +120,11 @@ class Platform:
         result = subprocess.run(command, check=False, capture_output=True, text=True, env=env, timeout=300)
         assert result.returncode == 0, f"mlops {arguments[0]}: {result.stdout[-800:]} {result.stderr[-800:]}"
         return result.stdout.strip()
+
+    def pid(self, process: str) -> int:
+        """Return the process id of a part of the platform."""
+        running = json.loads(self.mlops("status", "--json"))["processes"]
+        return next(int(part["pid"]) for part in running if part["process"] == process)
 
     def token(self, email: str, role: str) -> str:
         """Return a token of a person."""

@@ -4,12 +4,12 @@ import json
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
+from benchmarks.rounds import Line, at_most, single
 from benchmarks.servers import Platform
 
 
-def run(*, quick: bool = False) -> list[dict[str, Any]]:
+def run(*, quick: bool = False) -> list[Line]:
     """Start the platform twice in one home; the second start is the warm one."""
     with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder:
         home = Path(folder) / "home"
@@ -19,23 +19,11 @@ def run(*, quick: bool = False) -> list[dict[str, Any]]:
             warm = platform.seconds_to_ready
             time.sleep(5)
             processes = json.loads(platform.mlops("status", "--json"))["processes"]
-    rows = [
-        {
-            "what": "mlops up to ready, seconds (cold / warm)",
-            "ours": warm,
-            "peer": cold,
-            "ratio": warm / cold,
-            "bar": "warm < 20 s",
-        }
-    ]
     total = sum(process["memory_mb"] or 0 for process in processes)
-    return rows + [
-        {
-            "what": f"idle memory MB: {process['process']}",
-            "ours": process["memory_mb"] or 0,
-            "peer": total,
-            "ratio": (process["memory_mb"] or 0) / total,
-            "bar": "",
-        }
-        for process in processes
+    return [
+        single("`mlops up` to ready, seconds, warm / cold", warm, cold, at_most(20, warm, " s")),
+        *(
+            single(f"idle memory MB, {process['process']} / all", process["memory_mb"] or 0, total)
+            for process in processes
+        ),
     ]

@@ -4,7 +4,7 @@
 set -euo pipefail
 what=$1 name=$2
 case "$name" in
-  api | model-server) build=(--file platform-api/Dockerfile --target "$name" platform-api) ;;
+  api | worker | model-server) build=(--file platform-api/Dockerfile --target "$name" platform-api) ;;
   mlflow) build=(--file kubernetes/mlflow/Dockerfile kubernetes/mlflow) ;;
   *) echo "image.sh knows no image named '$name'" >&2; exit 2 ;;
 esac

@@ -3,7 +3,7 @@
 #
 # GitHub's identity token buys fifteen minutes of one AWS role; with it the client secret of the pipeline is read from
 # Secrets Manager, and that buys a token at the company's issuer (client credentials). Nothing long-lived is kept in
-# GitHub. The client needs the roles `service` and `ml-engineer` of its tenant: as a service it can overrule no gate.
+# GitHub. The client needs the roles `service` and `ml-engineer` of its tenant: a service cannot override a gate.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -11,6 +11,8 @@ from typer.main import get_command
 import mlops_platform
 from mlops_platform.audit.actions import Action
 from mlops_platform.errors import PlatformError
+from mlops_platform.identity.authorizer import ACTIONS, Authorizer
+from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
 from model_server.serve.metrics import ServerMetrics
@@ -35,6 +37,12 @@ def pages() -> dict[str, str]:
         ),
         "problems.md": _page(
             "Problems", "Every problem type (RFC 9457) by status.", ("status", "type", "title"), _problems()
+        ),
+        "permissions.md": _page(
+            "Permissions",
+            "What each role may do, as the Cedar policies decide ([roles](../governance/roles.md)).",
+            ("role", "in the own tenant", "also, of what is their own", "in other tenants"),
+            _permissions(),
         ),
         "cli.md": _page("Command line", "`mlops COMMAND --help` says more.", ("command", "what it does"), _commands()),
     }
@@ -78,9 +86,7 @@ def _metrics() -> list[tuple[str, ...]]:
 
 def _problems() -> list[tuple[str, ...]]:
     for module in pkgutil.walk_packages(mlops_platform.__path__, "mlops_platform."):
-        if "migrations" not in module.name and not module.name.endswith(
-            (".demo", ".migrate", ".detached", ".watchdog")
-        ):
+        if "migrations" not in module.name and not module.name.endswith((".demo", ".migrate")):
             importlib.import_module(module.name)
 
     def below(parent: type[PlatformError]) -> list[type[PlatformError]]:
@@ -88,6 +94,28 @@ def _problems() -> list[tuple[str, ...]]:
 
     rows = {(str(kind.status), f"`{kind.problem_type()}`", kind.title) for kind in below(PlatformError)}
     return sorted(rows)
+
+
+def _permissions() -> list[tuple[str, ...]]:
+    authorizer = Authorizer()
+
+    def allowed(role: Role, tenant: str, *, own: bool = False) -> set[str]:
+        caller = Principal("somebody", frozenset({role}), "own")
+        return {action for action in ACTIONS if authorizer.allowed(caller, action, tenant, own=own)}
+
+    def shown(found: set[str]) -> str:
+        named = ", ".join(f"`{action}`" for action in ACTIONS if action in found)
+        return "everything" if len(found) == len(ACTIONS) else named or "-"
+
+    return [
+        (
+            f"`{role.value}`",
+            shown(allowed(role, "own")),
+            shown(allowed(role, "own", own=True) - allowed(role, "own")),
+            shown(allowed(role, "other")),
+        )
+        for role in Role
+    ]
 
 
 def _commands() -> list[tuple[str, ...]]:

@@ -4,9 +4,10 @@ import mlflow
 import requests
 
 from churn import train_model
-from workspace import MLFLOW, PLATFORM
+from workspace import find
 from workspace import token as token_of
 
+PLATFORM, MLFLOW = find("platform"), find("mlflow")
 token = token_of()
 
 # 1. Train and register model

@@ -2,9 +2,10 @@
 
 import requests
 
-from workspace import PLATFORM
+from workspace import find
 from workspace import token as token_of
 
+PLATFORM = find("platform")
 token = token_of()
 
 # 1. Retrieve features from Feast

@@ -9,6 +9,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlops_platform.local.churn import DemoMissing, training_set
+from mlops_platform.settings import Settings
+from workspace import home
 
 FEATURES = ["total_purchases", "days_since_last_purchase", "average_order_value"]
 
@@ -16,7 +18,7 @@ FEATURES = ["total_purchases", "days_since_last_purchase", "average_order_value"
 def train_model() -> Pipeline:
     """Train on features as they were at each label's time; log what the run was in the active MLflow run."""
     try:
-        table = training_set()
+        table = training_set(Settings(home=home().folder))
     except DemoMissing as missing:
         raise SystemExit(str(missing)) from None
     train, test = train_test_split(table, test_size=0.25, random_state=7, stratify=table["churned"])

@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
-from workspace import MLFLOW, call, token, wait_until_live
+from workspace import call, find, token, wait_until_live
 
 CASES = {
     "breast-cancer-logistic": (
@@ -73,7 +73,7 @@ def native_answer(model: object, rows: pd.DataFrame) -> np.ndarray:
 
 def main() -> None:
     """Walk the road for each case and compare the platform's answers with the model's own."""
-    mlflow.set_tracking_uri(MLFLOW)
+    mlflow.set_tracking_uri(find("mlflow"))
     me = token()
     for name in CASES:
         version, rows, model = train_and_register(name)

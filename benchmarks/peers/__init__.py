@@ -1,1 +1,1 @@
-"""Ready-made servers a user would pick, run from environments of their own."""
+"""What we measure beside: the bare floor, and ready-made servers a user would pick, in environments of their own."""

@@ -3,11 +3,8 @@
 import asyncio
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,17 +26,16 @@ from mlops_platform.identity.development import DevelopmentIssuer
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.settings import Settings
-from mlops_platform.tables import METADATA
+
+from .support.ports import free_port
+from .support.waiting import answers_well, until_started
 
 # how long an example takes says something about the machine's other work, not about the code
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+pytest_plugins = ("tests.support.levels", "tests.support.loopback", "tests.support.ground")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -65,10 +61,6 @@ def database_url(postgres: EmbeddedPostgres) -> str:
     postgres.ensure_database("tests")
     url = postgres.url("tests")
     migrate.upgrade(url)
-    engine = create_engine(url)
-    # tables without a migration yet; tests/house/test_migrations.py fails while there are any
-    METADATA.create_all(engine)
-    engine.dispose()
     return url
 
 
@@ -172,45 +164,25 @@ def mlflow_server(
     postgres.ensure_database("mlflow")
     port = free_port()
     folder = tmp_path_factory.mktemp("mlflow")
-    log = (folder / "server.log").open("wb")
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "mlflow",
-            "server",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-            "--workers",
-            "1",
-            "--backend-store-uri",
-            postgres.url("mlflow"),
-            "--artifacts-destination",
-            str(artifact_root),
-            "--uvicorn-opts",
-            "--loop uvloop",
-        ],
-        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+    log = folder / "server.log"
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", postgres.url("mlflow"), "--artifacts-destination", str(artifact_root)),
+        *("--uvicorn-opts", "--loop uvloop"),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                break
-        except OSError:
-            assert process.poll() is None, (folder / "server.log").read_text()[-2000:]
-            assert time.monotonic() < deadline, "MLflow did not start"
-            time.sleep(0.2)
+    until_started(process, lambda: answers_well(f"{url}/health"), log, 120)
     yield url
     os.killpg(process.pid, 15)
     process.wait(15)
-    log.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """An audit mirror on the emulated AWS, made as Terraform makes it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 
 from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
+from mlops_platform.adapters.aws.clients import Clients
 
 
 def client(aws: str, service: str) -> Any:
@@ -38,6 +40,20 @@ def create(aws: str, name: str) -> None:
     )
 
 
+class _Watched(Clients):
+    """Clients that call somebody before each of their calls."""
+
+    def __init__(self, inner: Clients, before_call: Callable[..., None]) -> None:
+        self._inner, self._before_call, self._seen = inner, before_call, set[str]()
+
+    def __getitem__(self, service: str) -> Any:
+        made = self._inner[service]
+        if service not in self._seen:
+            self._seen.add(service)
+            made.meta.events.register("before-call", self._before_call)
+        return made
+
+
 class Faulty(AwsAuditMirror):
     """A mirror whose connection can be made to fail: before its n-th call from now, or for as long as it is down."""
 
@@ -46,13 +62,7 @@ class Faulty(AwsAuditMirror):
         self.calls = 0
         self.fails_before: int | None = None
         self.error: Exception | None = None
-
-    def _client(self, service: str) -> Any:
-        new = service not in self._made
-        made = super()._client(service)
-        if new:
-            made.meta.events.register("before-call", self._before_call)
-        return made
+        self._clients = _Watched(self._clients, self._before_call)
 
     def _before_call(self, **_: Any) -> None:
         self.calls += 1

@@ -6,20 +6,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from mlops_platform import __version__, health
+from mlops_platform import __version__, api_docs, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
+from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
 from mlops_platform.idempotency.middleware import Idempotency
+from mlops_platform.kit.replies import problem_reply
 from mlops_platform.predictions import description
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
@@ -69,15 +70,15 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     app = FastAPI(
         title="Enterprise MLOps Platform API",
         version=__version__,
-        docs_url="/api/docs",
-        swagger_ui_oauth2_redirect_url=None,
-        redoc_url="/api/redoc",
-        openapi_url="/api/openapi.json",
+        # FastAPI's own pages load their scripts from other hosts
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=api_docs.OPENAPI,
         lifespan=lifespan,
         responses={
             code: {
                 "description": text,
-                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
             }
             for code, text in _PROBLEMS.items()
         },
@@ -91,7 +92,8 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
-    _describe_problems(app)
+    _describe_data_plane(app)
+    api_docs.install(app)
     return app
 
 
@@ -134,38 +136,29 @@ _PROBLEMS = {
 }
 
 
-def _describe_problems(app: FastAPI) -> None:
-    """Add the problem+json schema to the OpenAPI document, once."""
+def _describe_data_plane(app: FastAPI) -> None:
+    """Add the paths that are answered before FastAPI, and the schema of a problem, to the OpenAPI document."""
     original = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = original()
-        document["paths"].update(description.PATHS)
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = {
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "request_id"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "request_id": {"type": "string"},
-                "errors": {"type": "array", "items": {"type": "object"}},
-            },
-        }
+        document["paths"].update(description.paths())
+        document.setdefault("components", {}).setdefault("schemas", {}).update(description.components())
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
 
 
 def _answer(request: Request, error: PlatformError) -> Response:
-    body = error.problem(getattr(request.state, "request_id", ""))
-    return Response(orjson.dumps(body), error.status, error.headers(), PROBLEM_JSON)
+    reply = problem_reply(error, getattr(request.state, "request_id", ""))
+    response = Response(reply.body, reply.status)
+    response.raw_headers = reply.headers
+    return response
 
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
-    if request.url.path.startswith(console.PREFIX):
+    if request.url.path.startswith(CONSOLE):
         return console.problem_page(request, error)
     return _answer(request, error)
 

@@ -6,13 +6,15 @@ starts in a second.
 
 from dataclasses import dataclass
 
-from mlops_platform.approvals.interfaces import Notifier
+from mlops_platform.approvals.interfaces import Notifier, Subjects
 from mlops_platform.audit.interfaces import Mirror
+from mlops_platform.audit.service import anchor_committed
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
 from mlops_platform.deployments.interfaces import ServingRuntime
+from mlops_platform.deployments.revisions import HeldRevisions
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
@@ -40,6 +42,8 @@ class BuiltServices:
     signer: BundleSigner
     prediction_log: PredictionLog
     notifier: Notifier
+    approval_subjects: Subjects
+    """What requests for approval are about: it learns how a request ended."""
     costs: Bill | Meter
 
 
@@ -64,8 +68,14 @@ def build_audit_mirror(settings: Settings) -> Mirror | None:
 
 def build_database(settings: Settings) -> Database:
     """Return the platform's database, its sessions knowing the audit log's keys and mirror."""
-    audit = AuditLog(settings.audit_key, settings.audit_anchor, build_audit_mirror(settings))
-    return Database(settings.database_url.get_secret_value(), settings.database_pool_size, {"audit_log": audit})
+    mirror = build_audit_mirror(settings)
+    audit = AuditLog(settings.audit_key, settings.audit_pseudonym_key, settings.audit_anchor, mirror)
+    return Database(
+        settings.database_url.get_secret_value(),
+        settings.database_pool_size,
+        {"audit_log": audit},
+        after_commit=anchor_committed,
+    )
 
 
 def build_costs(settings: Settings) -> Bill | Meter:
@@ -158,5 +168,6 @@ def build(settings: Settings) -> BuiltServices:
             settings.prediction_log_dir, settings.prediction_table_uri, settings.s3_endpoint_url
         ),
         notifier=LogNotifier(),
+        approval_subjects=HeldRevisions(),
         costs=build_costs(settings),
     )

@@ -1,4 +1,4 @@
-"""Errors are situations with a sentence (RFC 9457 problem details).
+"""Every error has a status and a sentence (RFC 9457 problem details).
 
 PlatformError
 ├── BadRequest (400)        the request cannot be read
@@ -24,7 +24,7 @@ PROBLEM_JSON = "application/problem+json"
 
 
 class PlatformError(Exception):
-    """A situation a person can act on: `status`, a stable `type`, a `title` per class and a `detail` per case."""
+    """An error that a person can act on: `status`, a stable `type`, a `title` per class and a `detail` per case."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
@@ -61,7 +61,7 @@ class PlatformError(Exception):
         return body
 
     def headers(self) -> dict[str, str]:
-        """Return the response headers this situation asks for."""
+        """Return the response headers of this error."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 

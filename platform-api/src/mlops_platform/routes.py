@@ -31,7 +31,7 @@ PUBLIC = frozenset(
         "/ready",
         "/metrics",
         "/api/docs",
-        "/api/redoc",
+        "/api/docs/{name}",
         "/api/openapi.json",
         "/issuer/.well-known/openid-configuration",
         "/issuer/jwks.json",

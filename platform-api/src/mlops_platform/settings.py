@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     # outside systems
     mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
     feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
-    prometheus_url: str | None = Field(None, description="Prometheus server the console and the CLI link to.")
+    prometheus_url: str | None = Field(
+        None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
+    )
 
     # identity
     issuer: str | None = Field(
@@ -61,6 +63,11 @@ class Settings(BaseSettings):
     )
     audit_key_file: Path | None = Field(
         None, description="Ed25519 key that signs audit heads; by default <home>/keys/audit.pem."
+    )
+    audit_pseudonym_key_file: Path | None = Field(
+        None,
+        description="Secret (32 bytes or more) that keys the hashes which stand for people in the audit log; by default "
+        "audit-pseudonyms.key beside the key that signs heads. With another secret the same people appear under other hashes.",
     )
     audit_anchor_file: Path | None = Field(
         None,
@@ -161,6 +168,11 @@ class Settings(BaseSettings):
     def audit_key(self) -> Path:
         """Private key that signs audit heads."""
         return self.audit_key_file or self.keys / "audit.pem"
+
+    @property
+    def audit_pseudonym_key(self) -> Path:
+        """Secret that keys the hashes which stand for people."""
+        return self.audit_pseudonym_key_file or self.audit_key.with_name("audit-pseudonyms.key")
 
     @property
     def audit_anchor(self) -> Path:

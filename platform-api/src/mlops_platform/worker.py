@@ -53,7 +53,7 @@ async def _exclusively(job: Job, services: Services) -> str:
 
 
 async def run(services: Services, stop: asyncio.Event, names: Collection[str] = ()) -> None:
-    """Run the jobs of these names, by default all, until `stop` is set, then let running passes end."""
+    """Run the jobs of these names, by default all, until `stop` is set; passes that run then may finish."""
 
     async def repeat(job: Job) -> None:
         while not stop.is_set():
@@ -64,7 +64,7 @@ async def run(services: Services, stop: asyncio.Event, names: Collection[str] = 
     chosen = [job for job in JOBS if not names or job.name in names]
     for job in chosen:
         if job.pipeline:
-            # a counter that is born with its first failure shows no increase of it
+            # start at 0: a counter that first appears with value 1 shows no increase, so the alert would miss the first failure
             metrics.data_pipeline_failures_total.labels(job.name).inc(0)
     log.info("worker started", jobs=[job.name for job in chosen])
     await asyncio.gather(*(repeat(job) for job in chosen))

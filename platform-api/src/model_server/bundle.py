@@ -11,17 +11,37 @@ from model_server.refusals import Refused
 
 Task = Literal["binary", "multiclass", "regression", "raw"]
 Engine = Literal["onnx", "process"]
+# array: [rows, columns]; frame: a pandas DataFrame; values: a pandas Series of the only column, for text models
+Form = Literal["array", "frame", "values"]
+# how a missing value was held in the frame the model was trained on; `float`: true, false and missing as 1, 0 and NaN
+Missing = Literal["nan", "none", "na", "float"]
+Datatype = Literal["FP64", "INT64", "BOOL", "BYTES"]
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class InputColumn:
-    """One input: `type` is double, float, long, integer, boolean or string; a required one may not be null."""
+    """One input: `type` is double, float, long, integer, boolean or string; a required one may not be null.
+
+    `missing` says how a null of a text or boolean input reaches the model; in a number it is always NaN.
+    """
 
     name: str
     type: str
     required: bool = True
+    missing: Missing = "nan"
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """What one row is answered with: shape () is one value, (2,) a list of two. The datatype is OIP's name for the values.
+
+    The shape is None in bundles from before it was recorded, where the task does not tell it.
+    """
+
+    shape: tuple[int, ...] | None
+    datatype: Datatype
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class OnnxGraph:
 
     mode `tensor`: one input named `input` of shape [rows, columns] and type `dtype`. mode `columns`: one input of
     shape [rows, 1] per column, named like the column, of the type in `columns` (float64, float32, int64, string, bool).
-    `probabilities` [rows, classes], `label` [rows], `value` [rows, 1] are names of outputs; null when absent.
+    `probabilities` [rows, classes], `label` [rows], `value` [rows, targets] are names of outputs; null when absent.
     """
 
     file: str
@@ -57,8 +77,9 @@ class Bundle:
     inputs: tuple[InputColumn, ...]
     labels: tuple[Any, ...]
     positive_label: Any
-    native_input: Literal["array", "frame"]
+    native_input: Form
     onnx: OnnxGraph | None
+    answer: AnswerForm
     feature_refs: tuple[str, ...] = ()
     format: int = FORMAT
 
@@ -93,10 +114,21 @@ def parse_bundle(content: dict[str, Any]) -> Bundle:
             **content,
             "inputs": tuple(InputColumn(**column) for column in content["inputs"]),
             "labels": tuple(content["labels"]),
+            "answer": _answer_form(content),
             "feature_refs": tuple(content.get("feature_refs", ())),
             "onnx": OnnxGraph(**onnx) if onnx else None,
         }
     )
+
+
+def _answer_form(content: dict[str, Any]) -> AnswerForm:
+    described = content.get("answer")
+    if described is not None:
+        return AnswerForm(tuple(described["shape"]), described["datatype"])
+    # built before answers were described: one value a row, but for these
+    if content["task"] == "raw":
+        return AnswerForm(None, "BYTES")
+    return AnswerForm((len(content["labels"]),) if content["task"] == "multiclass" else (), "FP64")
 
 
 def verify_bundle(folder: Path, bundle: Bundle) -> None:

@@ -20,7 +20,7 @@ from mlops_platform.policy.loading import load
 POLICY = Path(mlops_platform.policy.__file__).with_name("policy.yaml")
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-# requirements section 4, GOV1 matrix, with section 14's choice that low risk goes to staging by itself
+# docs/governance/approval-policy.md, written out by hand: the shipped file is compared with this
 MATRIX = {
     ("validation", "low"): [],
     ("validation", "medium"): [],

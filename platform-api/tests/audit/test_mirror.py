@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ import orjson
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from sqlalchemy import delete, select, text
-from tests.emulated_mirror import Faulty, client, create
 
 from mlops_platform import bootstrap
 from mlops_platform.audit import jobs, mirroring, service
@@ -34,6 +32,8 @@ from mlops_platform.kit.canonical import canonical_bytes
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
 from mlops_platform.worker import run_job
+from tests.emulated_mirror import Faulty, client, create
+from tests.support.waiting import eventually_async
 
 JOB = next(job for job in jobs.JOBS if job.name == "audit-mirror")
 DOWN = EndpointConnectionError(endpoint_url="https://dynamodb")
@@ -313,13 +313,15 @@ async def test_a_worker_killed_between_two_batches_loses_and_repeats_nothing(
     mirror = (await log_of(services.database)).mirror
     assert mirror is not None
     worker = subprocess.Popen([sys.executable, "-c", program], env=environment)
-    deadline = time.monotonic() + 60
-    while len(seals := await asyncio.to_thread(mirror.seals)) < 5:
-        assert time.monotonic() < deadline
+
+    async def halfway() -> bool:
         assert worker.poll() is None, "it was to be killed in the middle"
+        return len(await asyncio.to_thread(mirror.seals)) >= 5
+
+    await eventually_async(halfway)
     worker.kill()
     worker.wait(10)
-    assert len(seals) < 60
+    assert len(await asyncio.to_thread(mirror.seals)) < 60
     assert await run_job(JOB, services) == "ok"
     found = await checked(services.database)
     assert found.intact, found.problems
@@ -412,7 +414,7 @@ async def test_what_a_restored_database_lost_comes_back_bit_by_bit(log_of_ten: B
     await restore_to(database, size)
     lost = await checked(database)
     assert not lost.intact
-    assert "a signed head says that event 10 existed; it is gone" in [problem.sentence for problem in lost.problems]
+    assert "a signed head says that event 10 existed; it is missing" in [problem.sentence for problem in lost.problems]
     async with database.session() as session:
         mirror = service.audit_log(session).mirror
         assert mirror is not None

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from mlops_platform import bootstrap
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
-from mlops_platform.local.ports import free_port
 from mlops_platform.local.readiness import http_status
 from mlops_platform.settings import Settings
 
+from ..support.ports import free_port
+from ..support.waiting import until_started
 from .conftest import Ran
 
 
@@ -65,22 +65,18 @@ def served(database_url: str, _truncate: Callable[[], None], tmp_path: Path) -> 
     home, port = tmp_path / "home", free_port()
     home.mkdir()
     served = Served(f"http://127.0.0.1:{port}", home, database_url)
-    log = (tmp_path / "api.log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.app:create", "--port", str(port)],
-        env={**os.environ, **served.environment(), "MLOPS_PORT": str(port)},
-        stdout=log,
-        stderr=log,
-    )
-    deadline = time.monotonic() + 60
-    while http_status(f"{served.url}/health") is None:
-        assert process.poll() is None, (tmp_path / "api.log").read_text()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    log = tmp_path / "api.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.app:create", "--port", str(port)],
+            env={**os.environ, **served.environment(), "MLOPS_PORT": str(port)},
+            stdout=output,
+            stderr=output,
+        )
+    until_started(process, lambda: http_status(f"{served.url}/health") is not None, log)
     yield served
     process.terminate()
     process.wait(15)
-    log.close()
 
 
 def test_signing_in_reading_and_proving_the_audit_log(mlops: Callable[..., Ran], served: Served) -> None:

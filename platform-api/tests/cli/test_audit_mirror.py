@@ -78,10 +78,10 @@ def test_after_a_restore_verify_says_what_is_lost_and_recover_brings_it_back(
     restore(environment["MLOPS_DATABASE_URL"], 3)
     lost = mlops("audit", "verify", "--offline", **environment)
     assert lost.code == 1
-    assert "event 5 existed; it is gone" in lost.out
+    assert "event 5 existed; it is missing" in lost.out
     back = mlops("audit", "recover", **environment)
     assert back.code == 0, back.err
-    assert "brought back: 2 events" in back.out
+    assert "recovered 2 events" in back.out
     assert mlops("audit", "verify", "--offline", **environment).code == 0
     assert mlops("audit", "recover", "--json", **environment).json == {"recovered": 0}
 

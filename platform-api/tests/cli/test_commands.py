@@ -14,6 +14,7 @@ from typer.main import get_command
 from mlops_platform.cli.main import app
 from mlops_platform.identity.development import DevelopmentIssuer
 
+from ..support.ports import free_port
 from .conftest import Ran
 
 
@@ -65,6 +66,7 @@ def test_the_promised_commands_exist() -> None:
         "approvals show",
         "approvals approve",
         "approvals reject",
+        "approvals withdraw",
         "features retrieve",
         "features views",
         "features entities",
@@ -126,7 +128,6 @@ def test_down_without_a_platform_succeeds_and_says_so(mlops: Callable[..., Ran])
 
 
 def test_doctor_gives_a_verdict_per_check_and_changes_nothing(mlops: Callable[..., Ran], tmp_path: Path) -> None:
-    from mlops_platform.local.ports import free_port
 
     free = [str(free_port()) for _ in range(3)]
     ran = mlops("doctor", "--json", "--port", free[0], "--mlflow-port", free[1], "--prometheus-port", free[2])

@@ -16,9 +16,10 @@ import pytest
 
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
-from mlops_platform.local.ports import free_port
 from mlops_platform.local.readiness import http_status
 
+from ..support.ports import free_port
+from ..support.waiting import eventually
 from .conftest import Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -61,10 +62,7 @@ class Platform:
         return found
 
     def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, [(p.pid, p.cmdline()) for p in self.processes()]
-            time.sleep(0.2)
+        eventually(condition, seconds, lambda: [(process.pid, process.cmdline()) for process in self.processes()])
 
 
 @pytest.fixture
@@ -101,8 +99,14 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     shown = platform.run("status", "--json")
     assert shown.code == 0, shown.err
     names = {process["process"] for process in shown.json["processes"]}
-    assert {"supervisor", "postgres", "mlflow", "api", "worker", "model-host"} <= names
+    assert {"supervisor", "postgres", "mlflow", "api", "worker"} <= names
     assert all(process["memory_mb"] for process in shown.json["processes"])
+
+    examined = platform.run("doctor", "--json").json["findings"]
+    ports = {one["check"]: one for one in examined if one["check"].startswith("port ")}
+    assert f"port {platform.arguments[1]}" in ports
+    assert "port 8000" not in ports
+    assert all(one["verdict"] == "ok" and "own" in one["found"] for one in ports.values()), ports
 
     password = (platform.home.folder / "postgres" / "password").read_text()
     for process in platform.processes():

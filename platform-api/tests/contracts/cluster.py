@@ -4,20 +4,16 @@ Per manager it keeps the leaf fields it applied. Another manager that changes on
 it forces; a field that a manager leaves out of its next apply is removed when nobody else holds it; an apply that changes
 nothing leaves resourceVersion and generation as they were. Lists are one field. Objects are validated strictly
 against their CRD's schema when the definitions are at hand. Faults are queued per test.
-
-A watch is a response that does not end: what changed after its resourceVersion, a line each, until timeoutSeconds are over. Its
-connection may be cut, fall silent, or be asked from a version that is forgotten.
 """
 
 import asyncio
 import copy
 import json
 import re
-import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs
 
 import uvicorn
@@ -38,7 +34,7 @@ Key = tuple[str, str, str]
 
 @dataclass
 class Fault:
-    """What the next request (of a method), or the next watch, meets instead of an answer."""
+    """What the next request (of a method) meets instead of an answer."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -46,23 +42,15 @@ class Fault:
     method: str | None = None
     kind: str = ""
     html: bool = False
-    watch: bool = False
-
-
-@dataclass
-class Change:
-    """One version of one object: what a watch tells."""
-
-    version: int
-    key: Key
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
 
 
 @dataclass
 class Stored:
     content: dict[str, Any]
     owners: dict[str, dict[tuple[str, ...], Any]]
+
+    def copied(self) -> "Stored":
+        return copy.deepcopy(self)
 
 
 class Cluster:
@@ -73,23 +61,13 @@ class Cluster:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, dict[str, list[str]], bytes]] = []
         self.namespaces: set[str] | None = None
-        # how a watch from a forgotten version is refused: real servers do both
-        self.expires_by: Literal["status", "event"] = "status"
-        # watches say nothing more and do not end; with `down`, nothing else is answered either
-        self.silent = self.down = False
-        # a proxy that does not let watches through
-        self.ends_at_once = False
+        # every request is refused
+        self.down = False
         # what a DELETE leaves until `finalize`
         self.finalizers = False
         # fields of a route that this cluster does not know
         self.prunes: set[str] = set()
-        self.watches: list[tuple[float, str, int]] = []
-        self.open = 0
         self._versions = 0
-        self._changes: list[Change] = []
-        self._forgotten = 0
-        self._cuts: list[bool] = []
-        self._news = asyncio.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -103,21 +81,16 @@ class Cluster:
         self.requests.append((scope["method"], scope["path"], query, body))
         headers: dict[str, str] = {}
         kind = "application/json"
-        watch = query.get("watch") == ["true"]
-        asked = (f for f in self.faults if f.watch == watch and f.method in {None, scope["method"]})
-        fault = next((f for f in asked if f.kind in scope["path"]), None)
-        if self.down and not watch:
-            fault = Fault(503)
-            self.faults.append(fault)
+        possible = (f for f in self.faults if f.method in {None, scope["method"]})
+        fault = next((f for f in possible if f.kind in scope["path"]), None)
         if fault is not None:
             self.faults.remove(fault)
             await asyncio.sleep(fault.seconds)
+        elif self.down:
+            fault = Fault(503)
         if fault is not None and fault.status:
             status, content, headers = fault.status, _refusal(fault.status, "a fault of the test"), fault.headers
             kind = "text/html" if fault.html else kind
-        elif watch:
-            await self._watch(scope["path"], query, receive, send)
-            return
         else:
             status, content = self._answer(scope["method"], scope["path"], query, body)
         raw = [(b"content-type", kind.encode()), *((k.encode(), v.encode()) for k, v in headers.items())]
@@ -193,7 +166,7 @@ class Cluster:
             metadata["generation"] = metadata.get("generation", 0) + int(changed)
             metadata.setdefault("creationTimestamp", datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
             metadata.setdefault("uid", str(uuid.uuid4()))
-            self._changed(key, old, content)
+            self._changed(content)
         return 201 if stored is None else 200, content
 
     def _prune(self, key: Key, content: dict[str, Any]) -> None:
@@ -202,31 +175,23 @@ class Cluster:
                 for name in self.prunes & rule.keys():
                     del rule[name]
 
-    def _changed(self, key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
+    def _changed(self, content: dict[str, Any]) -> None:
         self._versions += 1
-        if after is not None:
-            after["metadata"]["resourceVersion"] = str(self._versions)
-        self._changes.append(Change(self._versions, key, before, copy.deepcopy(after)))
-        self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
+        content["metadata"]["resourceVersion"] = str(self._versions)
 
     def touch(self, key: Key, **parts: Any) -> None:
         """Exchange parts of an object, as a controller or a person does who asks for no apply."""
         content = self.objects[key].content
-        before = copy.deepcopy(content)
         for name, part in parts.items():
             content[name] = {**content["metadata"], **part} if name == "metadata" else part
-        self._changed(key, before, content)
+        self._changed(content)
 
     def delete(self, key: Key) -> None:
         """Delete an object, or let it wait for its finalizers."""
         content = self.objects[key].content
         if not self.finalizers:
             del self.objects[key]
-            self._changed(key, content, None)
+            self._versions += 1
         elif "deletionTimestamp" not in content["metadata"]:
             self.touch(key, metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"})
 
@@ -235,75 +200,14 @@ class Cluster:
         for key, stored in list(self.objects.items()):
             if "deletionTimestamp" in stored.content["metadata"]:
                 del self.objects[key]
-                self._changed(key, stored.content, None)
+                self._versions += 1
 
     def keys(self, plural: str) -> list[Key]:
         return [key for key in sorted(self.objects) if key[0] == plural]
 
-    def cut(self, *, within_a_line: bool = False) -> None:
-        """Break the connections of the watches that are open now."""
-        self._cuts.append(within_a_line)
-        self._wake()
-
-    def forget(self) -> None:
-        """Compact: a watch can only begin from the present version."""
-        self._changes.clear()
-        self._forgotten = self._versions
-
-    def latest(self, plural: str) -> int:
-        """Return the version of the kind's last change."""
-        return max((change.version for change in self._changes if change.key[0] == plural), default=0)
-
     def lists(self) -> int:
-        return len([1 for method, _, query, _ in self.requests if method == "GET" and "watch" not in query])
-
-    async def _watch(self, path: str, query: dict[str, list[str]], receive: Any, send: Any) -> None:
-        match = _PATH.match(path)
-        assert match is not None
-        plural, wanted, told = match["plural"], _selector(query), int(query["resourceVersion"][0])
-        self.watches.append((time.monotonic(), plural, told))
-        expired = told < self._forgotten
-        by_status = expired and self.expires_by == "status"
-        headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 410 if by_status else 200, "headers": headers})
-        if expired:
-            refusal = _refusal(410, "too old resource version")
-            line = _line(refusal if by_status else {"type": "ERROR", "object": refusal})
-            await send({"type": "http.response.body", "body": line})
-            return
-        if self.ends_at_once:
-            await send({"type": "http.response.body", "body": b""})
-            return
-        self.open += 1
-        try:
-            await self._tell(plural, wanted, told, time.monotonic() + int(query["timeoutSeconds"][0]), receive, send)
-        finally:
-            self.open -= 1
-
-    async def _tell(self, plural: str, wanted: dict[str, str], told: int, end: float, receive: Any, send: Any) -> None:
-        cuts = len(self._cuts)
-        left = asyncio.create_task(receive())
-        while not left.done() and (self.silent or time.monotonic() < end):
-            news = asyncio.create_task(self._news.wait())
-            if len(self._cuts) > cuts:
-                if self._cuts[-1]:
-                    await send({"type": "http.response.body", "body": b'{"type": "MODI', "more_body": True})
-                news.cancel()
-                left.cancel()
-                # an answer that ends without its end: uvicorn closes the connection
-                return
-            for change in [] if self.silent else self._changes:
-                if change.version > told and change.key[0] == plural:
-                    told = change.version
-                    if event := _event(change, wanted):
-                        await send({"type": "http.response.body", "body": _line(event), "more_body": True})
-            wait = 0.05 if self.silent else max(0, end - time.monotonic())
-            await asyncio.wait({news, left}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
-        if not left.done():
-            left.cancel()
-            mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(self._versions)}}}
-            await send({"type": "http.response.body", "body": _line(mark)})
+        """Return how many lists were answered or refused."""
+        return len([1 for method, path, *_ in self.requests if method == "GET" and path.endswith(tuple(KINDS))])
 
     def of(self, plural: str) -> list[dict[str, Any]]:
         return [stored.content for (kind, _, _), stored in sorted(self.objects.items()) if kind == plural]
@@ -349,12 +253,10 @@ class Cluster:
         }
 
 
-async def in_step(runtime: KServeRuntime, cluster: Cluster) -> None:
-    """Wait until the runtime has been told everything."""
-    async with asyncio.timeout(20):
-        for watched, plural in ((runtime.services, "inferenceservices"), (runtime.routes, "httproutes")):
-            while watched.version is not None and watched.version < cluster.latest(plural):
-                await asyncio.sleep(0.005)
+def list_again(runtime: KServeRuntime) -> None:
+    """Let the next question list what the cluster has, as it does after a while."""
+    runtime.services.expire()
+    runtime.routes.expire()
 
 
 def kubeconfig(url: str) -> KubeConfig:
@@ -387,27 +289,6 @@ def _refusal(code: int, message: str) -> dict[str, Any]:
 
 def _selector(query: dict[str, list[str]]) -> dict[str, str]:
     return dict(part.split("=", 1) for part in query.get("labelSelector", [""])[0].split(",") if part)
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    # a real server, too, leaves characters as they are at which some readers of lines end one
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
-
-
-def _event(change: Change, wanted: dict[str, str]) -> dict[str, Any] | None:
-    """Return what a watch with this selector tells of a change: what no longer matches is gone for it."""
-
-    def matches(content: dict[str, Any] | None) -> bool:
-        return content is not None and wanted.items() <= content["metadata"].get("labels", {}).items()
-
-    if matches(change.after):
-        return {"type": "MODIFIED" if matches(change.before) else "ADDED", "object": change.after}
-    if not matches(change.before):
-        return None
-    gone = copy.deepcopy(change.after or change.before)
-    assert gone is not None
-    gone["metadata"]["resourceVersion"] = str(change.version)
-    return {"type": "DELETED", "object": gone}
 
 
 def _leaves(tree: dict[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

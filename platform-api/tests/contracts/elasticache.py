@@ -7,7 +7,6 @@ import ipaddress
 import os
 import re
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mlops_platform.adapters.feast.elasticache import IamTokens
-from mlops_platform.local.ports import free_port
+from mlops_platform.local.ports import is_free
+
+from ..support.ports import free_port
+from ..support.waiting import until_started
 
 MODULE = Path(__file__).parents[3] / "terraform" / "modules" / "elasticache" / "main.tf"
 GROUP, USER, REGION = "mlops-test", "mlops-test-features", "us-east-1"
@@ -99,15 +101,8 @@ def served(folder: Path) -> Iterator[Server]:
         process = subprocess.Popen(["redis-server", str(folder / "redis.conf")], stdout=log, stderr=log)
     try:
         server = Server(port, pem)
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                server.accept(token())
-                break
-            except redis.ConnectionError:
-                assert process.poll() is None, (folder / "redis.log").read_text()
-                assert time.monotonic() < deadline, "Redis did not start"
-                time.sleep(0.05)
+        until_started(process, lambda: not is_free(port), folder / "redis.log")
+        server.accept(token())
         yield server
     finally:
         process.terminate()

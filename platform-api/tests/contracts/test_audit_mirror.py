@@ -151,7 +151,7 @@ class TestAwsAuditMirror(MirrorContract):
             refusals -= 1
             return None if refusals < 0 else AWSResponse("", 400, {}, Throttled())
 
-        mirror._client("dynamodb").meta.events.register("before-send.dynamodb.PutItem", answer)
+        mirror._clients["dynamodb"].meta.events.register("before-send.dynamodb.PutItem", answer)
         mirror.keep([event(1)], head(1))
         assert refusals < 0
         assert mirror.events("default", 1, 1) == [event(1)]

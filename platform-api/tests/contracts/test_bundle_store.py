@@ -172,8 +172,9 @@ def a_live(address: str, revision_id: str) -> LiveRevision:
 def test_one_damaged_bundle_takes_no_other_revision_with_it(tmp_path: Path) -> None:
     good = str(a_bundle(tmp_path))
     snapshot = RoutingSnapshot(4, (a_live(good, "r1"), a_live(str(tmp_path / "nothing"), "r2")))
+    found, damaged = snapshot.revisions
     assert fetch_bundles(snapshot, LocalBundles()) == replace(
-        snapshot, revisions=(replace(snapshot.revisions[0], published=good),)
+        snapshot, revisions=(replace(found, published=good),), not_fetched=(damaged,)
     )
 
 

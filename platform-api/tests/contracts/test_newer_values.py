@@ -113,6 +113,7 @@ class NewerValuesContract:
             ("soon", "RFC 3339"),
             (True, "RFC 3339"),
         ],
+        ids=["tomorrow", "year-9999", "before-1970", "number", "word", "boolean"],
     )
     async def test_a_time_that_would_lock_out_true_events_or_is_none_is_refused(
         self, store: FeatureStore, at: Any, complaint: str

@@ -3,13 +3,14 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
@@ -68,35 +69,57 @@ class PredictionLogContract:
 
     __test__ = False
 
-    def hand_over(self, log: PredictionLog) -> None:
-        """Make everything appended ready to move."""
-        raise NotImplementedError
-
     def test_every_row_is_moved_once(self, log: PredictionLog) -> None:
         for number in range(5):
             log.append(record(number, rows=3), 3)
         assert log.account() == Account(stored=0, pending=15, dropped=0)
-        self.hand_over(log)
+        log.close()
         assert log.move() == 15
         assert log.move() == 0
         assert log.account() == Account(stored=15, pending=0, dropped=0)
+
+    def test_an_orderly_stop_hands_over_what_was_appended_and_appending_goes_on(self, log: PredictionLog) -> None:
+        log.close()
+        for number in range(2):
+            log.append(record(number), 1)
+            log.close()
+            log.close()
+        assert log.move() == 2
 
     def test_rows_of_a_window_are_those_since_its_beginning_newest_first(self, log: PredictionLog) -> None:
         since = datetime.fromtimestamp(1_795_000_002, UTC)
         assert log.window("churn", 1, since, 10) == []
         for number in range(4):
             log.append(record(number), 1)
-        self.hand_over(log)
+        log.close()
         log.move()
         newest, older = LoggedRow({"a": 3.0, "b": 0.0}, 0.5), LoggedRow({"a": 2.0, "b": 0.0}, 0.5)
         assert log.window("churn", 1, since, 10) == [newest, older]
         assert log.window("churn", 1, since, 1) == [newest]
         assert log.window("churn", 2, since, 10) == []
 
+    def test_a_row_of_several_targets_keeps_its_list(self, log: PredictionLog) -> None:
+        pair = orjson.loads(record(1, rows=2)) | {"predictions": [[1.0, 2.0], [3.0, 4.0]]}
+        log.append(orjson.dumps(pair), 2)
+        self.hand_over(log)
+        log.move()
+        found = log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)
+        assert sorted(row.prediction for row in found) == [[1.0, 2.0], [3.0, 4.0]]
+
+    def test_a_line_with_other_answers_than_rows_is_left_out_and_takes_no_other_with_it(
+        self, log: PredictionLog
+    ) -> None:
+        for answers in ([0.5], [0.5] * 4, []):
+            log.append(orjson.dumps(orjson.loads(record(1, rows=3)) | {"predictions": answers}), 3)
+        log.append(record(2), 1)
+        self.hand_over(log)
+        assert log.move() == 1
+        assert inputs_of(log) == [{"a": 2.0, "b": 0.0}]
+
     def test_what_is_not_moved_is_the_backlog(self, log: PredictionLog) -> None:
         assert log.backlog() == Backlog(segments=0, oldest_seconds=0.0)
         log.append(record(1), 1)
-        self.hand_over(log)
+        log.close()
         found = log.backlog()
         assert (found.segments, 0 <= found.oldest_seconds < 60) == (1, True)
         log.move()
@@ -107,7 +130,7 @@ class PredictionLogContract:
         assert log.rows_on(day) == {}
         log.append(record(1, rows=3), 3)
         log.append(record(2), 1)
-        self.hand_over(log)
+        log.close()
         log.move()
         log.tidy()
         assert log.rows_on(day) == {("default", "churn"): 4}
@@ -127,9 +150,21 @@ class DeltaContract(PredictionLogContract):
         yield log
         log.close()
 
-    def hand_over(self, log: PredictionLog) -> None:
-        assert isinstance(log, DeltaPredictionLog)
-        log.close()
+    def test_an_orderly_stop_on_a_disk_that_is_gone_raises_nothing_and_loses_nothing(
+        self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log.append(record(1), 1)
+
+        def gone(*_: object) -> None:
+            raise OSError(errno.EIO, "the disk is gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", gone)
+            log.close()
+        # as after a kill: what is still open belongs to a process that is no more
+        (left,) = (place.folder / "segments").glob("*.open")
+        left.rename(left.with_name(f"{left.name.split('.')[0]}.{2**22 - 1}.1.open"))
+        assert place.log().move() == 1
 
     @pytest.mark.parametrize("restarted", [False, True])
     def test_a_move_killed_after_its_commit_stores_nothing_twice(
@@ -172,6 +207,23 @@ class DeltaContract(PredictionLogContract):
         restarted = place.log()
         assert restarted.move() == 0
         assert restarted.account() == Account(stored=2, pending=0, dropped=0)
+
+    def test_rows_of_earlier_versions_that_lack_their_answer_are_read_all_the_same(
+        self, log: DeltaPredictionLog, place: Place
+    ) -> None:
+        log.append(record(1), 1)
+        log.close()
+        log.move()
+        stored = place.opened().to_pyarrow_table()
+        lacking = stored.set_column(
+            stored.schema.get_field_index("prediction"),
+            "prediction",
+            pa.nulls(1, stored.schema.field("prediction").type),
+        )
+        PredictionTable(place.uri, place.endpoint).append(lacking, ["older"])
+        found = log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)
+        assert [row.inputs for row in found] == [{"a": 1.0, "b": 0.0}] * 2
+        assert sorted(str(row.prediction) for row in found) == ["0.5", "None"]
 
     def test_a_segment_that_another_moves_meanwhile_is_stored_once(
         self, log: DeltaPredictionLog, place: Place, monkeypatch: pytest.MonkeyPatch
@@ -302,6 +354,47 @@ class DeltaContract(PredictionLogContract):
 
 class TestInAFolder(DeltaContract):
     __test__ = True
+
+    @pytest.mark.parametrize("broken", ["close", "rename"])
+    def test_a_segment_that_cannot_be_closed_or_renamed_is_handed_over_later(
+        self, log: DeltaPredictionLog, monkeypatch: pytest.MonkeyPatch, broken: str
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        def closed_and_fails(descriptor: int, close: Callable[[int], None] = os.close) -> None:
+            # as the system does it: the number is free although closing said no
+            close(descriptor)
+            fails()
+
+        monkeypatch.setattr(delta_prediction_log, "_SEGMENT_SECONDS", -1.0)
+        log.append(record(1), 1)
+        with monkeypatch.context() as patched:
+            if broken == "close":
+                patched.setattr(os, "close", closed_and_fails)
+            else:
+                patched.setattr(Path, "rename", fails)
+            log.flush()
+            log.append(record(2), 1)
+        log.flush()
+        assert log.move() == 2
+        assert log.account() == Account(stored=2, pending=0, dropped=0)
+
+    def test_a_write_that_fails_on_a_file_that_cannot_be_closed_fails_no_answer(
+        self, log: DeltaPredictionLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        log.append(record(1), 1)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", fails)
+            patched.setattr(os, "close", fails)
+            log.append(record(2), 1)
+        log.append(record(3), 1)
+        log.close()
+        assert log.move() == 2
+        assert log.account().dropped == 1
 
     def test_a_table_that_a_restore_put_back_is_gone_on_with(self, log: DeltaPredictionLog, place: Place) -> None:
         for number in range(3):

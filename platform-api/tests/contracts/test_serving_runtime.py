@@ -25,9 +25,10 @@ from mlops_platform.deployments.interfaces import (
 )
 from mlops_platform.kit.ids import new_id
 from mlops_platform.local.model_host import ModelHost
+from mlops_platform.local.watchdog_client import Watchdog
 
 from . import crds
-from .cluster import Cluster, Fault, Listening, in_step, kubeconfig
+from .cluster import Cluster, Fault, Listening, kubeconfig, list_again
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 # answers /health/ready on the Unix socket it is told, or ends as a model server does that refuses its bundle
@@ -134,11 +135,11 @@ class TestLocalRuntime(ServingRuntimeContract):
 
     @pytest.fixture
     async def runtime(self, tmp_path: Path) -> AsyncIterator[LocalRuntime]:
-        stop = asyncio.Event()
-        host = asyncio.create_task(ModelHost(tmp_path, [sys.executable, str(HOSTED)]).run(stop))
-        yield LocalRuntime(tmp_path)
-        stop.set()
-        await host
+        with Watchdog() as watchdog:
+            host = ModelHost(tmp_path, watchdog, lambda _event: None, [sys.executable, str(HOSTED)])
+            host.start()
+            yield LocalRuntime(tmp_path)
+            await host.stop()
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         seen = await runtime.observe(spec.revision_id)
         assert not seen.ready, "the status is of the generation before"
         cluster.becomes_ready(spec.revision_id)
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert (await runtime.observe(spec.revision_id)).replicas == 5
 
     async def test_the_same_order_keeps_the_resource_version(self, runtime: KServeRuntime, cluster: Cluster) -> None:
@@ -298,7 +299,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         assert await runtime.misrouted([wanted]) == set()
         [key] = cluster.keys("httproutes")
         cluster.delete(key)
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.misrouted([wanted]) == {"deployment-1"}
         await runtime.route(wanted)
         assert await runtime.misrouted([wanted]) == set()
@@ -314,11 +315,11 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec["parentRefs"][0]["kind"] = "Gateway"
         spec["rules"][0]["matches"] = [{"path": {"type": "PathPrefix", "value": "/"}}]
         cluster.touch(key, spec=spec, status={"parents": []})
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.misrouted([wanted]) == set()
         spec["rules"][0]["backendRefs"][0]["weight"] = 1
         cluster.touch(key, spec=copy.deepcopy(spec))
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.misrouted([wanted]) == {"deployment-1"}
         await runtime.route(wanted)
         assert [sorted(each.values()) for each in cluster.weights().values()] == [[500, 500]]
@@ -331,7 +332,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         assert await runtime.misrouted([wanted]) == set()
         [key] = cluster.keys("httproutes")
         cluster.touch(key, metadata={"labels": {}})
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.misrouted([wanted]) == {"deployment-1"}
         await runtime.route(wanted)
         assert await runtime.misrouted([wanted]) == set()
@@ -351,7 +352,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         wanted = routed(a_spec(), ("r1", 1.0))
         await runtime.route(wanted)
         assert await runtime.misrouted([wanted]) == set()
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.misrouted([wanted]) == set()
 
     async def test_what_waits_for_its_finalizers_runs_no_more_and_is_not_deleted_again(
@@ -364,14 +365,14 @@ class TestKServeRuntime(ServingRuntimeContract):
         cluster.finalizers = True
         await runtime.remove(ours.revision_id)
         cluster.delete(cluster.key(by_hand.revision_id))
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.known() == set()
         await runtime.remove(ours.revision_id)
         assert [method for method, *_ in cluster.requests].count("DELETE") == 1
         assert not (await runtime.observe(by_hand.revision_id)).failed, "it may come again"
         cluster.finalize()
         await runtime.apply(by_hand)
-        await in_step(runtime, cluster)
+        list_again(runtime)
         assert await runtime.known() == {by_hand.revision_id}
 
     async def test_a_cluster_that_is_not_there_is_unavailable(self) -> None:
@@ -396,7 +397,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         spec = a_spec()
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, **status)
-        await in_step(runtime, cluster)
+        list_again(runtime)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed is failed
         assert seen.message
@@ -406,7 +407,7 @@ class TestKServeRuntime(ServingRuntimeContract):
         await runtime.apply(spec)
         cluster.is_not_ready(spec.revision_id, reason="RuntimeUnhealthy", message="no node has room")
         cluster.touch(cluster.key(spec.revision_id), metadata={"creationTimestamp": "2026-01-01T00:00:00Z"})
-        await in_step(runtime, cluster)
+        list_again(runtime)
         seen = await runtime.observe(spec.revision_id)
         assert seen.failed
         assert "no node has room" in seen.message

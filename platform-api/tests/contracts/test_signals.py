@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from mlops_platform.adapters.prometheus.signals import PrometheusSignals
 from mlops_platform.kit.clock import now
 from mlops_platform.rollouts.interfaces import SignalsUnavailable
+from mlops_platform.rollouts.rollout import Signal
 from mlops_platform.telemetry import metrics
 
-from ..conftest import free_port
+from ..support.ports import free_port
+from ..support.waiting import answers_well, eventually_async, until_started
 
 
 @dataclass
@@ -88,17 +90,18 @@ async def prometheus(processes: list[ApiProcess], tmp_path: Path) -> AsyncIterat
             stderr=log,
         )
     url = f"http://127.0.0.1:{port}"
-    async with httpx.AsyncClient() as client, asyncio.timeout(30):
-        while True:
-            try:
-                if (await client.get(f"{url}/-/ready")).is_success:
-                    break
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
+    until_started(process, lambda: answers_well(f"{url}/-/ready"), tmp_path / "prometheus.log", 30)
     yield url
     process.terminate()
     process.wait(10)
+
+
+async def _scraped_after(prometheus: str, moment: datetime) -> bool:
+    """Return whether every process was scraped since."""
+    async with httpx.AsyncClient() as client:
+        asked = await client.get(f"{prometheus}/api/v1/query", params={"query": 'timestamp(up{job="api"})'})
+    times = [float(one["value"][1]) for one in asked.json()["data"]["result"]]
+    return len(times) == 2 and min(times) > moment.timestamp()
 
 
 @pytest.mark.external("prometheus")
@@ -110,21 +113,22 @@ async def test_requests_errors_and_p99_of_all_processes_since_the_step_began(
     processes[0].answers("r1", 50, "500")
     processes[0].answers("other", 70, "500")
     before = now() - timedelta(hours=1)
-    async with asyncio.timeout(30):
-        # Prometheus looks for its targets some seconds after it is ready
-        while (await signals.since("r1", before)).requests < 50:
-            await asyncio.sleep(0.2)
-    await asyncio.sleep(0.5)
+
+    async def counted(since: datetime, requests: int) -> Signal | None:
+        seen = await signals.since("r1", since)
+        return seen if seen.requests >= requests else None
+
+    # Prometheus looks for its targets some seconds after it is ready
+    await eventually_async(lambda: counted(before, 50), 30)
     start = now()
-    await asyncio.sleep(1)
+    await eventually_async(lambda: _scraped_after(prometheus, start), 30)
     assert await signals.since("never-was", start) == await signals.since("never-was", start)
     assert (await signals.since("never-was", start)).requests == 0
     processes[0].answers("r1", 30, seconds=0.3)
     # this process answers for the revision for the first time
     processes[1].answers("r1", 20, "503", seconds=0.3)
-    async with asyncio.timeout(15):
-        while (seen := await signals.since("r1", start)).requests < 50:
-            await asyncio.sleep(0.2)
+    seen = await eventually_async(lambda: counted(start, 50), 30)
+    assert seen is not None
     assert (seen.requests, seen.errors) == (50, 20)
     assert seen.p99_seconds is not None
     assert 0.25 < seen.p99_seconds <= 0.5

@@ -18,8 +18,8 @@ PAGE = ROOT / "docs" / "business" / "costs.md"
 DAY = date(2026, 11, 24)
 SUPPORTED = "1.35"
 EXTENDED = "1.33"
-# the seed's own lines for development, and the services of ours that they speak of
-SEED = (
+# the lines of the first estimate for development, and the services of ours that they cover
+FIRST = (
     ("EKS control plane", 73, ("EKS",)),
     ("EC2, 3 x m5.large and 2 x m5.xlarge spot", 180, ("EC2",)),
     ("RDS db.t3.medium", 60, ("RDS",)),
@@ -69,7 +69,7 @@ def blocks() -> dict[str, str]:
     return {
         "environments": report.markdown(estimates),
         "supported": f"| Kubernetes | dev | staging | production |\n|---|---:|---:|---:|\n| {_version()} (planned) | {' | '.join(f'{each.total:,.2f}' for each in estimates)} |\n| {EXTENDED}, out of standard support | {totals} |\n",
-        "seed": _seed(supported[0]),
+        "first": _first(supported[0]),
         "small": report.markdown([small]),
         "year": f"Production for a year at these prices: {12 * supported[-1].total:,.2f} USD on Kubernetes {SUPPORTED}.\n",
     }
@@ -80,18 +80,18 @@ def _version() -> str:
     return str(clusters[0].values["version"])
 
 
-def _seed(dev: Estimate) -> str:
+def _first(dev: Estimate) -> str:
     ours = dev.by_service()
-    lines = ["| line | the seed says | this estimate |", "|---|---:|---:|"]
+    lines = ["| line | first estimate | this estimate |", "|---|---:|---:|"]
     spoken: set[str] = set()
-    for name, amount, services in SEED:
+    for name, amount, services in FIRST:
         spoken |= set(services)
         lines.append(
             f"| {name} | {amount} | {sum((ours.get(service, Decimal(0)) for service in services), Decimal(0)):,.2f} |"
         )
     rest = {name: amount for name, amount in ours.items() if name not in spoken}
     lines += [f"| {name} | not mentioned | {amount:,.2f} |" for name, amount in rest.items()]
-    lines.append(f"| total | {sum(amount for _, amount, _ in SEED)} | {dev.total:,.2f} |")
+    lines.append(f"| total | {sum(amount for _, amount, _ in FIRST)} | {dev.total:,.2f} |")
     return "\n".join(lines) + "\n"
 
 

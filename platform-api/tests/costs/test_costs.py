@@ -81,7 +81,6 @@ async def deployed(services: BuiltServices, revision: str, tenant: str, model: s
                 model_name=model,
                 environment="staging",
                 tenant=tenant,
-                desired_version=1,
                 desired_paused=False,
                 generation=1,
                 observed_generation=1,
@@ -113,6 +112,7 @@ async def deployed(services: BuiltServices, revision: str, tenant: str, model: s
                 traffic=1.0,
                 step=0,
                 step_began_at=None,
+                routed_generation=None,
                 created_at=at,
                 updated_at=at,
             )
@@ -134,7 +134,7 @@ def predicted(services: BuiltServices, tenant: str, model: str, rows: int) -> No
         "seconds": 0.001,
     }
     services.prediction_log.append(orjson.dumps(record), rows)
-    services.prediction_log.close()  # type: ignore[attr-defined]  # the embedded log's orderly stop
+    services.prediction_log.close()
     services.prediction_log.move()
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,7 @@ def test_every_step_is_either_in_the_table_or_refused() -> None:
 
 
 def test_what_ended_stays_ended_and_nothing_waits_forever() -> None:
-    assert {"retired", "failed", "rejected", "expired", "rolled_back"} == ENDED
+    assert {"retired", "failed", "rejected", "expired", "withdrawn", "rolled_back"} == ENDED
     assert not ENDED & (ANSWERING | RUNNING | PENDING)
     for state in set(STATES) - ENDED:
         assert reachable(state) & ENDED, f"{state} can never end"
@@ -75,20 +75,18 @@ def test_nothing_unproven_starts(build: str) -> None:
         check("approved", "starting", build)  # type: ignore[arg-type]
 
 
-@given(signals, st.integers(0, 2), st.floats(0, 1e6), st.booleans())
-def test_a_rollout_only_goes_forward_or_back_to_nothing(
-    signal: Signal,
-    step: int,
-    held: float,
-    paused: bool,
+@given(signals, st.integers(0, 2), st.floats(0, 1e6), st.booleans(), st.sampled_from(["hold", "advance"]))
+def test_a_step_ends_with_enough_time_and_enough_good_requests(
+    signal: Signal, step: int, held: float, paused: bool, without_traffic: Literal["hold", "advance"]
 ) -> None:
-    outcome = next_step(PLAN, step, held, signal, GATE, paused=paused)
-    unhealthy = signal.requests >= 20 and (
-        signal.errors / signal.requests > 0.01 or (signal.p99_seconds is not None and signal.p99_seconds > 0.1)
-    )
-    if unhealthy:
+    gate = GATE.model_copy(update={"without_traffic": without_traffic})
+    outcome = next_step(PLAN, step, held, signal, gate, paused=paused)
+    enough = signal.requests >= 20
+    too_many_errors = signal.errors > 0.01 * max(signal.requests, 20)
+    too_slow = enough and signal.p99_seconds is not None and signal.p99_seconds > 0.1
+    if too_many_errors or too_slow:
         assert isinstance(outcome, RollBack)
-    elif paused or held < PLAN[step].hold_seconds:
+    elif paused or held < PLAN[step].hold_seconds or (not enough and without_traffic == "hold"):
         assert isinstance(outcome, Hold)
     elif step == 2:
         assert outcome == Promote()
@@ -99,7 +97,10 @@ def test_a_rollout_only_goes_forward_or_back_to_nothing(
 @pytest.mark.parametrize(
     ("signal", "goes_back"),
     [
-        (Signal(19, 19, 5.0), False),  # too few to judge
+        (Signal(19, 19, 5.0), True),  # no twentieth request could save it
+        (Signal(19, 0, 5.0), False),  # too few to judge latency
+        (Signal(1, 1, None), True),  # one of twenty is 5 % already
+        (Signal(0, 0, None), False),
         (Signal(20, 0, 0.1), False),  # exactly at the limit is within it
         (Signal(20, 0, 0.1000001), True),
         (Signal(100, 1, None), False),
@@ -108,6 +109,19 @@ def test_a_rollout_only_goes_forward_or_back_to_nothing(
 )
 def test_gate_at_its_edges(signal: Signal, goes_back: bool) -> None:
     assert isinstance(next_step(PLAN, 0, 0, signal, GATE, paused=True), RollBack) == goes_back
+
+
+def test_without_requests_nothing_advances_however_long_it_is_held() -> None:
+    for step in range(3):
+        outcome = next_step(PLAN, step, 1e9, Signal(0, 0, None), GATE, paused=False)
+        assert isinstance(outcome, Hold)
+        assert "0 of 20 requests" in outcome.because
+
+
+def test_a_plan_that_gives_everything_at_once_waits_for_no_evidence() -> None:
+    at_once = [Step(traffic=1.0, hold_seconds=0)]
+    assert next_step(at_once, 0, 0, Signal(0, 0, None), GATE, paused=False) == Promote()
+    assert next_step(at_once, 0, 0, Signal(0, 0, None), GATE, paused=True) == Hold("paused")
 
 
 def test_shipped_rollouts_start_small_in_production_and_end_with_everything() -> None:

@@ -4,14 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from ..conftest import free_port
+from ..support.ports import free_port
 
 ROW = {"age": 1.0, "income": 0.5, "visits": 0.1}
 
@@ -66,11 +64,3 @@ class Platform:
         answer = self.ask("POST", "/api/v1/models/deploy", "ana@company.com", "data-scientist", json=body)
         assert answer.is_success, answer.text
         return str(answer.json()["deployment_id"])
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)

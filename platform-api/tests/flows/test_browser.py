@@ -7,7 +7,8 @@ import mlflow
 import pytest
 from playwright.sync_api import sync_playwright
 
-from .platform import Platform, eventually
+from ..support.waiting import eventually
+from .platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
 _FLAGS = [
@@ -38,7 +39,7 @@ def test_a_person_signs_in_reads_and_approves_without_javascript(platform: Platf
         page.get_by_role("link", name="browsed 1").first.click()
         page.screenshot(path=str(tmp_path / "approval.png"), full_page=True)
         page.get_by_label("Comment").fill("read and agreed")
-        page.get_by_role("button", name="Approve these bytes").click()
+        page.get_by_role("button", name="Approve this exact version").click()
         assert page.get_by_text("read and agreed").is_visible()
         page.get_by_role("link", name="Deployments").click()
         assert page.get_by_role("link", name="browsed").is_visible()

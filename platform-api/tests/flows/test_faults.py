@@ -5,58 +5,84 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from .platform import Platform, eventually
+from mlops_platform.kit.ids import new_id
+
+from ..support.waiting import eventually
+from .platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
+@contextmanager
+def standing_still(pid: int) -> Iterator[None]:
+    """Stop a process that would mend the damage at once, so that what happens meanwhile is seen and not guessed."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_a_killed_model_process_is_restarted_and_says_so_meanwhile(platform: Platform, live: str) -> None:
     status = next((platform.home / "runtime" / "status").glob("*.json"))
-    os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
-    during = platform.predict(live, return_explanations=True)
-    if not during.is_success:
+    with standing_still(platform.pid("supervisor")):
+        os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
+        during = platform.predict(live, return_explanations=True)
         assert during.status_code == 503
         assert int(during.headers["retry-after"]) >= 1
-    assert platform.predict(live).is_success, "what is compiled needs no process"
+        assert platform.predict(live).is_success, "what is compiled needs no process"
     eventually(lambda: platform.predict(live, return_explanations=True).is_success)
 
 
 def test_predictions_go_on_while_postgresql_is_dead_and_nothing_acknowledged_is_lost(
     platform: Platform, live: str
 ) -> None:
-    before = platform.ask("GET", "/api/v1/audit/head", "aud@company.com", "auditor").json()["size"]
-    postgres = platform.pid("postgres")
-    refused = []
-    os.kill(postgres, signal.SIGKILL)
-    for _ in range(20):
-        assert platform.predict(live).is_success, "a live model needs no database"
-        refused.append(platform.ask("GET", "/api/v1/models", "ana@company.com", "data-scientist").status_code)
-    assert set(refused) <= {200, 503}
-    eventually(lambda: platform.ask("GET", "/api/v1/models", "ana@company.com", "data-scientist").is_success)
+    manager = ("max@company.com", "manager")
+    (shown,) = platform.ask("GET", f"/api/v1/deployments?model_name={live}", *manager).json()["items"]
+    reasons = [new_id() for _ in range(4)]
+
+    def models() -> int:
+        return platform.ask("GET", "/api/v1/models", "ana@company.com", "data-scientist").status_code
+
+    with standing_still(platform.pid("supervisor")):
+        for number, reason in enumerate(reasons):
+            operation = "resume" if number % 2 else "pause"
+            path = f"/api/v1/deployments/{shown['id']}/{operation}"
+            assert platform.ask("POST", path, *manager, json={"reason": reason}).is_success
+        os.kill(platform.pid("postgres"), signal.SIGKILL)
+        # its other processes end when they notice
+        eventually(lambda: models() == 503, 20)
+        for _ in range(20):
+            assert platform.predict(live).is_success, "a live model needs no database"
+        assert models() == 503
+    eventually(lambda: models() == 200)
     verified = platform.ask("GET", "/api/v1/audit/verify", "aud@company.com", "auditor").json()
     assert verified["intact"], verified
-    assert verified["events"] >= before
+    history = platform.ask("GET", f"/api/v1/deployments/{shown['id']}", *manager).json()["history"]
+    assert set(reasons) <= {event["details"].get("reason") for event in history}
 
 
-def test_a_worker_killed_in_the_middle_of_a_rollout_is_healed(platform: Platform, live: str) -> None:
+def test_a_worker_killed_at_each_step_of_a_rollout_is_healed(platform: Platform, live: str) -> None:
     deployment = platform.deploy(live, "2")
 
     def state() -> str:
         shown = platform.ask("GET", f"/api/v1/deployments/{deployment}", "v@company.com", "viewer").json()
         return str(shown["revisions"][0]["state"])
 
-    for _ in range(3):
-        eventually(lambda: _alive(platform.pid("worker")))
-        os.kill(platform.pid("worker"), signal.SIGKILL)
-        time.sleep(0.7)
-        if state() == "live":
-            break
-    eventually(lambda: state() == "live", 90)
+    seen = set()
+    while (now := state()) != "live":
+        seen.add(now)
+        killed = platform.pid("worker")
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda killed=killed: platform.pid("worker") not in {0, killed} and _alive(platform.pid("worker")))
+        eventually(lambda: state() not in seen, 90)
+    assert seen, "it was live before anything was killed"
     eventually(lambda: platform.predict(live).json()["model_version"] == "2")
 
 

@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from mlops_platform.adapters.mlflow.registry import MlflowRegistry
-from mlops_platform.approvals import service as approvals
 from mlops_platform.approvals.interfaces import Notice, Notifier
+from mlops_platform.approvals.jobs import expire_overdue
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.builds.gate_runs import measure_waiting
 from mlops_platform.kit.clock import now
@@ -130,8 +130,7 @@ async def test_an_expired_request_cannot_be_approved_and_never_continues(
         await session.execute(text("UPDATE approvals SET expires_at = :past"), {"past": now() - timedelta(seconds=1)})
     late = await road.decide(held["approval_id"], "max@company.com", "manager")
     assert (late.status_code, late.json()["type"]) == (409, "/problems/approval-settled")
-    async with road.services.database.session() as session:
-        assert await approvals.expire_due(session) == 1
+    await expire_overdue(road.services)
     await road.work()
     shown = await road.ask("GET", f"/api/v1/deployments/{held['deployment_id']}", road.as_("v@company.com", "viewer"))
     assert shown["revisions"][0]["state"] == "expired"
@@ -215,7 +214,7 @@ async def test_a_deployed_version_cannot_be_deleted_until_it_is_undeployed(live_
     engineer = road.as_("eng@company.com", "ml-engineer")
     refused = await road.client.delete(f"/api/v1/models/{name}/versions/1", headers=engineer)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/still-deployed")
-    await road.ask("POST", f"/api/v1/deployments/{deployment_id}/undeploy", engineer)
+    await road.ask("POST", f"/api/v1/deployments/{deployment_id}/undeploy", engineer, json={"reason": "not needed"})
     assert (await road.client.delete(f"/api/v1/models/{name}", headers=engineer)).is_success
     assert (await road.client.get(f"/api/v1/models/{name}", headers=engineer)).status_code == 404
 
@@ -252,7 +251,7 @@ async def test_every_answered_row_is_in_the_log(live_model: tuple[Road, str, str
     batch = [{"age": float(index), "income": 0.0, "visits": 1.0} for index in range(7)]
     await road.predict_when_routed(name, input_data=batch)
     await road.predict_when_routed(name, input_data={"age": [1.0, 2.0], "income": [0.0, 0.0], "visits": [1.0, 1.0]})
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     after = log.account()
     assert after == Account(stored=before.stored + before.pending + 9, pending=0, dropped=0)
@@ -264,7 +263,7 @@ async def test_predictions_go_on_and_are_counted_when_the_log_cannot_be_written(
 ) -> None:
     road, name, _ = live_model
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]
+    log.close()
     segments = road.services.settings.home / "predictions" / "segments"
     aside = segments.rename(segments.with_name("aside"))
     segments.write_text("a file where the folder was: nothing can be opened below it")
@@ -289,15 +288,22 @@ async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_ask
     name = log_model("low", examples=0)
     await road.until((await road.deploy(name)).json()["deployment_id"], "live")
     first = await road.predict_when_routed(name, return_explanations=True)
-    assert first["explanations"]["error"] == "no_background"
+    # its scaler keeps the training rows' means
+    assert first["explanations"]["background"]["source"] == "training_statistics"
+    assert math.fsum(first["explanations"]["shap_values"][0]) != 0
     for number in range(25):
         await road.predict(name, input_data={"age": number / 10, "income": 0.1 * number, "visits": -0.5})
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     log.move()
     await keep_backgrounds(road.services)
     later = await road.predict_when_routed(name, return_explanations=True)
     explained = later["explanations"]
+    assert explained["background"] == {
+        "source": "recent_inputs",
+        "rows": 26,
+        "detail": "Compared with inputs this model was asked before.",
+    }
     total = explained["base_values"][0] + math.fsum(explained["shap_values"][0])
     assert total == pytest.approx(later["prediction"][0], abs=1e-6)
 

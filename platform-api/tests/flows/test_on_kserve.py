@@ -22,11 +22,12 @@ from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions import standing
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.rollouts.reconciler import reconcile
 from mlops_platform.rollouts.rollout import Signal
 
-from ..contracts.cluster import Cluster, Fault, Listening, in_step, kubeconfig
+from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig, list_again
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
@@ -82,7 +83,6 @@ class OnKServe:
                         model_name=f"churn-{tenant}",
                         environment="production",
                         tenant=tenant,
-                        desired_version=version,
                         desired_paused=False,
                         generation=0,
                         observed_generation=0,
@@ -113,6 +113,7 @@ class OnKServe:
                 traffic=0.0,
                 step=0,
                 step_began_at=None,
+                routed_generation=None,
                 created_at=at,
                 updated_at=at,
             )
@@ -123,7 +124,10 @@ class OnKServe:
         for _ in range(passes):
             runtime = self.services.runtime
             assert isinstance(runtime, KServeRuntime)
-            await in_step(runtime, self.cluster)
+            list_again(runtime)
+            async with self.services.database.session() as session:
+                # a process of the data plane that has loaded all there is
+                await standing.report(session, "data-plane-0", 1_000_000, {})
             await reconcile(self.services)
 
     async def state(self, revision_id: str) -> str:
@@ -138,7 +142,8 @@ class OnKServe:
 
     async def operate(self, deployment_id: str, operation: Operation, tenant: str = "risk") -> None:
         async with self.services.database.session() as session:
-            await operations.operate(session, replace(OPERATOR, tenant=tenant), deployment_id, operation, "test")
+            caller = replace(OPERATOR, tenant=tenant)
+            await operations.operate(session, self.services.authorizer, caller, deployment_id, operation, "test")
         await self.work()
 
     async def live(self, version: int, deployment_id: str | None = None, tenant: str = "risk") -> tuple[str, str]:
@@ -305,13 +310,13 @@ async def test_a_service_the_cluster_does_not_let_go_holds_up_no_other(kserve: O
     assert kserve.running() == {other}
 
 
-async def test_what_is_no_longer_known_of_a_cluster_is_not_acted_on(kserve: OnKServe) -> None:
+async def test_a_cluster_that_cannot_be_listed_is_not_acted_on(kserve: OnKServe) -> None:
     deployment_id, first = await kserve.live(1)
     kserve.cluster.delete(kserve.cluster.key(first))
     runtime = kserve.services.runtime
     assert isinstance(runtime, KServeRuntime)
-    await in_step(runtime, kserve.cluster)
-    runtime.services.stale_seconds = runtime.routes.stale_seconds = -1
+    list_again(runtime)
+    kserve.cluster.down = True
     orders = len(kserve.cluster.requests)
     with pytest.raises(RuntimeUnavailable):
         await reconcile(kserve.services)

@@ -87,7 +87,7 @@ async def test_inputs_that_moved_away_are_drift_and_calm_ones_are_not(live_model
         row = {"age": float(random.normal(4)), "income": float(random.normal()), "visits": 1e6}
         await road.predict_when_routed(name, input_data=row)
     log = road.services.prediction_log
-    log.close()  # type: ignore[attr-defined]  # the embedded log hands over its open segment
+    log.close()
     await predictions.measure(road.services)
     assert (_value("prediction_log_pending_segments") or 0) >= 1
     log.move()

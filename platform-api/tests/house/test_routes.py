@@ -85,7 +85,7 @@ async def test_a_caller_without_a_role_is_refused_everywhere(
             )
 
 
-# requirements §2 and §4, written out by hand: the policies are compared with this, not with themselves
+# docs/governance/roles.md, written out by hand: the policies are compared with this, not with themselves
 MATRIX = {
     "viewer": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read"},
     "data-scientist": {
@@ -98,6 +98,7 @@ MATRIX = {
         "deployment:create",
         "prediction:create",
         "gate:measure",
+        "approval:withdraw",
     },
     "senior-data-scientist": {
         "model:read",
@@ -110,6 +111,7 @@ MATRIX = {
         "prediction:create",
         "approval:decide",
         "gate:measure",
+        "approval:withdraw",
     },
     "ml-engineer": {
         "model:read",
@@ -124,6 +126,7 @@ MATRIX = {
         "deployment:operate",
         "feature:write",
         "gate:measure",
+        "approval:withdraw",
         "gate:record",
         "gate:override",
     },
@@ -138,6 +141,7 @@ MATRIX = {
         "prediction:create",
         "approval:decide",
         "gate:measure",
+        "approval:withdraw",
         "deployment:operate",
     },
     "manager": {
@@ -170,6 +174,33 @@ def test_each_role_may_do_exactly_what_the_matrix_says(role: Role) -> None:
     caller = Principal("someone@company.com", frozenset({role}), "ours")
     assert {action for action in ACTIONS if authorizer.allowed(caller, action, "ours")} == MATRIX[role]
     assert {action for action in ACTIONS if authorizer.allowed(caller, action, "theirs")} == ABROAD.get(role, set())
+
+
+# beyond the matrix, with what a person requested or owns, before production
+OWN = {
+    role: {"deployment:operate", "model:delete"} for role in ("data-scientist", "senior-data-scientist", "team-lead")
+}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_is_ones_own_may_be_stopped_and_deleted_by_who_may_deploy(role: Role) -> None:
+    authorizer = Authorizer()
+    caller = Principal("someone@company.com", frozenset({role}), "ours")
+    allowed = {action for action in ACTIONS if authorizer.allowed(caller, action, "ours", own=True)}
+    assert allowed == MATRIX[role] | OWN.get(role, set())
+    # one's own in another tenant is nobody's
+    assert {action for action in ACTIONS if authorizer.allowed(caller, action, "theirs", own=True)} == ABROAD.get(
+        role, set()
+    )
+
+
+async def test_a_refusal_names_the_roles_that_may(
+    client: httpx.AsyncClient, as_: Callable[..., dict[str, str]]
+) -> None:
+    answer = await client.get("/api/v1/audit/events", headers=as_("ana@company.com", "data-scientist"))
+    assert answer.status_code == 403
+    assert "auditor, platform-admin" in answer.json()["detail"]
+    assert "data-scientist" in answer.json()["detail"]
 
 
 def test_a_caller_without_roles_may_do_nothing() -> None:

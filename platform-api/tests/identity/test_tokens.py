@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ from mlops_platform.identity.tokens import InvalidToken, IssuerUnavailable, Unkn
 from mlops_platform.settings import Settings
 
 
+@dataclass(frozen=True)
+class FromNow:
+    seconds: int
+
+
 def _claims(issuer: DevelopmentIssuer, **changes: Any) -> dict[str, Any]:
     now = int(time.time())
     claims = {
@@ -33,7 +39,9 @@ def _claims(issuer: DevelopmentIssuer, **changes: Any) -> dict[str, Any]:
         "nbf": now,
         "exp": now + 600,
     }
-    return {name: value for name, value in {**claims, **changes}.items() if value is not None}
+    # a time is given as seconds from now: test processes must agree on the names of tests
+    moved = {name: now + value.seconds if isinstance(value, FromNow) else value for name, value in changes.items()}
+    return {name: value for name, value in {**claims, **moved}.items() if value is not None}
 
 
 def _signed(issuer: DevelopmentIssuer, **changes: Any) -> str:
@@ -57,12 +65,12 @@ async def test_a_good_token_says_who_is_calling(client: httpx.AsyncClient, issue
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": int(time.time()) - 3_600},
+        {"exp": FromNow(-3_600)},
         {"exp": None},
         {"exp": "tomorrow"},
         {"exp": True},
-        {"nbf": int(time.time()) + 3_600},
-        {"iat": int(time.time()) + 3_600},
+        {"nbf": FromNow(3_600)},
+        {"iat": FromNow(3_600)},
         {"aud": "another-service"},
         {"aud": None},
         {"aud": ["another-service"]},

@@ -6,26 +6,26 @@ import sys
 from pathlib import Path
 
 from mlops_platform.local.events import Event, EventFile
-from mlops_platform.local.guard import Guard
 from mlops_platform.local.home import Home
-from mlops_platform.local.processes import Child
+from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import log_says
 from mlops_platform.local.supervisor import Supervisor
+from mlops_platform.local.watchdog_client import Watchdog
 
 PARENT = "import subprocess,sys,time; p=subprocess.Popen([sys.executable,'-c','import time;time.sleep(600)']); print('grandchild',p.pid,'up',flush=True); time.sleep(600)"
 STUBBORN = "import signal,time; signal.signal(signal.SIGTERM,signal.SIG_IGN); print('up',flush=True); time.sleep(600)"
 PLAIN = "import os,time; print('up',flush=True); time.sleep(600)"
 
 
-async def main(home: Home, guard: Guard) -> None:
-    supervisor = Supervisor(home, guard, EventFile(home.run / "events.jsonl"))
+async def main(home: Home, watchdog: Watchdog) -> None:
+    supervisor = Supervisor(home, watchdog, EventFile(home.run / "events.jsonl"))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     for name, code, stage in (("server", PLAIN, 1), ("stubborn", STUBBORN, 0), ("parent", PARENT, 0)):
         ready = log_says("up")
         await supervisor.start(
-            Child(name, [sys.executable, "-c", code], {"SECRET": "s"}, ready, stage=stage, stop_seconds=1)
+            ProcessSpec(name, [sys.executable, "-c", code], {"SECRET": "s"}, ready=ready, stage=stage, stop_seconds=1)
         )
     supervisor.state.phase = "ready"
     supervisor.report(Event("platform-ready"))
@@ -35,5 +35,5 @@ async def main(home: Home, guard: Guard) -> None:
 
 if __name__ == "__main__":
     place = Home.at(Path(sys.argv[1]))
-    with place.locked(), Guard() as watched:
+    with place.locked(), Watchdog() as watched:
         asyncio.run(main(place, watched))

@@ -5,11 +5,12 @@ import sys
 import pytest
 
 from mlops_platform.local.events import Event
-from mlops_platform.local.guard import Guard
 from mlops_platform.local.home import Home
-from mlops_platform.local.processes import Child
+from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import log_says
-from mlops_platform.local.supervisor import ChildFailed, Supervisor
+from mlops_platform.local.supervised import ProcessFailed
+from mlops_platform.local.supervisor import Supervisor
+from mlops_platform.local.watchdog_client import Watchdog
 
 
 def _python(code: str) -> list[str]:
@@ -18,20 +19,20 @@ def _python(code: str) -> list[str]:
 
 async def test_a_child_that_ends_before_it_is_ready_is_quoted(home: Home) -> None:
     events: list[Event] = []
-    with Guard() as guard:
-        supervisor = Supervisor(home, guard, events.append)
-        with pytest.raises(ChildFailed, match=r"api ended with code 3 before it was ready(.|\n)*no such setting"):
+    with Watchdog() as watchdog:
+        supervisor = Supervisor(home, watchdog, events.append)
+        with pytest.raises(ProcessFailed, match=r"api ended with code 3 before it was ready(.|\n)*no such setting"):
             await supervisor.start(
-                Child("api", _python("print('no such setting'); raise SystemExit(3)"), ready=log_says("up"))
+                ProcessSpec("api", _python("print('no such setting'); raise SystemExit(3)"), ready=log_says("up"))
             )
         await supervisor.stop()
 
 
 async def test_a_child_that_stays_silent_is_given_up_and_ended(home: Home) -> None:
-    with Guard() as guard:
-        supervisor = Supervisor(home, guard, lambda _event: None)
-        child = Child("api", _python("import time; time.sleep(60)"), ready=log_says("up"), ready_seconds=0.5)
-        with pytest.raises(ChildFailed, match=r"api was not ready after 0.5 s"):
+    with Watchdog() as watchdog:
+        supervisor = Supervisor(home, watchdog, lambda _event: None)
+        child = ProcessSpec("api", _python("import time; time.sleep(60)"), ready=log_says("up"), ready_seconds=0.5)
+        with pytest.raises(ProcessFailed, match=r"api was not ready after 0.5 s"):
             await supervisor.start(child)
         pid = supervisor.state.children["api"].pid
         await supervisor.stop()
@@ -42,18 +43,28 @@ async def test_a_child_that_stays_silent_is_given_up_and_ended(home: Home) -> No
 
 
 async def test_a_task_that_fails_is_quoted(home: Home) -> None:
-    with Guard() as guard:
-        supervisor = Supervisor(home, guard, lambda _event: None)
-        with pytest.raises(ChildFailed, match=r"migrations ended with code 1"):
-            await supervisor.run(Child("migrations", _python("raise SystemExit('bad revision')")))
+    with Watchdog() as watchdog:
+        supervisor = Supervisor(home, watchdog, lambda _event: None)
+        with pytest.raises(ProcessFailed, match=r"migrations ended with code 1"):
+            await supervisor.run(ProcessSpec("migrations", _python("raise SystemExit('bad revision')")))
+        await supervisor.stop()
+
+
+async def test_a_program_that_does_not_exist_is_named(home: Home) -> None:
+    with Watchdog() as watchdog:
+        supervisor = Supervisor(home, watchdog, lambda _event: None)
+        with pytest.raises(ProcessFailed, match="no-such-program"):
+            await supervisor.start(ProcessSpec("api", ["no-such-program"], ready=log_says("up")))
         await supervisor.stop()
 
 
 async def test_a_restarted_child_is_not_called_ready_by_the_words_of_its_past(home: Home) -> None:
     home.log("worker").write_text("worker started\n")
-    with Guard() as guard:
-        supervisor = Supervisor(home, guard, lambda _event: None)
-        child = Child("worker", _python("import time; time.sleep(60)"), ready=log_says("started"), ready_seconds=0.5)
-        with pytest.raises(ChildFailed):
+    with Watchdog() as watchdog:
+        supervisor = Supervisor(home, watchdog, lambda _event: None)
+        child = ProcessSpec(
+            "worker", _python("import time; time.sleep(60)"), ready=log_says("started"), ready_seconds=0.5
+        )
+        with pytest.raises(ProcessFailed):
             await supervisor.start(child)
         await supervisor.stop()

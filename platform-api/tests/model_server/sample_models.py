@@ -106,12 +106,21 @@ MODELS: dict[str, Callable[[], Fitted]] = {
 }
 
 
-def log(model: Any, frame: pd.DataFrame, flavor: str, folder: Path, *, examples: int = 40, **options: Any) -> Path:
-    """Write the artifact folder with signature and example."""
+def log(
+    model: Any,
+    frame: pd.DataFrame,
+    flavor: str,
+    folder: Path,
+    *,
+    examples: int = 40,
+    predicted: Any = None,
+    **options: Any,
+) -> Path:
+    """Write the artifact folder with signature and example; `predicted` where the model does not take the frame itself."""
     if flavor == "sklearn":
         options.setdefault("serialization_format", "cloudpickle")
     save = getattr(mlflow, flavor).save_model
-    signature = infer_signature(frame, model.predict(frame))
+    signature = infer_signature(frame, model.predict(frame) if predicted is None else predicted)
     example = frame.head(examples) if examples else None
     save(model, str(folder), signature=signature, input_example=example, pip_requirements=[], **options)
     return folder

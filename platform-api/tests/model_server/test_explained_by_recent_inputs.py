@@ -14,14 +14,16 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 from sample_models import MODELS, log
-from test_in_a_pod import command, digest, free_port, wait_until_ready
+from test_in_a_pod import command, digest, wait_until_ready
+from tests.support.ports import free_port
 
 from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.builds.interfaces import RECENT_INPUTS
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.bundles import fetch_bundles
-from mlops_platform.predictions.jobs import sample
+from mlops_platform.predictions.jobs import rows_behind, sample
 from mlops_platform.predictions.predictor import Predictor
+from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import RoutingTable, Target
 from model_server.build.__main__ import build
 
@@ -58,8 +60,8 @@ class Serving:
     async def explain(self) -> dict[str, Any]:
         return await self.predictor._explain(self.target, self.rows[:1])
 
-    def keep_recent_inputs(self) -> None:
-        content = sample([dict(zip(self.columns, row, strict=True)) for row in self.rows])
+    def keep_recent_inputs(self, count: int = 30) -> None:
+        content = sample([dict(zip(self.columns, row, strict=True)) for row in self.rows[:count]])
         assert content is not None
         self.store.keep_beside(self.address, RECENT_INPUTS, content)
 
@@ -97,9 +99,10 @@ async def serving(s3_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
 
 
 async def test_recent_inputs_reach_the_pod_with_the_request_and_survive_its_restart(serving: Serving) -> None:
-    assert (await serving.explain())["error"] == "no_background"
+    assert (await serving.explain())["background"]["source"] == "zeros"
     serving.keep_recent_inputs()
     first = await serving.explain()
+    assert (first["background"]["source"], first["background"]["rows"]) == ("recent_inputs", 30)
     assert first["base_values"][0] + math.fsum(first["shap_values"][0]) == pytest.approx(first["raw_output"][0])
     serving.pod.stop()
     serving.pod.start()
@@ -108,7 +111,7 @@ async def test_recent_inputs_reach_the_pod_with_the_request_and_survive_its_rest
     body = {"columns": serving.columns, "rows": serving.rows[:1]}
     async with httpx.AsyncClient() as other:
         asked = await other.post(f"http://127.0.0.1:{serving.pod.port}/explain", json=body)
-    assert (asked.status_code, asked.json()["reason"]) == (409, "no_background")
+    assert asked.json()["background"]["source"] == "zeros"
 
 
 async def test_a_bucket_that_is_away_costs_the_explanation_and_not_the_answer(serving: Serving, tmp_path: Path) -> None:
@@ -117,15 +120,59 @@ async def test_a_bucket_that_is_away_costs_the_explanation_and_not_the_answer(se
     )
     serving.keep_recent_inputs()
     away = Predictor(services, RoutingTable())
-    assert (await away._explain(serving.target, serving.rows[:1]))["error"] == "no_background"
-    assert "error" not in await serving.explain()
+    assert (await away._explain(serving.target, serving.rows[:1]))["background"]["source"] == "zeros"
+    assert (await serving.explain())["background"]["source"] == "recent_inputs"
+
+
+async def test_a_few_inputs_are_replaced_by_more_as_they_come(serving: Serving) -> None:
+    serving.keep_recent_inputs(2)
+    few = await serving.explain()
+    # the row that is explained is one of the two, and says nothing about itself
+    assert (few["background"]["source"], few["background"]["rows"]) == ("recent_inputs", 1)
+    serving.keep_recent_inputs(25)
+    more = await serving.explain()
+    assert (more["background"]["source"], more["background"]["rows"]) == ("recent_inputs", 25)
+    # enough is enough: what is kept later changes no explanation any more
+    serving.keep_recent_inputs(30)
+    assert await serving.explain() == more
+
+
+@pytest.mark.parametrize(
+    ("answer", "provisional"),
+    [
+        ({"background": {"source": "zeros", "rows": 1}}, True),
+        ({"background": {"source": "recent_inputs", "rows": 19}}, True),
+        ({"background": {"source": "recent_inputs", "rows": 20}}, False),
+        ({"background": {"source": "input_example", "rows": 2}}, False),
+        ({"background": {"source": "training_trees", "rows": None}}, False),
+        ({"error": "no_background"}, True),
+        ({"error": "not_explainable"}, False),
+        # a model process may say anything
+        ({"background": "zeros"}, False),
+        ({"background": {"source": ["zeros"]}}, False),
+        ({"background": {"source": "recent_inputs", "rows": "few"}}, False),
+        ({}, False),
+    ],
+)
+def test_only_what_would_rest_on_more_is_looked_up_again(answer: dict[str, Any], provisional: bool) -> None:
+    assert is_provisional(answer) is provisional
+
+
+@pytest.mark.parametrize(
+    ("kept", "rows"), [(None, 0), (b"{}", 0), (b"not json", 0), (b"[1]", 0), (b'{"of": "x"}', 0), (b'{"rows": 3}', 0)]
+)
+def test_a_kept_table_that_is_none_counts_as_no_rows(kept: bytes | None, rows: int) -> None:
+    assert rows_behind(kept) == rows
 
 
 def test_a_sample_is_some_rows_of_bounded_size() -> None:
-    assert sample([{"a": 1.0}] * 19) is None
-    assert sample([{"a": 1.0}] * 20) is not None
+    assert sample([]) is None
+    assert rows_behind(sample([{"a": 1.0}])) == 1
+    assert rows_behind(sample([{"a": 1.0}] * 20)) == 20
     wide = [{"a": "x" * 20_000}] * 100
     content = sample(wide)
     assert content is not None
     assert len(content) <= 1_000_000
-    assert sample([{"a": "x" * 100_000}] * 100) is None
+    # of wide rows only some fit, and no more will: they are not looked for again
+    assert rows_behind(sample([{"a": "x" * 100_000}] * 100)) == 100
+    assert sample([{"a": "x" * 1_100_000}] * 100) is None

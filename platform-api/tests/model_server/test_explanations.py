@@ -107,19 +107,17 @@ def test_same_row_gets_the_same_explanation(built: Callable[[str], Built]) -> No
     assert first == second
 
 
-def test_without_background_there_is_no_explanation_unless_rows_come_with_the_request(tmp_path: Path) -> None:
+def test_what_came_with_one_request_is_kept_for_no_other(tmp_path: Path) -> None:
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
     rows = frame.head(30).to_numpy().tolist()
     served, columns = ServedModel(tmp_path / "b"), list(frame.columns)
-    with pytest.raises(NoBackground):
-        served.explain(columns, rows[:1])
-    with pytest.raises(NoBackground):  # one row could be the row itself
-        served.explain(columns, rows[:1], {"columns": columns, "rows": rows[:1]})
+    before = served.explain(columns, rows[:1])
     sample = {"columns": columns, "rows": rows}
-    assert gap(served.explain(columns, rows[:1], sample)) <= 1e-6
-    with pytest.raises(NoBackground):  # what came with one request is kept for no other
-        served.explain(columns, rows[:1])
+    with_rows = served.explain(columns, rows[:1], sample)
+    assert gap(with_rows) <= 1e-6
+    assert with_rows.background["source"] == "recent_inputs"
+    assert served.explain(columns, rows[:1]) == before
 
 
 def test_rows_of_one_request_change_no_other_explanation(tmp_path: Path) -> None:
@@ -142,7 +140,7 @@ def test_a_models_own_sample_is_stronger_than_one_that_comes_with_a_request(buil
 
 @pytest.mark.parametrize(
     "background",
-    [[], "rows", {"rows": 3}, {"columns": [{}], "rows": [[0.0]]}, {"columns": ["a"], "rows": [[0.0]] * 101}],
+    ["rows", {"rows": 3}, {"columns": [{}], "rows": [[0.0]]}, {"columns": ["a"], "rows": [[0.0]] * 101}],
 )
 def test_a_background_that_is_no_table_or_too_long_is_refused(tmp_path: Path, background: Any) -> None:
     model, frame, flavor = MODELS["ridge"]()
@@ -174,7 +172,9 @@ def test_answers_that_are_not_numbers_are_not_explained(tmp_path: Path) -> None:
 
 def test_attributions_that_do_not_add_up_are_an_error_not_an_answer(built: Callable[[str], Built]) -> None:
     model = served(built("ridge").folder)
-    good = model.explainer()
+    model.prepare_explanations()
+    good = model._explainer
+    assert good is not None
 
     class Off:
         name = "off"

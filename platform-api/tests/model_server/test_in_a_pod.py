@@ -3,25 +3,19 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from sample_models import Built
+from tests.support.ports import free_port
+from tests.support.waiting import answers_well, until_started
 
 from mlops_platform.predictions.problems import ModelProcessDown
 from mlops_platform.predictions.process import ModelProcess
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def command(bundle: Path, port: int) -> list[str]:
@@ -43,15 +37,7 @@ def digest(bundle: Path) -> str:
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + 40
-    while True:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        try:
-            if httpx.get(f"{url}/v2/health/ready").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
+    until_started(process, lambda: answers_well(f"{url}/v2/health/ready"))
 
 
 @pytest.fixture(scope="module")

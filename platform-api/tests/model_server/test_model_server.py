@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 from sample_models import Built
+from tests.support.waiting import until_started
 
 
 class Server:
@@ -28,17 +29,7 @@ class Server:
         self.client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://model", timeout=60
         )
-        deadline = time.monotonic() + 30
-        while not self._answers():
-            assert self.process.poll() is None, "the server ended"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
-        try:
-            return self.client.get("/health/ready").status_code == 200
-        except httpx.TransportError:
-            return False
+        until_started(self.process, lambda: self.client.get("/health/ready").is_success)
 
     def stop(self) -> int:
         self.client.close()

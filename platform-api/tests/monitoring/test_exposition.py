@@ -16,7 +16,7 @@ from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.exposition import exposition, registry
 from mlops_platform.telemetry.gauges import Family
 
-from ..conftest import free_port
+from ..support.ports import free_port
 
 _CHILD = """
 import sys

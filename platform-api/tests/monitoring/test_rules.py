@@ -23,7 +23,8 @@ _ORIGINAL = {
     "HighDailyCost": ("1h", "warning"),
     "UnusedGPUResources": ("4h", "info"),
     "DataQualityDegraded": ("15m", "warning"),
-    "DataPipelineFailure": (None, "critical"),
+    # at first it paged for one failed pass of a job that tries again after three seconds
+    "DataPipelineFailure": ("5m", "critical"),
     "PodCrashLooping": ("5m", "warning"),
     "PodNotReady": ("10m", "warning"),
     "DeploymentReplicasMismatch": ("15m", "warning"),

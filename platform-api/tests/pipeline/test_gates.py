@@ -1,4 +1,4 @@
-"""Gates at the API: production demands them for exactly these bytes, and nobody talks their way around them."""
+"""Gates at the API: production requires them for exactly one digest, and nobody gets around them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -77,7 +77,7 @@ async def test_a_stale_result_and_one_for_other_bytes_open_nothing(live_model: t
     assert await _open(road, name) == {"validate": "missing", "scan": "missing", "performance": "missing"}
 
 
-async def test_a_failed_gate_is_overruled_only_by_a_person_with_the_role_and_a_reason(
+async def test_a_failed_gate_is_overridden_only_by_a_person_with_the_role_and_a_reason(
     road: Road, log_model: Callable[..., str]
 ) -> None:
     name = log_model("low", slo_p95_ms="0.001")
@@ -234,7 +234,7 @@ async def test_the_console_shows_who_decides_what_was_found_about_exactly_these_
     measured = await _measure(road, name, "performance")
     held = (await road.deploy(name, stage="production")).json()
     approval = (await road.client.get(f"/console/approvals/{held['approval_id']}")).text
-    assert "What production requires of these bytes at medium risk" in approval
+    assert "What production requires of this exact version at medium risk" in approval
     for gate in ("validate", "scan", "performance"):
         assert f'<td>{gate}</td><td><span class="state passed">passed</span></td>' in approval
     assert measured["sentence"] in approval

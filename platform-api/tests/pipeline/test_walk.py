@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ..flows.conftest import hostile_bytes
-from ..flows.platform import Platform, eventually
+from ..flows.platform import Platform
+from ..support.waiting import eventually
 from .conftest import People
 from .workflow import run
 

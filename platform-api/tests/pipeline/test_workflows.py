@@ -17,7 +17,7 @@ from .workflow import PIPELINE, ROOT, commands, evaluate, load
 WORKFLOWS = sorted([*(ROOT / ".github" / "workflows").glob("*.y*ml"), *(ROOT / "cicd").glob("*.y*ml")])
 BIN = Path(sys.executable).parent
 
-# requirements section 11, with what it lists as defects undone
+# the nine jobs that docs/guides/pipeline.md describes, in their order
 NEEDS = {
     "validate": set(),
     "security_scan": {"validate"},

@@ -5,22 +5,18 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 import uvicorn
-from onnx import TensorProto, helper
 from prometheus_client import REGISTRY
 from starlette.types import Receive, Scope, Send
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
-from mlops_platform.kit.digests import file_sha256
-from mlops_platform.local.ports import free_port
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.protocol import PredictionProtocol
+from tests.support.ports import free_port
+from tests.support.waiting import eventually_async
 
 GOOD = {"model_name": "halves", "input_data": {"x": 3.0}}
 
@@ -43,53 +39,6 @@ async def _inner(scope: Scope, receive: Receive, send: Send) -> None:
         return
     await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
-
-
-@pytest.fixture
-def revision(tmp_path: Path) -> LiveRevision:
-    """A regression that answers half of x."""
-    graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "half"], ["y"])],
-        "halves",
-        [helper.make_tensor_value_info("x", TensorProto.DOUBLE, [None, 1])],
-        [helper.make_tensor_value_info("y", TensorProto.DOUBLE, [None, 1])],
-        [onnx.numpy_helper.from_array(np.array([0.5]), "half")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    onnx.save(model, tmp_path / "model.onnx")
-    described = {
-        "file": "model.onnx",
-        "sha256": file_sha256(tmp_path / "model.onnx"),
-        "mode": "tensor",
-        "input": "x",
-        "dtype": "float64",
-        "value": "y",
-        "label": None,
-    }
-    bundle = {
-        "flavor": "sklearn",
-        "task": "regression",
-        "engine": "onnx",
-        "inputs": [{"name": "x", "type": "double"}],
-        "labels": [],
-        "digest": "sha256:0",
-        "onnx": described,
-    }
-    (tmp_path / "bundle.json").write_text(json.dumps(bundle))
-    return LiveRevision(
-        model_name="halves",
-        tenant="default",
-        environment="staging",
-        version=1,
-        revision_id="r1",
-        revision_number=1,
-        traffic=1.0,
-        bundle_path=str(tmp_path),
-        engine="onnx",
-        address=None,
-        feature_refs=(),
-        risk_level="low",
-    )
 
 
 @pytest.fixture
@@ -260,15 +209,28 @@ async def test_a_request_begun_before_the_end_is_still_answered(gateway: Watched
         await exchange(port, whole)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(whole[:-5])
-        await asyncio.sleep(0.1)
+        await writer.drain()
         server.should_exit = True
-        await asyncio.sleep(0.3)
+
+        async def closing() -> bool:
+            return not any(listening.is_serving() for listening in server.servers)
+
+        await eventually_async(closing, 5)
         writer.write(whole[-5:])
         async with asyncio.timeout(5):
             answer = await reader.read()
         assert b'"prediction":[1.5]' in answer
         assert b"connection: close" in answer
         writer.close()
+
+
+async def test_an_orderly_stop_hands_the_last_predictions_to_the_worker(
+    services: BuiltServices, gateway: Watched, token: str
+) -> None:
+    async with serving(gateway, PredictionProtocol) as (_, port):
+        await exchange(port, request(token))
+    assert services.prediction_log.account().pending == 1
+    assert services.prediction_log.move() == 1, "the segment of a process that stopped in order is still open"
 
 
 async def test_a_defect_is_a_problem_with_a_request_id_and_the_connection_goes_on(

@@ -6,22 +6,22 @@ from hypothesis import strategies as st
 
 from mlops_platform.policy.definition import RISK_LEVELS
 from mlops_platform.risk.scoring import (
-    A10_FACTORS,
-    GOV1_QUESTIONS,
+    SIX_FACTORS,
+    TEN_QUESTIONS,
     IncompleteAnswers,
     Profile,
     assess,
     declared_level,
 )
 
-answers = st.fixed_dictionaries({name: st.integers(0, 5) for name in GOV1_QUESTIONS})
-factors = st.fixed_dictionaries({name: st.integers(1, 5) for name in A10_FACTORS})
+answers = st.fixed_dictionaries({name: st.integers(0, 5) for name in TEN_QUESTIONS})
+factors = st.fixed_dictionaries({name: st.integers(1, 5) for name in SIX_FACTORS})
 
 
 def spread(total: int) -> dict[str, int]:
     """Answers of that sum that touch no floor, as far as that goes."""
-    names = [name for name in GOV1_QUESTIONS if name not in {"data_sensitivity", "regulation", "cost_of_failure"}]
-    found = dict.fromkeys(GOV1_QUESTIONS, 0)
+    names = [name for name in TEN_QUESTIONS if name not in {"data_sensitivity", "regulation", "cost_of_failure"}]
+    found = dict.fromkeys(TEN_QUESTIONS, 0)
     for name in names:
         found[name] = min(5, total)
         total -= found[name]
@@ -34,7 +34,7 @@ def test_bands_of_the_ten_questions(score: int, level: str) -> None:
     assert (assessment.score, assessment.level) == (score, level)
 
 
-@given(answers, st.sampled_from(sorted(GOV1_QUESTIONS)))
+@given(answers, st.sampled_from(sorted(TEN_QUESTIONS)))
 def test_a_worse_answer_never_lowers_the_level(given_: dict[str, int], name: str) -> None:
     worse = {**given_, name: min(5, given_[name] + 1)}
     assert RISK_LEVELS.index(assess(worse).level) >= RISK_LEVELS.index(assess(given_).level)
@@ -51,7 +51,7 @@ def test_floors_hold_whatever_the_score(given_: dict[str, int]) -> None:
 
 @given(factors)
 def test_the_six_factor_scheme_keeps_its_bands_and_the_floors(given_: dict[str, int]) -> None:
-    assessment = assess(given_, Profile.A10)
+    assessment = assess(given_, Profile.SIX_FACTORS)
     band = "low" if assessment.score <= 12 else "medium" if assessment.score <= 22 else "high"
     assert 6 <= assessment.score <= 30
     assert RISK_LEVELS.index(assessment.level) >= RISK_LEVELS.index(band)  # type: ignore[arg-type]

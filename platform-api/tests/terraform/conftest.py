@@ -6,11 +6,9 @@ of this folder, goes on beside those that need no environment, and the others co
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +19,8 @@ from typing import Any
 import boto3
 import pytest
 
+from ..support.ports import free_port
+from ..support.waiting import answers_well, until_started
 from .workspace import Workspace
 
 REGION = "us-east-1"
@@ -71,9 +71,7 @@ class EmulatedAws:
 
 @contextmanager
 def _emulated(folder: Path) -> Iterator[EmulatedAws]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     path = folder / "server.log"
     with path.open("wb") as log:
         server = subprocess.Popen(
@@ -84,15 +82,7 @@ def _emulated(folder: Path) -> Iterator[EmulatedAws]:
             start_new_session=True,
         )
         url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                with urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=2):
-                    break
-            except OSError:
-                assert server.poll() is None, path.read_text()[-2000:]
-                assert time.monotonic() < deadline, "moto did not start"
-                time.sleep(0.2)
+        until_started(server, lambda: answers_well(f"{url}/moto-api/data.json"), path)
         yield EmulatedAws(url)
         os.killpg(server.pid, 15)
         server.wait(15)

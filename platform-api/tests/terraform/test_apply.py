@@ -218,7 +218,7 @@ def test_tables_are_encrypted_with_our_key_and_can_be_restored(dev: Applied) -> 
 def test_images_never_change_under_their_tag(dev: Applied) -> None:
     repositories = dev.aws.client("ecr").describe_repositories()["repositories"]
     assert {repository["repositoryName"] for repository in repositories} == {
-        f"{NAME}/{image}" for image in ("mlops-api", "model-server", "mlflow")
+        f"{NAME}/{image}" for image in ("mlops-api", "mlops-worker", "model-server", "mlflow")
     }
     for repository in repositories:
         assert repository["imageTagMutability"] == "IMMUTABLE"

@@ -23,6 +23,7 @@ KEYS = {
     "REDIS_GROUP",
     "ECR_REGISTRY",
     "ECR_API_URL",
+    "ECR_WORKER_URL",
     "ECR_MODEL_SERVER_URL",
     "ECR_MLFLOW_URL",
     "DOMAIN",

@@ -1,4 +1,4 @@
-# Development: the seed's minimum. One NAT gateway, no standbys, AWS services reached through NAT, thrown away freely.
+# Development: the smallest size. One NAT gateway, no standbys, AWS services reached through NAT; may be destroyed at any time.
 environment = "dev"
 team        = "ml-platform"
 cost_center = "cc-ml-platform"

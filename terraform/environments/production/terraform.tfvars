@@ -1,4 +1,4 @@
-# Production: the seed's table. Every tier in three zones, standbys, private by default, audit locked for seven years.
+# Production. Every tier in three zones, standbys, private by default, audit locked for seven years.
 environment = "production"
 team        = "ml-platform"
 cost_center = "cc-ml-platform"

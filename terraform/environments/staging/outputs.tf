@@ -82,6 +82,7 @@ locals {
       SECRETS_PREFIX        = "${var.project}/${var.environment}"
       ECR_REGISTRY          = split("/", module.ecr.repository_urls["mlops-api"])[0]
       ECR_API_URL           = module.ecr.repository_urls["mlops-api"]
+      ECR_WORKER_URL        = module.ecr.repository_urls["mlops-worker"]
       ECR_MODEL_SERVER_URL  = module.ecr.repository_urls["model-server"]
       ECR_MLFLOW_URL        = module.ecr.repository_urls["mlflow"]
       DOMAIN                = var.domain

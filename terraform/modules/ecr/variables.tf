@@ -6,7 +6,7 @@ variable "name" {
 variable "repositories" {
   description = "One repository per image."
   type        = list(string)
-  default     = ["mlops-api", "model-server", "mlflow"]
+  default     = ["mlops-api", "mlops-worker", "model-server", "mlflow"]
 
   validation {
     condition     = length(var.repositories) > 0 && length(distinct(var.repositories)) == length(var.repositories)

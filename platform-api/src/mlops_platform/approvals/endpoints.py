@@ -4,16 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from mlops_platform.approvals import service
+from mlops_platform.approvals import reading, service
 from mlops_platform.approvals.quorum import Status
-from mlops_platform.approvals.schemas import Approval, DecisionRequest
+from mlops_platform.approvals.schemas import Approval, DecisionRequest, WithdrawRequest
 from mlops_platform.database.session import ReadSessionDep, SessionDep
+from mlops_platform.dependencies import ServicesDep
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.paging import MAX_LIMIT, Page
 
 router = APIRouter(prefix="/api/v1/approvals", tags=["approvals"])
 CanRead = Annotated[Principal, requires("approval:read")]
+CanWithdraw = Annotated[Principal, requires("approval:withdraw")]
 CanDecide = Annotated[Principal, requires("approval:decide")]
 ApprovalId = Annotated[str, Path(max_length=64)]
 
@@ -29,7 +31,7 @@ async def list_approvals(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> Page[Approval]:
     """Return requests for approval, newest first."""
-    return await service.list_approvals(
+    return await reading.list_approvals(
         session, caller, mine=mine, status=status, model_name=model_name, cursor=cursor, limit=limit
     )
 
@@ -37,10 +39,24 @@ async def list_approvals(
 @router.get("/{approval_id}", operation_id="get_approval")
 async def get_approval(caller: CanRead, approval_id: ApprovalId, session: ReadSessionDep) -> Approval:
     """Return one request with the policy it was made under and every decision."""
-    return await service.get(session, caller, approval_id)
+    return await reading.get(session, caller, approval_id)
 
 
 @router.post("/{approval_id}/decisions", operation_id="decide_approval")
-async def decide(caller: CanDecide, approval_id: ApprovalId, body: DecisionRequest, session: SessionDep) -> Approval:
-    """Approve or reject; the last approval needed lets the deployment continue, a rejection ends it."""
-    return await service.decide(session, caller, approval_id, body)
+async def decide(
+    caller: CanDecide, approval_id: ApprovalId, body: DecisionRequest, session: SessionDep, services: ServicesDep
+) -> Approval:
+    """Approve or reject; the last approval needed lets the deployment continue. A rejection needs a comment and ends it."""
+    return await service.decide(session, services.approval_subjects, caller, approval_id, body)
+
+
+@router.post("/{approval_id}/withdraw", operation_id="withdraw_approval")
+async def withdraw(
+    caller: CanWithdraw,
+    approval_id: ApprovalId,
+    session: SessionDep,
+    services: ServicesDep,
+    body: WithdrawRequest | None = None,
+) -> Approval:
+    """Take your own request back: nobody has to decide any more, and what is live stays live."""
+    return await service.withdraw(session, services.approval_subjects, caller, approval_id, body.reason if body else "")

@@ -1,6 +1,6 @@
 """Requests nobody decides on expire; who keeps whom waiting is measured."""
 
-from mlops_platform.approvals import service
+from mlops_platform.approvals import reading, service
 from mlops_platform.approvals.waiting import by_role
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.clock import now
@@ -8,6 +8,7 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
+from mlops_platform.telemetry.items import apart
 
 _PENDING = Family(metrics.approvals_pending, gone=0)
 _OLDEST = Family(metrics.approvals_oldest_pending_seconds, gone=0)
@@ -15,16 +16,21 @@ _LATE = Family(metrics.approvals_over_sla, gone=0)
 _SLA = Family(metrics.approval_sla_seconds)
 
 
-async def _expire(services: Services) -> None:
-    async with services.database.session() as session:
-        await service.expire_due(session)
+async def expire_overdue(services: Services) -> None:
+    """Expire every request whose time is over, each in its own transaction: one that fails holds up no other."""
+    async with services.database.read_session() as session:
+        overdue = await service.overdue(session)
+    for approval_id in overdue:
+        with apart("approval-expiry", approval=approval_id):
+            async with services.database.session() as session:
+                await service.expire(session, services.approval_subjects, approval_id)
 
 
 async def measure(services: Services) -> None:
     """Show what waits for each role, and for how long."""
     hours = load(services.settings.policy_file).sla_hours
     async with services.database.read_session() as session:
-        found = by_role(await service.still_missing(session), hours, now())
+        found = by_role(await reading.still_missing(session), hours, now())
     _PENDING.replace({(role.value,): waiting.pending for role, waiting in found.items()})
     _OLDEST.replace({(role.value,): waiting.oldest_seconds for role, waiting in found.items()})
     _LATE.replace({(role.value,): waiting.over_sla for role, waiting in found.items()})
@@ -32,4 +38,4 @@ async def measure(services: Services) -> None:
 
 
 # measuring is reading: every worker does it, so that none shows what was true when it last held the lock
-JOBS = (Job("approval-expiry", 5, _expire), Job("approval-metrics", 10, measure, exclusive=False))
+JOBS = (Job("approval-expiry", 5, expire_overdue), Job("approval-metrics", 10, measure, exclusive=False))

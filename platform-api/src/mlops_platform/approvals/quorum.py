@@ -11,6 +11,7 @@ from mlops_platform.policy.definition import Requirement
 
 Status = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
 Verdict = Literal["approve", "reject"]
+Objection = Literal["is_requester", "already_decided", "role_not_needed"]
 
 
 class Decision(BaseModel):
@@ -69,7 +70,7 @@ def evaluate(
 
 def objection(
     requirements: Sequence[Requirement], decisions: Sequence[Decision], requester: str, proposed: Decision
-) -> Literal["is_requester", "already_decided", "role_not_needed"] | None:
+) -> Objection | None:
     """Return why this decision may not be made, or None when it may."""
     if proposed.person == requester:
         return "is_requester"

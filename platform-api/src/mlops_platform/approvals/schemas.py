@@ -54,3 +54,11 @@ class DecisionRequest(BaseModel):
 
     decision: Verdict
     comment: str = Field("", max_length=5_000)
+
+
+class WithdrawRequest(BaseModel):
+    """Why a request is taken back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field("", max_length=2_000)

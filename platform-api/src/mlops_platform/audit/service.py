@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
+import anyio
 import orjson
 import structlog
-from sqlalchemy import event, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session as SyncSession
 
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.merkle import Frontier, leaf_hash
@@ -85,7 +85,7 @@ async def record(
     await session.flush()
     session.add(AuditHeadRow(size=head.size, root=head.root, at=head.at, signature=head.signature))
     await session.flush()
-    session.sync_session.info.setdefault(_PENDING, []).append(head)
+    session.info.setdefault(_PENDING, []).append(head)
     metrics.audit_events_total.labels(action.value).inc()
     shown = actor.name if isinstance(actor, SystemActor) else actor.subject
     return AuditEvent(
@@ -103,21 +103,19 @@ async def locked_tree(session: Session) -> AuditTreeRow:
     return tree
 
 
-@event.listens_for(SyncSession, "after_commit")
-def _anchor_committed_heads(session: SyncSession) -> None:
+async def anchor_committed(session: Session) -> None:
+    """Write the heads that this session has just committed into the anchor file; bootstrap gives this to the database.
+
+    The file is flushed to disk in a thread, so that no other request waits for it. Never raises.
+    """
     heads: list[SignedHead] = session.info.pop(_PENDING, [])
     if not heads:
         return
     try:
-        session.info["audit_log"].anchor(heads)
+        await anyio.to_thread.run_sync(audit_log(session).anchor, heads)
     except OSError:
         # the events are committed and must be answered as such; the worker's anchor job writes what is missing
         log.exception("audit heads not anchored", size=heads[-1].size)
-
-
-@event.listens_for(SyncSession, "after_rollback")
-def _forget_rolled_back_heads(session: SyncSession) -> None:
-    session.info.pop(_PENDING, None)
 
 
 async def anchor_missing(session: ReadSession) -> int:

@@ -20,6 +20,8 @@ from mlops_platform.kit.keyfiles import load_or_create
 if TYPE_CHECKING:
     from mlops_platform.audit.interfaces import Mirror
 
+_PSEUDONYM_KEY_BYTES = 32
+
 
 @dataclass(frozen=True)
 class SignedHead:
@@ -39,7 +41,10 @@ def head_bytes(size: int, root: str, at: datetime) -> bytes:
 class AuditLog:
     """What the log keeps outside PostgreSQL: the signing key, the pseudonym key, the anchor file and perhaps a mirror."""
 
-    def __init__(self, key_file: Path, anchor_file: Path, mirror: "Mirror | None" = None) -> None:
+    def __init__(
+        self, key_file: Path, pseudonym_key_file: Path, anchor_file: Path, mirror: "Mirror | None" = None
+    ) -> None:
+        """A key file that is missing is made. Raises OSError, and ValueError or TypeError for a file that is no such key."""
         self.anchor_file = anchor_file
         self.mirror = mirror
         private = load_or_create(key_file, _new_signing_key)
@@ -47,7 +52,10 @@ class AuditLog:
         if not isinstance(key, Ed25519PrivateKey):
             raise TypeError(f"{key_file} must hold an Ed25519 private key")
         self._key = key
-        self._pseudonym_key = load_or_create(key_file.with_name("audit-pseudonyms.key"), lambda: os.urandom(32))
+        self._pseudonym_key = load_or_create(pseudonym_key_file, lambda: os.urandom(_PSEUDONYM_KEY_BYTES))
+        if len(self._pseudonym_key) < _PSEUDONYM_KEY_BYTES:
+            # with a short key the names of all employees are tried in minutes
+            raise ValueError(f"{pseudonym_key_file} must hold at least {_PSEUDONYM_KEY_BYTES} random bytes")
 
     @property
     def public_key(self) -> Ed25519PublicKey:

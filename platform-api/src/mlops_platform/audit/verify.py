@@ -85,7 +85,7 @@ async def verify(session: ReadSession) -> Verification:
             Problem(
                 kind="truncated",
                 seq=size,
-                sentence=f"a signed head says that event {size} existed; it is gone",
+                sentence=f"a signed head says that event {size} existed; it is missing",
             )
             for size in sorted(known)
         ]
@@ -127,6 +127,8 @@ def _column_mismatches(row: AuditEventRow) -> list[Problem]:
     try:
         payload = orjson.loads(row.payload)
     except orjson.JSONDecodeError:
+        payload = None
+    if not isinstance(payload, dict):
         return [Problem(kind="edited", seq=row.seq, sentence=f"the text of event {row.seq} is not readable")]
     return [
         Problem(

@@ -5,11 +5,8 @@ from typing import Literal
 
 import anyio
 import structlog
-from sqlalchemy import select
 
-from mlops_platform.approvals import service as approvals
-from mlops_platform.audit import service as audit
-from mlops_platform.audit.actions import Action
+from mlops_platform.approvals.interfaces import Notice
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds.bundles import Built, lock_name, obtain
 from mlops_platform.checks import gates
@@ -20,8 +17,11 @@ from mlops_platform.checks.scoring import Finding, lineage, performance
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import repository, service
-from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+from mlops_platform.deployments import revisions, worklist
+from mlops_platform.deployments.revisions import Deployment, Revision
+from mlops_platform.deployments.worklist import BuildOrder
+from mlops_platform.errors import PlatformError
+from mlops_platform.kit.backoff import Backoff
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
@@ -29,21 +29,43 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
+_RETRIES = Backoff()
 
 
 async def build_pending(services: Services) -> None:
-    """Build every revision that waits for it; one that another worker is building is left to it."""
+    """Build every revision that waits for it, approved ones first; one that another worker is building is left to it.
+
+    A revision whose build breaks off holds up no other: it says why and is tried again, later each time.
+    """
     async with services.database.read_session() as session:
-        query = (
-            select(RevisionRow.id, DeploymentRow.model_name, RevisionRow.version)
-            .join(DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id)
-            .where(RevisionRow.build == "pending", RevisionRow.state.in_(("awaiting_approval", "approved")))
-        )
-        waiting = (await session.execute(query.order_by(RevisionRow.created_at))).all()
-    for revision_id, name, version in waiting:
-        async with try_lock(services.database, lock_name(name, version)) as held:
+        waiting = await worklist.to_build(session)
+    for order in waiting:
+        if not _RETRIES.due(order.revision_id):
+            continue
+        async with try_lock(services.database, lock_name(order.model_name, order.version)) as held:
             if held:
-                await _counted(services, revision_id)
+                await _isolated(services, order)
+
+
+async def _isolated(services: Services, order: BuildOrder) -> None:
+    try:
+        await _counted(services, order.revision_id)
+    except Exception as error:  # one item's boundary: logged, counted, shown and tried again
+        wait = _RETRIES.failed(order.revision_id)
+        log.exception("build broke off", model=order.model_name, version=order.version, again_in_seconds=wait)
+        why = error.detail if isinstance(error, PlatformError) else "the worker's log says why"
+        await _note(
+            services, order, f"Building version {order.version} broke off: {why}. It is tried again in {wait:.0f} s."
+        )
+    else:
+        _RETRIES.succeeded(order.revision_id)
+
+
+async def _note(services: Services, order: BuildOrder, sentence: str) -> None:
+    async with services.database.session() as session:
+        revision, deployment = await revisions.locked(session, order.revision_id)
+        await revisions.note(session, deployment.id, sentence)
+        revisions.explain(revision, sentence)
 
 
 async def _counted(services: Services, revision_id: str) -> None:
@@ -61,10 +83,7 @@ async def _counted(services: Services, revision_id: str) -> None:
 async def _build(services: Services, revision_id: str) -> Literal["built", "refused"] | None:
     """Build one revision; None when it was built meanwhile."""
     async with services.database.read_session() as session:
-        revision = await session.get(RevisionRow, revision_id)
-        assert revision is not None
-        deployment = await session.get(DeploymentRow, revision.deployment_id)
-        assert deployment is not None
+        revision, deployment = await worklist.revision(session, revision_id)
     if revision.build != "pending":
         return None
     built = await obtain(services, deployment.model_name, revision.version, revision.digest, revision.feature_refs)
@@ -79,50 +98,50 @@ async def _build(services: Services, revision_id: str) -> Literal["built", "refu
 async def _accept(services: Services, revision_id: str, built: Built, address: str) -> None:
     description = built.description()
     async with services.database.session() as session:
-        revision, deployment = await _locked(session, revision_id)
+        revision, deployment = await revisions.locked(session, revision_id)
         if revision.build != "pending":
             return
-        revision.build, revision.bundle, revision.engine = "built", address, description["engine"]
-        if not revision.feature_refs:
-            revision.feature_refs = list(description.get("feature_refs", []))
-        deployment.generation += 1
         name, number = deployment.model_name, revision.version
         await models.set_input_schema(session, name, number, description["inputs"])
         await keep_evidence(session, services, name, number, revision.digest, built, again=False)
-        # where people approve, they see a failed check and weigh it; where nobody does, it stops the version
-        if revision.approval_id is None and await _a_check_failed(session, deployment, revision):
-            await _fail(session, deployment, revision, "an automatic check failed; see the version's checks")
-            return
-        await models.set_stage(session, name, number, "validation", ACTOR, deployment.tenant, only_from="development")
-        await audit.record(
+        await revisions.record_build(
             session,
-            action=Action.DEPLOYMENT_BUILT,
-            actor=ACTOR,
-            resource=f"deployment:{deployment.id}",
-            tenant=deployment.tenant,
+            deployment,
+            revision,
+            bundle=address,
+            engine=description["engine"],
+            feature_refs=list(description.get("feature_refs", [])),
             details={
-                "revision": revision.number,
                 "digest": revision.digest,
-                "engine": revision.engine,
                 "onnx": (description.get("onnx") or {}).get("sha256"),
                 "signed_with": built.key,
             },
+            actor=ACTOR,
         )
+        # where people approve, they see a failed check and weigh it; where nobody does, it stops the version
+        if revision.approval_id is None and await _a_check_failed(session, deployment, revision):
+            sentence = "an automatic check failed; see the version's checks"
+            await revisions.end(session, deployment, revision, sentence, ACTOR)
+            return
+        await models.set_stage(session, name, number, "validation", ACTOR, deployment.tenant, only_from="development")
 
 
 async def _refuse(services: Services, revision_id: str, built: Built) -> None:
     async with services.database.session() as session:
-        revision, deployment = await _locked(session, revision_id)
-        revision.build = "refused"
+        revision, deployment = await revisions.locked(session, revision_id)
+        revisions.record_refusal(revision)
         await keep_evidence(session, services, deployment.model_name, revision.version, revision.digest, built)
-        await _fail(session, deployment, revision, built.sentence)
-
-
-async def _fail(session: Session, deployment: DeploymentRow, revision: RevisionRow, sentence: str) -> None:
-    if revision.state in {"awaiting_approval", "approved"}:
-        await service.move(session, deployment, revision, "failed", sentence, ACTOR)
-        await approvals.withdraw(session, revision.id, sentence)
-    deployment.generation += 1
+        await revisions.end(session, deployment, revision, built.sentence, ACTOR)
+        notice = Notice(
+            "version-refused",
+            (),
+            deployment.tenant,
+            f"{deployment.model_name} version {revision.version} will not go to {deployment.environment}: {built.sentence}",
+            f"{services.settings.url}/console/deployments/{deployment.id}",
+            people=(revision.requested_by,),
+        )
+    # after the commit: nobody hears of what was rolled back
+    await services.notifier.tell(notice)
 
 
 async def keep_evidence(
@@ -167,15 +186,6 @@ async def _keep(session: Session, name: str, number: int, finding: Finding) -> N
     await checks.record(session, name, number, finding.check, finding.status, finding.sentence, finding.detail)
 
 
-async def _a_check_failed(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> bool:
+async def _a_check_failed(session: Session, deployment: Deployment, revision: Revision) -> bool:
     found = await checks.for_version(session, deployment.model_name, revision.version)
     return any(result.status == "failed" for result in found)
-
-
-async def _locked(session: Session, revision_id: str) -> tuple[RevisionRow, DeploymentRow]:
-    revision = await session.get(RevisionRow, revision_id)
-    assert revision is not None
-    deployment = await repository.locked(session, None, revision.deployment_id)
-    assert deployment is not None
-    await session.refresh(revision)
-    return revision, deployment

@@ -1,7 +1,9 @@
 """From a version's artifacts to a signed bundle, in a process of its own; safe to kill at any point."""
 
 import asyncio
+import hashlib
 import json
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from mlops_platform.kit.digests import tree_digest
 log = structlog.get_logger(__name__)
 
 EXAMPLE = "example.json"
+# a folder's name has 255 bytes, of which the digest, the version and whoever works beside it need some
+_LONGEST_NAME, _SHOWN = 100, 40
+_PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,16 @@ class Built:
 
 
 def bundle_folder(folder: Path, digest: str, name: str, version: int) -> Path:
-    """Return where the bundle of these bytes lies."""
-    return folder.absolute() / f"{digest.removeprefix('sha256:')[:24]}-{name}-{version}"
+    """Return where the bundle of these bytes lies. A model may have any name; the folder's is short and plain."""
+    return folder.absolute() / f"{digest.removeprefix('sha256:')[:24]}-{_plain(name)}-{version}"
+
+
+def _plain(name: str) -> str:
+    if len(name) <= _LONGEST_NAME and _PLAIN.fullmatch(name):
+        return name
+    # '~' is in no plain name: a made-up one cannot lead to another model's folder
+    shown = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:_SHOWN]
+    return f"{shown}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 def lock_name(name: str, version: int) -> str:

@@ -21,14 +21,17 @@ from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import NotFound
 from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
+from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
+_RETRIES = Backoff()
 # what a caller may read of an example: enough to ask with
 _EXAMPLE_ROWS = 20
 
@@ -102,9 +105,22 @@ async def measure_waiting(services: Services) -> None:
         query = select(MeasurementRow).where(MeasurementRow.state == "waiting").order_by(MeasurementRow.asked_at)
         waiting = list((await session.execute(query)).scalars())
     for row in waiting:
+        if not _RETRIES.due(row.id):
+            continue
         async with try_lock(services.database, lock_name(row.name, row.version)) as held:
             if held:
-                await _measure(services, row)
+                await _isolated(services, row)
+
+
+async def _isolated(services: Services, row: MeasurementRow) -> None:
+    try:
+        await _measure(services, row)
+    except Exception:  # one item's boundary: logged, counted and tried again, later each time
+        wait = _RETRIES.failed(row.id)
+        metrics.gate_runs_broken_total.labels(row.gate).inc()
+        log.exception("gate not measured", model=row.name, version=row.version, gate=row.gate, again_in_seconds=wait)
+    else:
+        _RETRIES.succeeded(row.id)
 
 
 async def _measure(services: Services, row: MeasurementRow) -> None:

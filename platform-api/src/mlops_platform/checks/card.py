@@ -28,7 +28,7 @@ def card(
     lineage: Mapping[str, Any],
     checks: Sequence[CheckResult],
 ) -> Card:
-    """Return the card of a version (sections of requirements §4, 'Model card')."""
+    """Return the card of a version."""
     details = {
         "model": name,
         "version": version,

@@ -1,4 +1,4 @@
-"""Gate results: kept for exactly these bytes, with their audit event, and demanded before a deployment is asked for."""
+"""Gate results: kept for one digest, with their audit event, and required before a deployment may be requested."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,9 +25,9 @@ Source = Literal["platform", "pipeline", "person"]
 
 
 class GatesNotPassed(Conflict):
-    """Required gates are missing, failed or stale for these bytes."""
+    """Required gates are missing, failed or stale for this digest."""
 
-    title = "Required gates are not passed for these bytes"
+    title = "Required gates are not passed for this exact version"
 
     def __init__(self, name: str, version: int, environment: str, found: list[Shortfall]) -> None:
         states = ", ".join(f"{one.gate} ({one.state})" for one in found)
@@ -39,23 +39,23 @@ class GatesNotPassed(Conflict):
 
 
 class OverrideNeedsPerson(Forbidden):
-    """A pipeline may not overrule what it measures."""
+    """A pipeline may not override what it measures."""
 
-    title = "Only a person may overrule a gate"
+    title = "Only a person may override a gate"
 
     def __init__(self) -> None:
         super().__init__(
-            "A service cannot overrule a gate; an ml-engineer or platform administrator must, with a reason."
+            "A service cannot override a gate; a person with the role ml-engineer or platform-admin must, with a reason."
         )
 
 
 class NothingToOverride(Conflict):
     """The gate has not failed."""
 
-    title = "There is no failed result to overrule"
+    title = "There is no failed result to override"
 
     def __init__(self, gate: str) -> None:
-        super().__init__(f"The gate '{gate}' has no failed result for these bytes; measure it first.")
+        super().__init__(f"The gate '{gate}' has no failed result for this exact version; measure it first.")
 
 
 async def record(
@@ -101,7 +101,7 @@ async def override(
     gate: GateName,
     reason: str,
 ) -> GateResult:
-    """Let a failed result pass, by a person who says why. Raises OverrideNeedsPerson and NothingToOverride."""
+    """Override a failed result, by a person and with a reason. Raises OverrideNeedsPerson and NothingToOverride."""
     if caller.kind == "service":
         raise OverrideNeedsPerson
     standing = (await newest(session, name, version, digest)).get(gate)
@@ -118,7 +118,7 @@ async def override(
         gate=gate,
         status="overridden",
         sentence=reason,
-        detail={"overruled": standing.sentence},
+        detail={"overridden": standing.sentence},
         source="person",
         action=Action.GATE_OVERRIDDEN,
     )
@@ -171,7 +171,7 @@ async def results(session: ReadSession | Session, name: str, version: int, limit
 
 
 async def newest(session: ReadSession | Session, name: str, version: int, digest: str) -> Mapping[GateName, GateResult]:
-    """Return the newest result of each gate for exactly these bytes."""
+    """Return the newest result of each gate for this digest."""
     row = GateResultRow
     query = select(row).where(row.name == name, row.version == version, row.digest == digest)
     query = query.ext(distinct_on(row.gate)).order_by(row.gate, row.at.desc(), row.id.desc())
@@ -190,7 +190,7 @@ async def standing(
     environment: Environment,
     risk_level: RiskLevel,
 ) -> GateStanding:
-    """Return what an environment requires of these bytes, and what of it is not passed."""
+    """Return the gates that an environment requires of this digest, and which of them are not passed."""
     known = await newest(session, name, version, digest)
     required = policy.required_gates(environment, risk_level)
     found = gate_policy.shortfalls(required, _standings(known), now())
@@ -217,7 +217,7 @@ async def demand(
     environment: Environment,
     risk_level: RiskLevel,
 ) -> None:
-    """Raise GatesNotPassed unless every gate this environment and risk level require is passed for exactly these bytes."""
+    """Raise GatesNotPassed unless every gate that this environment and risk level require is passed for this digest."""
     known = await newest(session, name, version, digest)
     found = gate_policy.shortfalls(policy.required_gates(environment, risk_level), _standings(known), now())
     if found:

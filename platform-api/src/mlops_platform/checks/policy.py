@@ -1,4 +1,4 @@
-"""What a gate's measurements amount to, and which required gates are not passed. Pure."""
+"""The verdict on a gate's measurements, and which required gates are not passed. Pure."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,7 +123,7 @@ def validation(
 
 
 def scan(report: Mapping[str, Any], key: str | None) -> Outcome:
-    """Judge a build report: formats and bytes are on the allow-lists, and what was built is signed with `key`."""
+    """Judge a build report: formats and pickles are on the allow-lists, and what was built is signed with `key`."""
     steps = {step["name"]: step for step in report["steps"]}
     detail: dict[str, Any] = {name: steps.get(name) for name in _SCANNED} | {"signed_with": key}
     bad = [name for name in _SCANNED if steps.get(name, {}).get("status") != "passed"]
@@ -141,9 +141,11 @@ def shortfalls(required: Iterable[GateName], newest: Mapping[GateName, Standing]
     for gate in required:
         standing = newest.get(gate)
         if standing is None:
-            found.append(Shortfall(gate, "missing", "it was never measured for these bytes"))
+            found.append(Shortfall(gate, "missing", "it was never measured for this exact version"))
         elif standing.status == "failed":
             found.append(Shortfall(gate, "failed", standing.sentence))
         elif now >= standing.expires_at:
-            found.append(Shortfall(gate, "stale", f"its result counted until {standing.expires_at:%Y-%m-%d %H:%M} UTC"))
+            found.append(
+                Shortfall(gate, "stale", f"its result was valid until {standing.expires_at:%Y-%m-%d %H:%M} UTC")
+            )
     return found

@@ -31,14 +31,14 @@ class CardSection(BaseModel):
 
 
 class Card(BaseModel):
-    """A model card generated from records (sections of requirements §4)."""
+    """A model card, generated from what the platform has on record."""
 
     completeness: float = Field(ge=0, le=1, description="share of the facts a record answers")
     sections: list[CardSection]
 
 
 class GateResult(BaseModel):
-    """One result of one gate, for exactly these bytes."""
+    """One result of one gate, for one digest."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -65,7 +65,7 @@ class GateShortfall(BaseModel):
 
 
 class GateStanding(BaseModel):
-    """What an environment requires of a version's bytes, what of it is open, and the newest results."""
+    """What an environment requires of a version (digest), what of it is open, and the newest results."""
 
     model_config = ConfigDict(protected_namespaces=())
 

@@ -25,7 +25,7 @@ class ModelCheckRow(Base):
 
 
 class GateResultRow(Base):
-    """One result of one gate for exactly these bytes. Append only: the newest counts, an override is a row of its own."""
+    """One result of one gate for one digest. Append only: the newest counts, an override is a row of its own."""
 
     __tablename__ = "gate_results"
     __table_args__ = (Index("ix_gate_results_digest", "name", "version", "digest", "gate", "id"),)

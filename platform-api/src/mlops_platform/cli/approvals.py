@@ -7,14 +7,14 @@ import typer
 from mlops_platform.cli.api import call, pages
 from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
 
-app = typer.Typer(no_args_is_help=True, help="Approval requests: what waits for whom, and decisions.")
+app = typer.Typer(no_args_is_help=True, help="Approval requests and decisions.")
 Approval = Annotated[str, typer.Argument(help="Approval id.")]
-Comment = Annotated[str, typer.Option(help="Why; kept with the decision and in the audit log.")]
+Comment = Annotated[str, typer.Option(help="Comment; kept with the decision and in the audit log.")]
 
 
 @app.command("list")
 def list_approvals(
-    mine: Annotated[bool, typer.Option("--mine", help="Only those you could approve now.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only requests you can approve now.")] = False,
     status: Annotated[str | None, typer.Option(help="pending, approved, rejected, expired or withdrawn.")] = None,
     model: Annotated[str | None, typer.Option(help="Only for this model.")] = None,
     limit: Limit = 50,
@@ -39,7 +39,7 @@ def list_approvals(
 
 @app.command("show")
 def show_approval(approval: Approval, _json: Json = False) -> None:
-    """Show one request: what exactly, whose decisions it needs, and those made."""
+    """Show one request: the exact version (digest), the roles it needs, and the decisions so far."""
     show_fields(call("GET", f"/api/v1/approvals/{approval}"))
 
 
@@ -53,11 +53,26 @@ def _decide(approval: str, decision: str, comment: str) -> None:
 
 @app.command()
 def approve(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
-    """Approve. The deployment continues by itself after the last approval that the policy asks for."""
+    """Approve a request. The deployment continues automatically after the last required approval."""
     _decide(approval, "approve", comment)
 
 
 @app.command()
-def reject(approval: Approval, comment: Comment = "", _json: Json = False) -> None:
-    """Reject. The request is closed for good."""
+def reject(
+    approval: Approval,
+    comment: Annotated[str, typer.Option(help="Reason; the requester reads it.")],
+    _json: Json = False,
+) -> None:
+    """Reject a request. This closes it. The requester reads your comment."""
     _decide(approval, "reject", comment)
+
+
+@app.command()
+def withdraw(
+    approval: Approval,
+    reason: Annotated[str, typer.Option(help="Reason; kept in the audit log.")] = "",
+    _json: Json = False,
+) -> None:
+    """Withdraw your own request. The version that is live stays live."""
+    answer = call("POST", f"/api/v1/approvals/{approval}/withdraw", body={"reason": reason})
+    show(answer, "withdrawn; nobody has to decide any more")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-app = typer.Typer(no_args_is_help=True, help="The audit log: reading it, and proving that nobody changed it.")
+app = typer.Typer(no_args_is_help=True, help="Read the audit log and verify that nobody changed it.")
 
 
 @app.command("list")
@@ -44,9 +44,7 @@ def head(_json: Json = False) -> None:
 
 @app.command()
 def verify(
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Read the database directly; the API is not asked.")
-    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Read the database directly instead of the API.")] = False,
     home: Annotated[
         Path | None, typer.Option(help="Home whose keys and anchored heads to use (with --offline).")
     ] = None,
@@ -77,7 +75,7 @@ def verify(
         raise CommandFailed(
             Exit.PROBLEM,
             "the audit log was changed behind the platform's back",
-            "keep the database as it is and tell security",
+            "do not change the database; inform the security officer",
         )
     if result["mirror"] == "unreachable":
         raise CommandFailed(
@@ -92,7 +90,7 @@ def recover(
     home: Annotated[Path | None, typer.Option(help="Home whose keys to use.")] = None,
     _json: Json = False,
 ) -> None:
-    """After a restore and before the platform starts: bring back the events that the mirror has and the database lost."""
+    """After a database restore, before the platform starts: copy lost events back from the mirror."""
     from mlops_platform.audit.recovery import recover as recover_lost
     from mlops_platform.audit.service import audit_log
 
@@ -109,7 +107,7 @@ def recover(
     if wants_json():
         show_json({"recovered": count})
     else:
-        say(f"brought back: {count} events; run `mlops audit verify --offline` before the platform starts")
+        say(f"recovered {count} events; run `mlops audit verify --offline` before the platform starts")
 
 
 def _offline(home: Home) -> dict[str, Any]:
@@ -144,6 +142,6 @@ def _on_the_database(home: Home, work: Callable[["Database"], Awaitable[Result]]
         try:
             return asyncio.run(run(url))
         except Conflict as error:
-            raise CommandFailed(Exit.PROBLEM, error.detail, "keep everything as it is and tell security") from error
+            raise CommandFailed(Exit.PROBLEM, error.detail, "change nothing; inform the security officer") from error
         except PlatformError as error:
             raise CommandFailed(Exit.UNREACHABLE, error.detail, "check MLOPS_DATABASE_URL or --home") from error

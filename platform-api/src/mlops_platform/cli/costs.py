@@ -14,7 +14,7 @@ from mlops_platform.costs import report
 from mlops_platform.costs.estimate import Estimate, difference, estimate
 from mlops_platform.costs.prices import BadTable, load_prices, load_usage
 
-app = typer.Typer(no_args_is_help=True, help="What the platform costs, before and after it is applied.")
+app = typer.Typer(no_args_is_help=True, help="Costs: estimates of Terraform plans, and what was spent.")
 
 
 @app.command("estimate")

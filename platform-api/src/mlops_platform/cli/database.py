@@ -64,7 +64,7 @@ def upgrade(home: HomeOption = None, _json: Json = False) -> None:
 def revision(
     name: Annotated[str, typer.Argument(help="What changes, as in add_risk_tier.")], _json: Json = False
 ) -> None:
-    """Write the migration that makes the newest schema equal to the tables (for developers of the platform)."""
+    """Write a migration for changed tables (for developers of the platform)."""
     import tempfile
 
     from mlops_platform.database import migrate

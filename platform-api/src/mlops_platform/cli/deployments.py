@@ -5,24 +5,32 @@ from typing import Annotated, Any, Literal
 import typer
 
 from mlops_platform.cli.api import call, pages
+from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_pairs
 from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_json, show_table, wants_json
+from mlops_platform.cli.waiting import wait_for
 
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
 Deployment = Annotated[str, typer.Argument(help="Deployment id (see `mlops deployments list`).")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the audit log.")]
+Reason = Annotated[str | None, typer.Option(help="Reason; kept in the audit log.")]
+NeededReason = Annotated[str, typer.Option("--reason", help="Reason; kept in the audit log.")]
 
 
 def deploy(
     name: Annotated[str, typer.Argument(help="The model.")],
     version: Annotated[str, typer.Argument(help="A version number, or 'latest'.")],
-    justification: Annotated[str, typer.Option(help="Why; approvers and auditors read it.")],
-    to: Annotated[Literal["staging", "production"], typer.Option(help="Where to.")] = "staging",
-    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (production runtime).")] = 3,
-    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; several times.")] = None,
+    justification: Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")],
+    to: Annotated[Literal["staging", "production"], typer.Option(help="Target environment.")] = "staging",
+    replicas: Annotated[int, typer.Option(min=1, max=100, help="Model servers (KServe runtime only).")] = 3,
+    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the model server; repeatable.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the version is built or refused.")] = True,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait. Exits 5 after that.")] = 900,
     _json: Json = False,
 ) -> None:
-    """Ask for a version to be deployed. It is held when the policy asks for approvals, and continues by itself after the last."""
+    """Request a deployment and wait until the version is built. It continues automatically after the last required approval.
+
+    Exits 1 with the reason if the version is refused, and 5 after --timeout. The request stays open in both cases.
+    """
     body = {
         "model_name": name,
         "model_version": version,
@@ -32,10 +40,14 @@ def deploy(
         "environment_vars": read_pairs(env or [], "--env"),
     }
     answer = call("POST", "/api/v1/models/deploy", body=body)
+    if not wants_json():
+        say(str(answer.get("message") or answer["status"]))
+    revision = _until_built(answer, timeout) if wait else None
     if wants_json():
-        show_json(answer)
+        show_json({**answer, "revision_state": revision} if revision else answer)
         return
-    say(str(answer.get("message") or answer["status"]))
+    if revision:
+        say(f"  built       {revision['engine']} engine, digest {revision['digest']}")
     if answer.get("approval_id"):
         say(
             f"  status      {answer['status']}\n  approval    {answer['approval_id']}\n  deployment  {answer.get('deployment_id')}"
@@ -47,6 +59,31 @@ def deploy(
         )
 
 
+def _until_built(answer: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Return the revision once it is built. Raises CommandFailed with the reason when it is refused."""
+    deployment_id, number = answer["deployment_id"], answer["revision"]
+
+    def look() -> dict[str, Any]:
+        revisions = call("GET", f"/api/v1/deployments/{deployment_id}")["revisions"]
+        found: dict[str, Any] = next(one for one in revisions if one["number"] == number)
+        return found
+
+    def settled(revision: dict[str, Any]) -> bool:
+        return revision["build"] != "pending" or revision["state"] not in {"awaiting_approval", "approved"}
+
+    def waiting(revision: dict[str, Any]) -> str:
+        return f"the build of version {revision['version']}" + (
+            f" ({revision['reason']})" if revision["reason"] else ""
+        )
+
+    todo = f"mlops deployments show {deployment_id}"
+    revision = wait_for(look, settled, timeout, waiting, todo)
+    if revision["build"] == "refused" or revision["state"] in {"failed", "rejected", "expired", "withdrawn"}:
+        state = revision["state"].replace("_", " ")
+        raise CommandFailed(Exit.PROBLEM, f"version {revision['version']} is {state}: {revision['reason']}", todo)
+    return revision
+
+
 @app.command("list")
 def list_deployments(
     model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
@@ -56,7 +93,7 @@ def list_deployments(
 ) -> None:
     """List deployments: desired and observed state."""
     answer = pages("/api/v1/deployments", {"model_name": model, "environment": environment}, limit)
-    columns = ("id", "model_name", "environment", "version", "state", "traffic", "updated_at")
+    columns = ("id", "model_name", "environment", "headline", "updated_at")
     show_table(answer["items"], columns, "nothing is deployed: mlops deploy NAME VERSION --to staging", answer)
 
 
@@ -83,13 +120,13 @@ def _operate(deployment: str, operation: str, reason: str | None) -> None:
 
 @app.command()
 def promote(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Give the revision that is rolling out all traffic now."""
+    """Give all traffic to the revision that is rolling out, now."""
     _operate(deployment, "promote", reason)
 
 
 @app.command()
 def pause(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
-    """Hold the rollout at its present traffic share."""
+    """Pause the rollout at its current traffic share."""
     _operate(deployment, "pause", reason)
 
 
@@ -100,12 +137,12 @@ def resume(deployment: Deployment, reason: Reason = None, _json: Json = False) -
 
 
 @app.command()
-def rollback(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
+def rollback(deployment: Deployment, reason: NeededReason, _json: Json = False) -> None:
     """Return all traffic to the previous revision."""
     _operate(deployment, "rollback", reason)
 
 
 @app.command()
-def undeploy(deployment: Deployment, reason: Reason = None, _json: Json = False) -> None:
+def undeploy(deployment: Deployment, reason: NeededReason, _json: Json = False) -> None:
     """Stop serving this deployment; its history stays."""
     _operate(deployment, "undeploy", reason)

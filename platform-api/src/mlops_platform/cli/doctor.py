@@ -11,12 +11,21 @@ from mlops_platform.local.home import Home
 
 def doctor(
     home: HomeOption = None,
-    port: Annotated[int, typer.Option(help="The API's port.")] = 8000,
-    mlflow_port: Annotated[int, typer.Option(help="MLflow's port.")] = 5000,
-    prometheus_port: Annotated[int, typer.Option(help="Prometheus' port.")] = 9090,
+    port: Annotated[
+        int | None, typer.Option(help="The API's port (default: the running platform's, else 8000).")
+    ] = None,
+    mlflow_port: Annotated[
+        int | None, typer.Option(help="MLflow's port (default: the running platform's, else 5000).")
+    ] = None,
+    prometheus_port: Annotated[
+        int | None, typer.Option(help="Prometheus' port (default: the running platform's, else 9090).")
+    ] = None,
     _json: Json = False,
 ) -> None:
-    """Check this machine: each line ok, warn (something is missing but the platform runs) or fail, and what to do."""
+    """Check this machine. Each line is ok, warn (the platform runs without it) or fail, with what to do.
+
+    While a platform runs in this home, it checks that platform's ports and names the processes that hold them.
+    """
     from mlops_platform.local.doctor import examine
 
     findings = examine(

@@ -15,8 +15,8 @@ app = typer.Typer(no_args_is_help=True, help="The feature store.")
 
 @app.command()
 def retrieve(
-    entity: Annotated[list[str], typer.Option(help="Entity id; several times.")],
-    feature: Annotated[list[str], typer.Option(help="view:feature; several times.")],
+    entity: Annotated[list[str], typer.Option(help="Entity id; repeatable.")],
+    feature: Annotated[list[str], typer.Option(help="view:feature; repeatable.")],
     _json: Json = False,
 ) -> None:
     """Read the newest online values of features."""
@@ -65,11 +65,11 @@ def push(
 
 @app.command()
 def materialize(
-    view: Annotated[list[str] | None, typer.Option(help="Only these views; several times.")] = None,
+    view: Annotated[list[str] | None, typer.Option(help="Only these views; repeatable.")] = None,
     until: Annotated[datetime | None, typer.Option(help="End (UTC); default: now.")] = None,
     _json: Json = False,
 ) -> None:
-    """Load offline feature values that are newer than the last run into the online store."""
+    """Copy feature values that are newer than the last run from the offline to the online store."""
     body = {"views": view, "until": f"{until.isoformat()}Z" if until else None}
     answer = call("POST", "/api/v1/features/materialize", body={name: value for name, value in body.items() if value})
     show(answer, f"materialized {', '.join(answer['views'])} until {answer['until']}")

@@ -9,18 +9,18 @@ from mlops_platform.cli.output import Json, say, show_json, show_table, wants_js
 from mlops_platform.cli.plans import PlanFile, read_plan
 from mlops_platform.infrastructure.risks import judge
 
-app = typer.Typer(no_args_is_help=True, help="Terraform plans, read before they are applied.")
+app = typer.Typer(no_args_is_help=True, help="Risks in Terraform plans, before they are applied.")
 
 
 @app.command("plan-risks")
 def plan_risks(
     plan: PlanFile,
     fail_on_risk: Annotated[
-        bool, typer.Option("--fail-on-risk", help="Exit with 1 when there is a risk: for pipelines.")
+        bool, typer.Option("--fail-on-risk", help="Exit with 1 if there is a risk (for pipelines).")
     ] = False,
     _json: Json = False,
 ) -> None:
-    """List what a plan loses, opens or weakens: stateful resources replaced, public exposure, wider permissions, less protection."""
+    """List risks of a plan: replaced stateful resources, public exposure, wider permissions, less protection."""
     found = read_plan(plan)
     judgement = judge(found)
     rows = [{"danger": risk.danger.value, "resource": risk.address, "what": risk.sentence} for risk in judgement.risks]

@@ -49,11 +49,11 @@ def versions(name: Annotated[str, typer.Argument(help="The model.")], limit: Lim
 def register(
     name: Annotated[str, typer.Argument(help="The model's name.")],
     model_uri: Annotated[str, typer.Argument(help="Where MLflow has it: runs:/RUN_ID/model or models:/MODEL_ID.")],
-    owner: Annotated[str, typer.Option(help="Email of the person who answers for it.")],
+    owner: Annotated[str, typer.Option(help="Email of the responsible person.")],
     risk: Annotated[str, typer.Option(help="low, medium or high.")] = "medium",
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     dataset: Annotated[str | None, typer.Option(help="URI of the training dataset (lineage).")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; may be given several times.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,
     _json: Json = False,
 ) -> None:
     """Register a logged model as the next version of NAME."""
@@ -79,10 +79,10 @@ def register(
 @app.command()
 def delete(
     name: Annotated[str, typer.Argument(help="NAME deletes the model, NAME:VERSION one version.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
     _json: Json = False,
 ) -> None:
-    """Delete a model or one version; refused while it is deployed."""
+    """Delete a model or one version. Fails while it is deployed."""
     model, _, version = name.partition(":")
     if not yes and not typer.confirm(f"Delete {name} for ever?"):
         raise CommandFailed(Exit.USAGE, "nothing was deleted", "repeat with --yes")

@@ -6,7 +6,7 @@ from mlops_platform.cli import pipeline_deploy, pipeline_gates, pipeline_report
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Gates, approval, deployment and record of a version, step by step. Each step stands alone and may be repeated.",
+    help="From a registered version to production: gates, approval, deployment, record. Each step can run alone and can be repeated.",
 )
 
 app.command()(pipeline_gates.validate)

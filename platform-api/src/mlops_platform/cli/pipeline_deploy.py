@@ -12,9 +12,9 @@ from mlops_platform.cli.output import Json, say, show_json, wants_json
 from mlops_platform.cli.pipeline_gates import Environment, Name, Timeout, Version, outcome, version_path
 from mlops_platform.cli.waiting import wait_for
 
-To = Annotated[Environment, typer.Option(help="Where to.")]
-Justification = Annotated[str, typer.Option(help="Why; approvers and auditors read it.")]
-_OVER = frozenset({"failed", "rejected", "expired", "rolled_back", "retired"})
+To = Annotated[Environment, typer.Option(help="Target environment.")]
+Justification = Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")]
+_OVER = frozenset({"failed", "rejected", "expired", "withdrawn", "rolled_back", "retired"})
 # a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
@@ -30,13 +30,13 @@ def request_approval(
     to: To = "staging",
     risk: Annotated[
         Literal["low", "medium", "high"] | None,
-        typer.Option(help="The risk level you believe it has; refused when the platform knows another."),
+        typer.Option(help="The risk level you expect. The request fails if the platform has another one."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until everybody has decided.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
 ) -> None:
-    """Ask the platform to deploy: it demands the gates, then asks the people its policy names. Repeating asks once."""
+    """Request a deployment: the platform checks the gates, then asks the approvers of its policy. Safe to repeat."""
     known = call("GET", version_path(name, version))["risk_level"]
     if risk is not None and risk != known:
         raise CommandFailed(
@@ -83,14 +83,14 @@ def deploy(
     to: To = "staging",
     until: Annotated[
         Literal["built", "answering", "live"],
-        typer.Option(help="How far: built and signed, answering a share of requests, or all of them."),
+        typer.Option(help="How far to wait: built and signed, serving a share of requests, or serving all of them."),
     ] = "live",
     justification: Justification = "deployment pipeline",
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when --timeout ends a rollout.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
 ) -> None:
-    """Watch a deployment that was asked for, or ask for the first; what does not come up in time is rolled back."""
+    """Wait for a requested deployment (or request it). If it is not healthy in time, it is rolled back."""
     # a request that failed or was refused is an outcome of this pipeline: asking again is for request-approval
     deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification)
     number = revision["number"]
@@ -133,13 +133,14 @@ def smoke(
     version: Version,
     to: To = "staging",
     input_data: Annotated[
-        str | None, typer.Option("--input", help="JSON rows to ask with, @file or @-; default: the version's example.")
+        str | None,
+        typer.Option("--input", help="Input rows as JSON, @file or @-; default: the version's input example."),
     ] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="The answer must carry an explanation.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Also require an explanation in the answer.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when it fails.")] = False,
     _json: Json = False,
 ) -> None:
-    """Ask the deployed version for a real prediction through the platform's API; a wrong answer takes it back."""
+    """Send a real prediction request to the deployed version. If the answer is wrong, the deployment is rolled back."""
     from mlops_platform.cli import traffic
 
     found = traffic.answering(name, version, to)

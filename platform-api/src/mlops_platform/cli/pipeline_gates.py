@@ -13,8 +13,8 @@ from mlops_platform.cli.waiting import wait_for
 
 Name = Annotated[str, typer.Argument(help="The model.")]
 Version = Annotated[int, typer.Argument(help="The version.", min=1)]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for the platform; then exit code 5.")]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again although a passed result still counts.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds to wait for the platform. Exits 5 after that.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again even if a passed result is still valid.")]
 Environment = Literal["staging", "production"]
 
 _TODO = {
@@ -23,7 +23,7 @@ _TODO = {
     "performance": "make it faster, or agree on another SLO tag (slo_p95_ms) with its owner; {override}",
     "smoke": "look at `mlops deployments list --model {name}` and the version's input schema",
 }
-_OVERRIDE = "an ml-engineer may overrule: mlops pipeline override {gate} {name} {version} --reason ..."
+_OVERRIDE = "an ml-engineer may override: mlops pipeline override {gate} {name} {version} --reason ..."
 
 
 def version_path(name: str, version: int) -> str:
@@ -32,12 +32,12 @@ def version_path(name: str, version: int) -> str:
 
 
 def validate(name: Name, version: Version, fresh: Fresh = False, timeout: Timeout = 600, _json: Json = False) -> None:
-    """Let the platform load the version in isolation and predict its own example; owner, risk and lineage must be known."""
+    """Load the model in a sandbox and run its input example. Requires owner, risk level and lineage."""
     _platform_measures("validate", name, version, fresh=fresh, timeout=timeout)
 
 
 def scan(name: Name, version: Version, fresh: Fresh = False, timeout: Timeout = 600, _json: Json = False) -> None:
-    """Let the platform scan the version's files, hold its formats against the allow-list, and sign what it built."""
+    """Scan the version's files, check their formats against the allow-list, and sign the built bundle."""
     _platform_measures("scan", name, version, fresh=fresh, timeout=timeout)
 
 
@@ -46,15 +46,17 @@ def performance(
     version: Version,
     on: Annotated[
         Literal["auto", "live", "built"],
-        typer.Option(help="What to measure: the deployed revision, the built bundle, or what there is."),
+        typer.Option(help="What to measure: the deployed revision, the built bundle, or whichever exists (auto)."),
     ] = "auto",
-    requests: Annotated[int, typer.Option(min=1, max=100_000, help="Requests to time (deployed revision).")] = 100,
-    warm_up: Annotated[int, typer.Option(min=0, max=10_000, help="Requests before timing begins.")] = 10,
+    requests: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Requests to measure (deployed revision only).")
+    ] = 100,
+    warm_up: Annotated[int, typer.Option(min=0, max=10_000, help="Requests before the measurement begins.")] = 10,
     fresh: Fresh = False,
     timeout: Timeout = 600,
     _json: Json = False,
 ) -> None:
-    """Time the serving stack with the model's own example; the limit is the version's tag slo_p95_ms, else the policy's.
+    """Measure latency with the model's input example. The limit is the version's tag slo_p95_ms, else the policy's.
 
     A deployed revision is asked through the platform's own API, as callers ask it; before that the platform starts its
     model server on the built bundle and measures by itself.
@@ -83,10 +85,10 @@ def performance(
 def gates(
     name: Name,
     version: Version,
-    to: Annotated[Environment, typer.Option(help="Where to.")] = "production",
+    to: Annotated[Environment, typer.Option(help="Target environment.")] = "production",
     _json: Json = False,
 ) -> None:
-    """Show what an environment requires of this version, and what of it is open; exit code 1 while something is."""
+    """List the gates of an environment and which have not passed. Exits 1 if any has not."""
     answer = call("GET", f"{version_path(name, version)}/gates", params={"environment": to})
     if wants_json():
         show_json(answer)
@@ -112,10 +114,10 @@ def override(
     gate: Annotated[Literal["validate", "scan", "performance", "smoke"], typer.Argument(help="The failed gate.")],
     name: Name,
     version: Version,
-    reason: Annotated[str, typer.Option(help="Why it may pass; kept in the audit log.")],
+    reason: Annotated[str, typer.Option(help="Reason for the override; kept in the audit log.")],
     _json: Json = False,
 ) -> None:
-    """Let a failed gate pass for exactly these bytes, as an ml-engineer or platform administrator who says why."""
+    """Override a failed gate for this exact version (digest). Needs the role ml-engineer or platform-admin, and a reason."""
     answer = call("POST", f"{version_path(name, version)}/gates/{gate}/override", body={"reason": reason})
     show(answer, f"{gate} of {name} version {version} is overridden until {answer['expires_at'][:16]}: {reason}")
 

@@ -15,13 +15,13 @@ from mlops_platform.cli.pipeline_gates import Environment, Name, Version, versio
 
 WEBHOOK = "MLOPS_PIPELINE_WEBHOOK"
 
-To = Annotated[Environment, typer.Option(help="Where to.")]
+To = Annotated[Environment, typer.Option(help="Target environment.")]
 Run = Annotated[str, typer.Option(help="Address or id of the run.")]
 Status = Annotated[
     Literal["success", "failure", "cancelled"] | None,
-    typer.Option(help="How the run ended; by default what the jobs say."),
+    typer.Option(help="Result of the run (default: from the results of its jobs)."),
 ]
-Jobs = Annotated[list[str] | None, typer.Option("--job", help="NAME=RESULT of a job; several times.")]
+Jobs = Annotated[list[str] | None, typer.Option("--job", help="NAME=RESULT of a job; repeatable.")]
 
 
 def audit(
@@ -31,13 +31,13 @@ def audit(
     to: To = "staging",
     status: Status = None,
     job: Jobs = None,
-    asked_by: Annotated[str | None, typer.Option(help="Who started the run, as its system names them.")] = None,
+    asked_by: Annotated[str | None, typer.Option(help="Who started the run, as named by the CI system.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="Also write the trail to this file (JSON).", dir_okay=False)
     ] = None,
     _json: Json = False,
 ) -> None:
-    """Write the run into the platform's audit log, and print the trail: gates, approvals, deployments and their events."""
+    """Record a pipeline run in the audit log and print its trail: gates, approvals, deployments and their events."""
     jobs = read_pairs(job or [], "--job")
     body = {"run": run, "environment": to, "status": status or _status(jobs), "jobs": jobs, "asked_by": asked_by}
     receipt = call("POST", f"{version_path(name, version)}/runs", body=body)
@@ -47,7 +47,7 @@ def audit(
     if wants_json():
         show_json(trail)
         return
-    say(f"the run is event {receipt['seq']} of the audit log; bytes {receipt['digest']}")
+    say(f"the run is event {receipt['seq']} of the audit log; digest {receipt['digest']}")
     for one in trail["gates"]:
         say(f"  {one['at'][:19]}  gate {one['gate']:<12} {one['status']:<10} {one['sentence']} ({one['actor']})")
     for deployment in trail["deployments"]:
@@ -70,7 +70,7 @@ def notify(
     job: Jobs = None,
     _json: Json = False,
 ) -> None:
-    """Tell people how a run ended: to the Slack-style webhook in MLOPS_PIPELINE_WEBHOOK, else on standard output."""
+    """Notify people how a run ended, by the Slack-style webhook in MLOPS_PIPELINE_WEBHOOK, else on standard output."""
     results = read_pairs(job or [], "--job")
     stopped = [f"{one} ({result})" for one, result in results.items() if result in {"failure", "cancelled"}]
     ended = status or _status(results)
@@ -82,7 +82,7 @@ def notify(
     if wants_json():
         show_json(answer)
     else:
-        say(text if not address else f"told the webhook: {text}")
+        say(text if not address else f"sent to the webhook: {text}")
 
 
 def _status(jobs: dict[str, str]) -> str:

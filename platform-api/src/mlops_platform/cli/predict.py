@@ -17,12 +17,12 @@ def predict(
     ] = None,
     version: Annotated[str, typer.Option(help="A version number, or 'latest' live one.")] = "latest",
     entity: Annotated[
-        list[str] | None, typer.Option(help="Entity id: features come from the store; several times.")
+        list[str] | None, typer.Option(help="Entity id; features come from the feature store; repeatable.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Add SHAP attributions.")] = False,
     _json: Json = False,
 ) -> None:
-    """Ask a live model for a prediction, from --input or from the stored features of --entity."""
+    """Get a prediction of a live model, from --input or from the stored features of --entity."""
     if (input_data is None) == (not entity):
         raise CommandFailed(Exit.USAGE, "give either --input or --entity", "mlops predict NAME --input '{\"x\": 1}'")
     body: dict[str, Any] = {"model_name": name, "model_version": version, "return_explanations": explain}

@@ -13,7 +13,7 @@ from mlops_platform.local.home import Home
 
 
 def status(home: HomeOption = None, _json: Json = False) -> None:
-    """Show every process of the platform in this home, and whether the platform says it is ready.
+    """Show every process of the platform in this home, and whether the platform is ready.
 
     Memory is the resident size of the process and everything below it. Exits 3 when nothing runs, 1 when not ready.
     """

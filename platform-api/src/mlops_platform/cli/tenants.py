@@ -25,7 +25,7 @@ Cidrs = Annotated[
     list[str] | None,
     typer.Option(
         "--endpoint-cidr",
-        help="Where AWS services answer: the VPC's range, and S3's ranges with a gateway endpoint. Several times. Without it nothing of AWS is reachable.",
+        help="CIDR ranges of AWS endpoints that models may call (repeatable). Without it, models cannot reach AWS.",
     ),
 ]
 
@@ -40,7 +40,7 @@ def render(
     endpoint_cidr: Cidrs = None,
     _json: Json = False,
 ) -> None:
-    """Render tenants as Kubernetes objects, and the list Terraform gives identities to; changes nothing anywhere."""
+    """Render tenants as Kubernetes objects and as a list of namespaces for Terraform. Changes nothing in the cluster."""
     tenants, places = _read(definition), _places(endpoint_cidr)
     if output is None:
         found = [manifest for tenant in tenants for manifest in manifests(tenant, places)]
@@ -63,7 +63,7 @@ def render(
 
 @app.command()
 def apply(definition: Definitions, endpoint_cidr: Cidrs = None, _json: Json = False) -> None:
-    """Apply tenants to the cluster of the current kubeconfig; again and again gives the same."""
+    """Apply tenants to the current cluster. Safe to repeat."""
     tenants, places, cluster = _read(definition), _places(endpoint_cidr), _cluster()
     applied = []
     for tenant in tenants:
@@ -81,11 +81,11 @@ def apply(definition: Definitions, endpoint_cidr: Cidrs = None, _json: Json = Fa
 def usage(
     definition: Definitions,
     fail_on_warning: Annotated[
-        bool, typer.Option("--fail-on-warning", help="Exit with 1 when something is above 80 %.")
+        bool, typer.Option("--fail-on-warning", help="Exit with 1 if any quota is above 80 %.")
     ] = False,
     _json: Json = False,
 ) -> None:
-    """Show how much of their quotas tenants use, the fullest first; above 80 % is a warning."""
+    """Show quota use of tenants, highest first. Warns above 80 %."""
     cluster = _cluster()
     namespaces = [tenant.namespace(environment) for tenant in _read(definition) for environment in tenant.environments]
     found = uses(_asked(lambda: cluster.quotas(namespaces)))

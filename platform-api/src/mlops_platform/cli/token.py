@@ -18,7 +18,7 @@ _LONGEST_HOURS = 24 * 30
 
 def token(
     email: Annotated[str, typer.Argument(help="Who the token is for.")],
-    role: Annotated[list[Role], typer.Option(help="A role; may be given several times.")],
+    role: Annotated[list[Role], typer.Option(help="A role; repeatable.")],
     tenant: Annotated[str, typer.Option(help="The team the person belongs to.")] = "default",
     hours: Annotated[float, typer.Option(min=0.01, max=_LONGEST_HOURS, help="How long it is valid.")] = 8,
     save: Annotated[
@@ -27,7 +27,7 @@ def token(
     home: HomeOption = None,
     _json: Json = False,
 ) -> None:
-    """Print a token of the embedded development issuer, signed with the key in this home. Refused in production."""
+    """Print a token of the embedded development issuer, signed with the key in this home. Not available in production."""
     from mlops_platform.identity.development import DevelopmentIssuer
 
     if os.environ.get("MLOPS_ENVIRONMENT") == "production":

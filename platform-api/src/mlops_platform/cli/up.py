@@ -26,12 +26,12 @@ def up(
     prometheus_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prometheus.")] = 9090,
     workers: Annotated[int, typer.Option(min=1, max=64, help="API processes; one per core is the useful maximum.")] = 1,
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return when the platform is ready; it goes on running.")
+        bool, typer.Option("--detach", help="Run in the background: return when the platform is ready.")
     ] = False,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Do not prepare the churn feature project.")] = False,
     _json: Json = False,
 ) -> None:
-    """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, model host, Prometheus.
+    """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, models, Prometheus.
 
     Runs until Ctrl-C (or `mlops down`). A platform that already runs in this home is left alone. Everything it knows is
     in --home, so the next `up` continues where this one ended, however it ended.
@@ -54,7 +54,7 @@ def up(
 
 
 def down(home: HomeOption = None, _json: Json = False) -> None:
-    """Stop the platform that runs in this home, in order; all data is kept. Succeeds when nothing runs."""
+    """Stop the platform of this home. All data is kept. Succeeds if nothing runs."""
     place = Home.at(home)
     state = states.read(place.run / "state.json")
     if not place.held() or state is None or state.supervisor_pid is None:
@@ -114,7 +114,7 @@ def _run_here(options: Options, place: Home, progress: Report) -> None:
 
 
 def _start_detached(options: Options, place: Home, progress: Report) -> None:
-    from mlops_platform.local.detached import spawn
+    from mlops_platform.local.daemon import spawn
 
     say(f"starting the platform in {place.folder}")
     process = spawn(options)

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse
 
 from mlops_platform.errors import Forbidden, Unauthenticated
-from mlops_platform.identity.authorizer import ACTIONS, UnknownAction
+from mlops_platform.identity.authorizer import ACTIONS, OWNABLE, Authorizer, UnknownAction
 from mlops_platform.identity.dependencies import PERMISSION, NotPermitted
 from mlops_platform.identity.principal import Principal
 
@@ -63,8 +63,9 @@ def page(action: str) -> Any:
 
     async def check(request: Request) -> Principal:
         principal = await signed_in(request)
-        if not request.app.state.services.authorizer.allowed(principal, action, None):
-            raise NotPermitted(action, principal)
+        authorizer: Authorizer = request.app.state.services.authorizer
+        if not authorizer.allowed(principal, action, None, own=action in OWNABLE):
+            raise NotPermitted(action, principal, authorizer)
         if request.method == "POST":
             sent = (await request.form()).get("form_token")
             if not isinstance(sent, str) or not secrets.compare_digest(sent, form_token(session_of(request))):

@@ -12,7 +12,7 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.telemetry import metrics
 from mlops_platform.tenants import service as tenants
 
-# labels shown before, per gauge: what is gone this month is 0 and not what it was
+# labels shown before, per gauge: one without costs this month shows 0 and not its last value
 _shown: dict[Gauge, set[tuple[str, ...]]] = defaultdict(set)
 
 

@@ -1,7 +1,8 @@
 """From two readings of a meter to money, at the prices of machines and storage in the price table. Pure."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from mlops_platform.costs.allocation import GRAIN
@@ -28,6 +29,12 @@ class Rates:
         half = prices.of("ec2", "on_demand_hour", _MACHINE) / 2 / _HOUR
         stored = prices.of("s3", "standard_gb_month") / (prices.hours * _HOUR) / 10**9
         return cls(half / _CPUS, half / _GIB / _GIB_BYTES, stored)
+
+
+def plausible(reading: Reading) -> tuple[Reading, list[ProcessUse]]:
+    """Return the reading without what no process can have used, and what was left out."""
+    odd = [use for use in reading.processes if not (math.isfinite(use.cpu_seconds) and math.isfinite(use.created))]
+    return replace(reading, processes=tuple(use for use in reading.processes if use not in odd)), odd
 
 
 def metered(before: Reading | None, now: Reading, rates: Rates, owners: Mapping[str, tuple[str, str]]) -> list[Cost]:

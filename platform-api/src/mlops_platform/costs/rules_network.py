@@ -1,4 +1,4 @@
-"""What the network costs, and what the cluster makes beside Terraform. Pure."""
+"""Costs of the network, and of what the cluster creates in addition to Terraform. Pure."""
 
 from collections.abc import Iterator
 from decimal import Decimal

@@ -5,12 +5,13 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import anyio
+import structlog
 
 from mlops_platform.costs import repository
 from mlops_platform.costs.allocation import Rows, allocate
 from mlops_platform.costs.budgets import Spent, month_of, spent_by_tenant
 from mlops_platform.costs.interfaces import Bill, Cost, Meter
-from mlops_platform.costs.metering import Rates, metered
+from mlops_platform.costs.metering import Rates, metered, plausible
 from mlops_platform.costs.prices import load_prices
 from mlops_platform.costs.schemas import BudgetView, CostReport, CostView
 from mlops_platform.database.session import ReadSession
@@ -18,7 +19,10 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
+from mlops_platform.telemetry import metrics
 from mlops_platform.tenants import service as tenants
+
+log = structlog.get_logger(__name__)
 
 # AWS changes the last days of a bill for a while
 _STILL_CHANGES = timedelta(days=3)
@@ -34,7 +38,10 @@ async def refresh(services: Services) -> None:
 
 
 async def _meter(services: Services, meter: Meter) -> None:
-    reading = await anyio.to_thread.run_sync(meter.read)
+    reading, odd = plausible(await anyio.to_thread.run_sync(meter.read))
+    for use in odd:
+        metrics.worker_items_failed_total.labels("costs").inc()
+        log.error("process left out of the costs: its figures are impossible", pid=use.pid, part=use.service)
     rows = await _rows(services, reading.at.date())
     async with services.database.session() as session:
         owners = await deployments.owners_of_revisions(session)

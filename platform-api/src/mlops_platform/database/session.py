@@ -1,6 +1,6 @@
 """Sessions. The unit of work ends at the edge: services flush, the request or the job commits, before answering."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, NewType
 
@@ -44,9 +44,19 @@ class ValueNotStorable(Invalid):
 class Database:
     """The pool of connections to PostgreSQL, and the only place where transactions begin and end."""
 
-    def __init__(self, url: str, pool_size: int = 10, info: dict[str, Any] | None = None) -> None:
-        """`info` is put into every session's `info`: what commits need beside the database (the audit log's keys)."""
+    def __init__(
+        self,
+        url: str,
+        pool_size: int = 10,
+        info: dict[str, Any] | None = None,
+        after_commit: Callable[[Session], Awaitable[None]] | None = None,
+    ) -> None:
+        """`info` is put into every session's `info`; `after_commit` is awaited with each session that has committed.
+
+        What is committed is committed: `after_commit` must not raise.
+        """
         self.url = url
+        self._after_commit = after_commit
         self.engine = _engine(url, pool_size)
         # reads need no transaction: two round trips less for each, and PostgreSQL itself refuses what would write
         self._reading = _engine(url, pool_size, "-c default_transaction_read_only=on", isolation_level="AUTOCOMMIT")
@@ -64,8 +74,11 @@ class Database:
         was lost during COMMIT itself, which PostgreSQL cannot tell apart.
         """
         try:
-            async with self._sessions() as session, session.begin():
-                yield Session(session)
+            async with self._sessions() as session:
+                async with session.begin():
+                    yield Session(session)
+                if self._after_commit is not None:
+                    await self._after_commit(Session(session))
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise _unavailable(_WRITE) from error
         except DataError as error:

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query
 
-from mlops_platform.approvals import service as approvals
+from mlops_platform.approvals import reading as approvals
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import Services, ServicesDep
-from mlops_platform.deployments import operations, service
+from mlops_platform.deployments import operations, requests, service
 from mlops_platform.deployments.operations import Operation
 from mlops_platform.deployments.schemas import (
     DeploymentDetail,
@@ -38,7 +38,7 @@ async def deploy(
     caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep, after: BackgroundTasks
 ) -> DeployResponse:
     """Ask for a version to be deployed: 'pending_approval' with the approval's id, or 'success' when nobody must agree."""
-    answer = await service.deploy(session, services, caller, body)
+    answer = await requests.deploy(session, services, caller, body)
     if answer.approval_id is not None:
         # after the commit: nobody is called to a request that was rolled back
         after.add_task(_call_approvers, services, answer.approval_id)
@@ -79,10 +79,15 @@ async def operate(
     deployment_id: DeploymentId,
     operation: Operation,
     session: SessionDep,
+    services: ServicesDep,
     body: OperateRequest | None = None,
 ) -> DeploymentDetail:
-    """Promote, pause, resume, roll back or undeploy; the data plane follows within a second."""
-    return await operations.operate(session, caller, deployment_id, operation, body.reason if body else "")
+    """Promote, pause, resume, roll back or undeploy; the data plane follows within a second.
+
+    Rolling back and undeploying need a reason.
+    """
+    reason = body.reason if body else ""
+    return await operations.operate(session, services.authorizer, caller, deployment_id, operation, reason)
 
 
 @router.delete("/models/{model_name}/versions/{version}", operation_id="delete_version")
@@ -91,11 +96,13 @@ async def delete_version(
 ) -> Deleted:
     """Delete a version from the catalogue and the registry; 409 while it is deployed."""
     return await registration.delete_version(
-        session, services.registry, caller, model_name, version, service.is_deployed
+        session, services.registry, services.authorizer, caller, model_name, version, service.is_deployed
     )
 
 
 @router.delete("/models/{model_name}", operation_id="delete_model")
 async def delete_model(caller: CanDelete, model_name: Name, session: SessionDep, services: ServicesDep) -> Deleted:
     """Delete a model with all its versions from the catalogue and the registry; 409 while one is deployed."""
-    return await registration.delete_model(session, services.registry, caller, model_name, service.is_deployed)
+    return await registration.delete_model(
+        session, services.registry, services.authorizer, caller, model_name, service.is_deployed
+    )

@@ -81,7 +81,7 @@ class ServingRuntime(ABC):
 
     @abstractmethod
     async def apply(self, spec: RevisionSpec) -> None:
-        """Ask for this; returns before it runs. Raises RuntimeConflict when somebody else holds what it would change."""
+        """Ask for this; returns before it runs. Raises RuntimeConflict when another field manager owns what it would change."""
 
     @abstractmethod
     async def observe(self, revision_id: str) -> Observed:

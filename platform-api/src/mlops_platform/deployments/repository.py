@@ -40,11 +40,12 @@ async def locked(session: Session, caller: Principal | None, deployment_id: str)
     return row
 
 
-async def bump_routing(session: Session) -> None:
-    """Tell API processes, with this transaction's commit, that routes changed."""
+async def bump_routing(session: Session) -> int:
+    """Notify API processes, with this transaction's commit, that routes changed; return the new generation."""
     statement = insert(RoutingGenerationRow).values(id=1, generation=1)
     bumped = {"generation": RoutingGenerationRow.generation + 1}
-    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=bumped))
+    upsert = statement.on_conflict_do_update(index_elements=["id"], set_=bumped)
+    return (await session.execute(upsert.returning(RoutingGenerationRow.generation))).scalar_one()
 
 
 async def routing_generation(session: ReadSession) -> int:

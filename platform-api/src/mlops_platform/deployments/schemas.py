@@ -83,9 +83,16 @@ class DeploymentSummary(BaseModel):
     model_name: str
     environment: Environment
     tenant: str
-    state: State | Literal["empty"] = Field(description="of the newest revision that is not over")
+    state: State | Literal["empty"] = Field(
+        description="of the revision that serves; with none, of the newest that is not over"
+    )
     version: int | None = Field(description="version that answers most requests")
     traffic: float
+    next_version: int | None = Field(
+        description="version on its way here, when that is another than the one that serves"
+    )
+    next_state: State | None = Field(description="how far that version is")
+    headline: str = Field(description="one sentence: what serves now, and what is on its way")
     paused: bool
     message: str
     created_at: datetime
@@ -134,3 +141,5 @@ class RoutingSnapshot:
 
     generation: int
     revisions: tuple[LiveRevision, ...]
+    not_fetched: tuple[LiveRevision, ...] = ()
+    """Those whose bundles could not be brought here: they are live, and cannot answer."""

@@ -13,12 +13,13 @@ State = Literal[
     "failed",
     "rejected",
     "expired",
+    "withdrawn",  # its requester took the request back
     "rolled_back",
 ]
 Build = Literal["pending", "built", "refused"]
 
 FOLLOWS: dict[State, frozenset[State]] = {
-    "awaiting_approval": frozenset({"approved", "rejected", "expired", "failed", "retired"}),
+    "awaiting_approval": frozenset({"approved", "rejected", "expired", "withdrawn", "failed", "retired"}),
     "approved": frozenset({"starting", "failed", "retired"}),
     "starting": frozenset({"rolling_out", "failed", "retired", "rolled_back"}),
     "rolling_out": frozenset({"live", "rolled_back", "failed", "retired"}),
@@ -28,12 +29,15 @@ FOLLOWS: dict[State, frozenset[State]] = {
     "failed": frozenset(),
     "rejected": frozenset(),
     "expired": frozenset(),
+    "withdrawn": frozenset(),
     "rolled_back": frozenset(),
 }
 # answers requests: by traffic share, or when its version is named
 ANSWERING: frozenset[State] = frozenset({"rolling_out", "live", "standby"})
 # has a model process
 RUNNING: frozenset[State] = frozenset({"starting", *ANSWERING})
+# changes what serves; a deployment has at most one such revision
+IN_MOTION: frozenset[State] = frozenset({"starting", "rolling_out"})
 # on its way to live
 PENDING: frozenset[State] = frozenset({"awaiting_approval", "approved", "starting", "rolling_out"})
 ENDED: frozenset[State] = frozenset(state for state, following in FOLLOWS.items() if not following)

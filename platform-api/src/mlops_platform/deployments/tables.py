@@ -20,7 +20,6 @@ class DeploymentRow(Base):
     model_name: Mapped[str] = mapped_column(Text)
     environment: Mapped[str] = mapped_column(String(20))
     tenant: Mapped[str] = mapped_column(String(120))
-    desired_version: Mapped[int | None] = mapped_column(Integer)
     desired_paused: Mapped[bool] = mapped_column(Boolean)
     generation: Mapped[int] = mapped_column(BigInteger)
     observed_generation: Mapped[int] = mapped_column(BigInteger)
@@ -55,6 +54,7 @@ class RevisionRow(Base):
     traffic: Mapped[float] = mapped_column(Float)
     step: Mapped[int] = mapped_column(Integer)
     step_began_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    routed_generation: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

@@ -1,4 +1,4 @@
-"""Features over HTTP."""
+"""Features over HTTP. Retrieval is on the data plane: predictions/feature_retrieval.py."""
 
 from typing import Annotated
 
@@ -12,8 +12,6 @@ from mlops_platform.features.schemas import (
     MaterializeResponse,
     PushRequest,
     PushResponse,
-    RetrieveRequest,
-    RetrieveResponse,
     ViewList,
 )
 from mlops_platform.identity.dependencies import requires
@@ -22,24 +20,6 @@ from mlops_platform.identity.principal import Principal
 router = APIRouter(prefix="/api/v1/features", tags=["features"])
 CanRead = Annotated[Principal, requires("feature:read")]
 CanWrite = Annotated[Principal, requires("feature:write")]
-
-
-@router.post("/retrieve", operation_id="retrieve_features", response_model_exclude_none=False)
-async def retrieve(caller: CanRead, body: RetrieveRequest, services: ServicesDep) -> RetrieveResponse:
-    """Return the newest values of features; an entity that is not stored answers nulls.
-
-    In front of this route the data plane answers the same request in the same words, faster (predictions/feature_retrieval.py).
-    """
-    missing_is_error = body.on_missing == "error"
-    found = await service.retrieve(
-        services.features, caller, body.feature_refs, body.entity_ids, body.entities, missing_is_error=missing_is_error
-    )
-    count = len(next(iter(found.columns.values())))
-    return RetrieveResponse(
-        features=found.columns,
-        entity_count=count,
-        metadata=service.provenance(found) if body.include_metadata else None,
-    )
 
 
 @router.get("/views", operation_id="list_feature_views")

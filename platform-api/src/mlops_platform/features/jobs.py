@@ -11,7 +11,7 @@ _TTL = Family(metrics.feature_view_ttl_seconds)
 
 
 async def measure(services: Services) -> None:
-    """Show the age of every view that was ever brought online, beside how old its values may be.
+    """Show the age of every view that was ever brought online, and how old its values may be.
 
     The age is that of the last materialisation. Rows pushed since are counted by who took them
     (`feature_last_push_timestamp_seconds`); the alert looks at both.

@@ -5,34 +5,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Key = Annotated[str, StringConstraints(max_length=500)] | int
-Ref = Annotated[str, StringConstraints(pattern=r"^[^:\s]+:[^:\s]+$", max_length=300)]
-MAX_ENTITIES = 1_000
-MAX_REFS = 200
-
-
-class RetrieveRequest(BaseModel):
-    """Which features of whom. The join key comes from the views; name keys with `entities` when there are several."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    entity_ids: list[Key] = Field(default_factory=list, max_length=MAX_ENTITIES)
-    entities: dict[str, list[Key]] = Field(default_factory=dict, max_length=10)
-    feature_refs: list[Ref] = Field(min_length=1, max_length=MAX_REFS, description="'view:feature'")
-    include_metadata: bool = False
-    on_missing: Literal["null", "error"] = "null"
-
-
-class RetrieveResponse(BaseModel):
-    """Columns of values, one entry per entity."""
-
-    status: Literal["success"] = "success"
-    features: dict[str, list[Any]]
-    entity_count: int
-    metadata: dict[str, Any] | None = Field(
-        None, description="statuses and event timestamps per feature, when asked for"
-    )
-
 
 class ViewSummary(BaseModel):
     """A feature view."""

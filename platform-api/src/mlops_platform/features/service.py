@@ -52,7 +52,7 @@ class AmbiguousFeatureName(Invalid):
 
 
 class EntityNotFound(NotFound):
-    """The store has no value for an entity, and the caller asked to be told."""
+    """The store has no value for an entity, and the caller wants an error then."""
 
     title = "There is no such entity in the feature store"
 

@@ -7,15 +7,16 @@ still running is 409. A 5xx answer is not kept, so that the caller may try again
 from datetime import timedelta
 from hashlib import sha256
 
-import orjson
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import PROBLEM_JSON, Conflict, Invalid, PlatformError, TooLarge, Unauthenticated
+from mlops_platform.errors import Conflict, Invalid, PlatformError, Unauthenticated
 from mlops_platform.idempotency.tables import IdempotencyKeyRow
+from mlops_platform.kit.bodies import read_body, replayed
 from mlops_platform.kit.clock import now
+from mlops_platform.kit.replies import Reply, problem_reply, send_reply
 from mlops_platform.telemetry import metrics
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -66,16 +67,14 @@ class Idempotency:
             # the endpoint refuses in its own words
             await self._app(scope, receive, send)
         except PlatformError as error:
-            request_id = scope.get("state", {}).get("request_id", "")
-            headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
-            await _send(send, error.status, PROBLEM_JSON, orjson.dumps(error.problem(request_id)), headers)
+            await send_reply(send, problem_reply(error, scope.get("state", {}).get("request_id", "")))
 
     async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
         if not 0 < len(key) <= _LONGEST_KEY:
             raise IdempotencyKeyTooLong
         token = (_header(scope, b"authorization") or "").partition(" ")[2]
         principal = (await self._services.identity.authenticate(token)).principal
-        body = await _read(receive, self._services.settings.max_body_bytes)
+        body = await read_body(receive, self._services.settings.max_body_bytes)
         caller = sha256(f"{principal.tenant}\0{principal.subject}".encode()).hexdigest()
         target = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
         request = sha256(target + body).hexdigest()
@@ -86,13 +85,12 @@ class Idempotency:
             if row.status is None:
                 raise RequestInProgress
             metrics.idempotent_replays_total.inc()
-            replayed = [(b"idempotency-replayed", b"true")]
-            await _send(send, row.status, row.content_type or "", row.body or b"", replayed)
+            await send_reply(send, _kept(row))
             return
         answer = _Answer(send)
         finished = False
         try:
-            await self._app(scope, _replay(body, receive), answer)
+            await self._app(scope, replayed(body, receive), answer)
             finished = True
         finally:
             await self._settle(caller, key, answer if finished else None)
@@ -150,35 +148,13 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise TooLarge(f"The largest accepted body is {limit} bytes.")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    sent = False
-
-    async def again() -> Message:
-        nonlocal sent
-        if sent:
-            return await receive()
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return again
-
-
-async def _send(send: Send, status: int, content_type: str, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    described = [
-        (b"content-type", content_type.encode("latin-1")),
-        (b"content-length", str(len(body)).encode()),
-        *headers,
+def _kept(row: IdempotencyKeyRow) -> Reply:
+    """Return the stored answer of the first request."""
+    assert row.status is not None
+    body = row.body or b""
+    headers = [
+        (b"content-type", (row.content_type or "").encode("latin-1")),
+        (b"content-length", b"%d" % len(body)),
+        (b"idempotency-replayed", b"true"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": described})
-    await send({"type": "http.response.body", "body": body})
+    return Reply(row.status, headers, body)

@@ -5,7 +5,7 @@ from pathlib import Path
 import cedarpy
 import orjson
 
-from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.principal import Principal, Role
 
 POLICY_FOLDER = Path(__file__).parent / "policies"
 
@@ -18,6 +18,7 @@ ACTIONS = (
     "deployment:operate",
     "approval:read",
     "approval:decide",
+    "approval:withdraw",
     "feature:read",
     "feature:write",
     "prediction:create",
@@ -28,8 +29,12 @@ ACTIONS = (
     "gate:override",
 )
 
-# distinct (roles, own tenant?, action) combinations are few; the bound only stops a hostile issuer
+# distinct (roles, own tenant?, own?, action) combinations are few; the bound only stops a hostile issuer
 _MAX_CACHED = 10_000
+
+
+# a person may do these to what is their own (resource.own), whatever a role says of other people's
+OWNABLE = frozenset({"deployment:operate", "model:delete"})
 
 
 class UnknownAction(ValueError):
@@ -41,21 +46,33 @@ class Authorizer:
 
     def __init__(self, folder: Path = POLICY_FOLDER) -> None:
         self._policies = "\n".join(path.read_text() for path in sorted(folder.glob("*.cedar")))
-        self._decisions: dict[tuple[frozenset[str], bool, str], bool] = {}
+        self._decisions: dict[tuple[frozenset[str], bool, bool, str], bool] = {}
 
-    def allowed(self, principal: Principal, action: str, resource_tenant: str | None = None) -> bool:
-        """Return the decision. `resource_tenant=None` asks about the principal's own tenant. Raises UnknownAction."""
+    def allowed(
+        self, principal: Principal, action: str, resource_tenant: str | None = None, *, own: bool = False
+    ) -> bool:
+        """Return the decision. `resource_tenant=None` asks about the principal's own tenant. Raises UnknownAction.
+
+        `own` says that the resource is this very person's: requested or owned by them, and not in production.
+        """
         if action not in ACTIONS:
             raise UnknownAction(action)
-        own = resource_tenant is None or resource_tenant == principal.tenant
-        key = (frozenset(role.value for role in principal.roles), own, action)
+        own_tenant = resource_tenant is None or resource_tenant == principal.tenant
+        return self._cached(frozenset(role.value for role in principal.roles), own_tenant, own, action)
+
+    def roles_that_may(self, action: str) -> list[Role]:
+        """Return the roles that may do this inside their own tenant, by name."""
+        return [role for role in sorted(Role) if self._cached(frozenset({role.value}), True, False, action)]
+
+    def _cached(self, roles: frozenset[str], own_tenant: bool, own: bool, action: str) -> bool:
+        key = (roles, own_tenant, own, action)
         if (decision := self._decisions.get(key)) is None:
             if len(self._decisions) >= _MAX_CACHED:
                 self._decisions.clear()
             decision = self._decisions[key] = self._decide(*key)
         return decision
 
-    def _decide(self, roles: frozenset[str], own_tenant: bool, action: str) -> bool:
+    def _decide(self, roles: frozenset[str], own_tenant: bool, own: bool, action: str) -> bool:
         request = {
             "principal": 'Platform::Principal::"caller"',
             "action": f'Platform::Action::"{action}"',
@@ -70,7 +87,7 @@ class Authorizer:
             },
             {
                 "uid": {"type": "Platform::Resource", "id": "target"},
-                "attrs": {"ownTenant": own_tenant},
+                "attrs": {"ownTenant": own_tenant, "own": own},
                 "parents": [],
             },
         ]

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import Depends, Request
 
 from mlops_platform.errors import Forbidden
-from mlops_platform.identity.authorizer import ACTIONS, UnknownAction
+from mlops_platform.identity.authorizer import ACTIONS, OWNABLE, Authorizer, UnknownAction
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.tokens import MissingToken
 from mlops_platform.telemetry import metrics
@@ -17,11 +17,22 @@ PERMISSION = "mlops_permission"
 class NotPermitted(Forbidden):
     """The caller's roles do not include this action."""
 
-    def __init__(self, action: str, principal: Principal) -> None:
+    def __init__(self, action: str, principal: Principal, authorizer: Authorizer) -> None:
         # counted here because both planes raise it
         metrics.authorization_denials_total.labels(action).inc()
         roles = ", ".join(sorted(principal.roles)) or "no role"
-        super().__init__(f"'{action}' needs another role than yours ({roles}); ask a platform administrator.")
+        able = ", ".join(authorizer.roles_that_may(action))
+        super().__init__(
+            f"'{action}' needs one of the roles {able}; yours: {roles}. Ask somebody who has one, or an administrator for it."
+        )
+
+
+def demand(
+    authorizer: Authorizer, principal: Principal, action: str, resource_tenant: str, *, own: bool = False
+) -> None:
+    """Raise NotPermitted unless the principal may do this to a resource of that tenant."""
+    if not authorizer.allowed(principal, action, resource_tenant, own=own):
+        raise NotPermitted(action, principal, authorizer)
 
 
 async def authenticate(request: Request) -> Principal:
@@ -46,8 +57,10 @@ def requires(action: str) -> Any:
 
     async def check(request: Request) -> Principal:
         principal = await authenticate(request)
-        if not request.app.state.services.authorizer.allowed(principal, action, None):
-            raise NotPermitted(action, principal)
+        authorizer: Authorizer = request.app.state.services.authorizer
+        # of what may be a person's own, the service that reads the resource decides; here nobody passes who never may
+        if not authorizer.allowed(principal, action, None, own=action in OWNABLE):
+            raise NotPermitted(action, principal, authorizer)
         return principal
 
     permission: Callable[[Request], Awaitable[Principal]] = check

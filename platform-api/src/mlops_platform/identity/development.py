@@ -36,7 +36,7 @@ class DevelopmentIssuer:
         return cls(settings.keys, settings.issuer_url, settings.audience, settings.environment)
 
     def rotate(self) -> str:
-        """Create a new signing key beside the old ones, which stay published; return its key id."""
+        """Create a new signing key and return its key id. The old keys stay published."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         kid = new_id()
         key = ECKey.generate_key("P-256")

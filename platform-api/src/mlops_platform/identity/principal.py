@@ -6,7 +6,7 @@ from typing import Literal
 
 
 class Role(StrEnum):
-    """The roles a token may carry (issue 2, item 6)."""
+    """The roles a token may carry. docs/governance/roles.md says what each may do."""
 
     PLATFORM_ADMIN = "platform-admin"
     ML_ENGINEER = "ml-engineer"

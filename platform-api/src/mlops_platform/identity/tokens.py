@@ -110,14 +110,14 @@ def jwt_header(token: str) -> dict[str, Any]:
         raise ValueError("not three parts")
     header = json.loads(base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
     if not isinstance(header, dict):
-        raise ValueError("the header is not an object")  # noqa: TRY004 - one exception for one situation
+        raise ValueError("the header is not an object")  # noqa: TRY004 - one exception for every malformed token
     return header
 
 
 def principal_from(claims: dict[str, Any]) -> Principal:
     """Return the principal of verified claims.
 
-    Roles come from 'roles', else 'groups', else viewer (requirements §2); unknown names grant nothing. The tenant is
+    Roles come from 'roles', else 'groups', else viewer (docs/governance/roles.md); unknown names grant nothing. The tenant is
     'tenant', else "default". A person is named by 'email' when the issuer vouches for one, else by 'sub'.
     """
     named = claims.get("roles", claims.get("groups", [Role.VIEWER.value]))

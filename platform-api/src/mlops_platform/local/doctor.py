@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from mlops_platform.local import leftovers, ports
+from mlops_platform.local import orphans, ports
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
+from mlops_platform.local.options import Options
 
 _LOWEST_DISK_BYTES = 1_000_000_000
 _COMFORTABLE_DISK_BYTES = 5_000_000_000
@@ -41,6 +43,13 @@ _PACKAGES = (
     "uvloop",
     "xgboost",
 )
+# which server listens on an option's port; PostgreSQL's port is nobody's option
+_SERVERS = {"--port": "api", "--mlflow-port": "mlflow", "--prometheus-port": "prometheus", "": "postgres"}
+DEFAULT_PORTS = {
+    "--port": Options.port,
+    "--mlflow-port": Options.mlflow_port,
+    "--prometheus-port": Options.prometheus_port,
+}
 _PROGRAMS = {
     "prometheus": "metrics are not stored; Debian/Ubuntu: apt-get install prometheus, macOS: brew install prometheus",
     "wrk": "`make bench` cannot run; Debian/Ubuntu: apt-get install wrk, macOS: brew install wrk",
@@ -58,12 +67,15 @@ class Finding:
     todo: str = ""
 
 
-def examine(home: Home, wanted_ports: dict[str, int]) -> list[Finding]:
-    """Return a finding per check; starts and changes nothing."""
+def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
+    """Return a finding per check; starts and changes nothing.
+
+    `asked_ports`: the port per option of `mlops up`; None means the running platform's port, else the option's default.
+    """
     return [
         _python(),
         _packages(),
-        *_ports(home, wanted_ports),
+        *_ports(home, asked_ports),
         _disk(home),
         _memory(),
         _permissions(home),
@@ -91,18 +103,59 @@ def _packages() -> Finding:
     return Finding("packages", "ok", f"{len(_PACKAGES)} of {len(_PACKAGES)} found, mlflow {mlflow}")
 
 
-def _ports(home: Home, wanted: dict[str, int]) -> list[Finding]:
-    running = home.held()
-    findings = []
-    for option, port in wanted.items():
-        if ports.is_free(port):
-            findings.append(Finding(f"port {port}", "ok", "free"))
-        elif running:
-            findings.append(Finding(f"port {port}", "ok", f"in use while the platform runs: {ports.holder_of(port)}"))
-        else:
-            todo = f"end that process, or mlops up {option} {ports.free_port()}"
-            findings.append(Finding(f"port {port}", "fail", f"taken by {ports.holder_of(port)}", todo))
-    return findings
+def _ports(home: Home, asked: dict[str, int | None]) -> list[Finding]:
+    state = states.read(home.run / "state.json") if home.held() else None
+    if state is not None:
+        own = _family(state)
+        used = {option: port for option, name in _SERVERS.items() if (port := _port_of(state, name))}
+        chosen = {option: port for option, port in asked.items() if port}
+        return [_running_port(used[option], _SERVERS[option], own) for option in used if option not in chosen] + [
+            _wanted_port(option, port, own) for option, port in chosen.items()
+        ]
+    return [_wanted_port(option, port or DEFAULT_PORTS[option], frozenset()) for option, port in asked.items()]
+
+
+def _running_port(port: int, server: str, own: frozenset[int]) -> Finding:
+    check = f"port {port}"
+    if ports.is_free(port):
+        return Finding(check, "warn", f"this platform's {server} does not listen (yet)", "mlops status")
+    holder = ports.holder_of(port)
+    if holder.pid in own:
+        return Finding(check, "ok", f"this platform's own {server}: {holder.name} (pid {holder.pid})")
+    return Finding(
+        check,
+        "fail",
+        f"meant for this platform's {server}, but held by {holder}",
+        "end that process, then mlops down, up",
+    )
+
+
+def _wanted_port(option: str, port: int, own: frozenset[int]) -> Finding:
+    check = f"port {port}"
+    if ports.is_free(port):
+        return Finding(check, "ok", "free")
+    holder = ports.holder_of(port)
+    if holder.pid in own:
+        return Finding(check, "ok", f"this platform's own: {holder.name} (pid {holder.pid})")
+    todo = f"end that process, or mlops up {option} {ports.free_port()}"
+    return Finding(check, "fail", f"taken by {holder}", todo)
+
+
+def _port_of(state: states.PlatformState, server: str) -> int | None:
+    child = state.children.get(server)
+    return urlsplit(child.url).port if child is not None and child.url else None
+
+
+def _family(state: states.PlatformState) -> frozenset[int]:
+    """Return every process of the running platform: the supervisor and what it started, at any depth."""
+    import psutil
+
+    if not states.same_process(state.supervisor_pid, state.supervisor_created):
+        return frozenset()
+    try:
+        return frozenset(child.pid for child in psutil.Process(state.supervisor_pid).children(recursive=True))
+    except psutil.NoSuchProcess:
+        return frozenset()
 
 
 def _existing(folder: Path) -> Path:
@@ -168,7 +221,7 @@ def _running(home: Home) -> Finding:
     if home.held():
         phase = state.phase if state else "starting"
         return Finding("platform", "ok", f"runs here, phase {phase}")
-    if state is not None and (left := leftovers.alive(state)):
+    if state is not None and (left := orphans.alive(state.children.values())):
         names = ", ".join(f"{child.name} ({child.pid})" for child in left)
-        return Finding("platform", "warn", f"left over from an earlier run: {names}", "`mlops up` ends them first")
+        return Finding("platform", "warn", f"orphans of an earlier run: {names}", "`mlops up` ends them first")
     return Finding("platform", "ok", "does not run here", "mlops up")

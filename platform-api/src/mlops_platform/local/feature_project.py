@@ -4,6 +4,8 @@ from pathlib import Path
 
 # the demo marks the lines meant for people; what Feast prints stays in its log
 MARK = "step: "
+# told by `mlops status`; the banner then names no example, since their model is trained on the demo's features
+NO_DEMO = "started with --no-demo: examples 1 to 3 need the demo's features"
 NAME = "feature_store.yaml"
 
 EMPTY = """project: features

@@ -7,14 +7,14 @@ takes the database URL; here uvicorn runs MLflow's application directly, with th
 import sys
 
 from mlops_platform.local.home import Home
-from mlops_platform.local.processes import Child
+from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import answers
 
 
-def mlflow_server(home: Home, host: str, port: int, database_url: str, platform_url: str) -> Child:
+def mlflow_server(home: Home, host: str, port: int, database_url: str, platform_url: str) -> ProcessSpec:
     """Return the server: artifacts are proxied from <home>/artifacts, so clients need no shared folder."""
     url = f"http://{host}:{port}"
-    return Child(
+    return ProcessSpec(
         name="mlflow",
         argv=[
             sys.executable,

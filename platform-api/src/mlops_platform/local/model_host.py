@@ -1,230 +1,177 @@
-"""A kubelet for one machine: keeps one model process per specification alive.
+"""A kubelet for one machine: keeps one model process per specification running.
 
-`python -m mlops_platform.local.model_host --runtime-dir DIR` reads DIR/specs/*.json (what should run), keeps a
-`model_server.serve` process for each, restarts what dies with a growing pause, and writes DIR/status/*.json (what does).
-It ends its children when it is told to stop and when its parent dies; leftovers of a killed host are ended at start.
+Reads DIR/specs/*.json (what should run), keeps a `model_server.serve` process for each, and writes DIR/status/*.json (what
+does). Part of the supervisor's process; the restarts are those of every other process.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
-import os
-import signal
+import math
 import sys
-import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psutil
-import structlog
+from mlops_platform.local import orphans
+from mlops_platform.local.events import Event, Report
+from mlops_platform.local.process import ProcessSpec
+from mlops_platform.local.readiness import socket_answers
+from mlops_platform.local.state import ChildState, replace_text
+from mlops_platform.local.supervised import SupervisedProcess
+from mlops_platform.local.watchdog_client import Watchdog
 
-from mlops_platform.telemetry import logging as telemetry_logging
-
-log = structlog.get_logger(__name__)
-
-_TICK = 0.25
-# a process that answers is asked less often than one that is starting; its death is seen at every tick
-_READY_PAUSE = 2.0
-_LONGEST_PAUSE = 30.0
-# the process says by this exit code that its bundle is not what was approved: waiting will not mend that
+_PASS_SECONDS = 0.25
+_PROBE_SECONDS = 2.0
+# after an error of the host itself, such as a full disk
+_ERROR_SECONDS = 5.0
+# the model server's exit code for a bundle that is not what was approved: a restart would not help
 _REFUSED = 4
-# a process that lives this long is considered well again
-_WELL_AFTER = 60.0
+# nothing of the platform's own settings: a model process knows no database, no key, no token
+_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+_MESSAGES = {
+    "waiting": "loading the model",
+    "starting": "loading the model",
+    "ready": "answers",
+    "unready": "does not answer",
+}
 
 
 @dataclass
 class _Model:
-    """One specification and the process that serves it."""
+    """One order, and the process that serves it; none when the order cannot be read."""
 
-    spec: dict[str, Any]
-    process: asyncio.subprocess.Process | None = None
-    started_at: float = 0.0
-    restarts: int = 0
-    start_after: float = 0.0
-    ask_after: float = 0.0
-    state: str = "starting"
-    message: str = "starting"
-    written: str = field(default="", repr=False)
+    text: str
+    process: SupervisedProcess | None = None
+    refusal: str = ""
+    written: str = ""
+
+    def status(self) -> dict[str, Any]:
+        """Return what the runtime reads (adapters/local/runtime.py)."""
+        if self.process is None:
+            return {"state": "failed", "message": self.refusal, "socket": None, "restarts": 0, "pid": None}
+        state, running = self.process.state, self.process.process
+        return {
+            "state": state if state in {"ready", "failed"} else "starting",
+            "message": _MESSAGES.get(state) or self.process.message,
+            "socket": str(self.process.spec.socket),
+            "restarts": self.process.restarts,
+            "pid": running.pid if running else None,
+            "process_started": running.created if running else None,
+        }
 
 
 class ModelHost:
-    """The loop that compares specifications with processes."""
+    """The loop that compares specifications with processes. All methods belong to one event loop."""
 
-    def __init__(self, runtime_dir: Path, command: list[str] | None = None) -> None:
-        self._runtime = runtime_dir
-        self._command = command or [sys.executable, "-m", "model_server.serve"]
+    def __init__(
+        self, runtime_dir: Path, watchdog: Watchdog, report: Report, command: Collection[str] | None = None
+    ) -> None:
+        self._runtime = runtime_dir.absolute()
+        self._watchdog = watchdog
+        self._report = report
+        self._command = command or (sys.executable, "-m", "model_server.serve")
         self._models: dict[str, _Model] = {}
-        for name in ("specs", "status", "s", "logs"):
-            (runtime_dir / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Keep what is specified alive until `stop` is set or the parent is gone."""
-        self._end_leftovers()
-        parent = os.getppid()
-        while not stop.is_set() and os.getppid() == parent:
-            await self._pass()
+    def start(self) -> None:
+        """Keep running what is specified, from now until `stop`. One bad specification stops no other."""
+        for name in ("specs", "status", "s", "logs"):
+            (self._runtime / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._end_orphans()
+        self._task = asyncio.create_task(self._run(), name="model host")
+
+    async def stop(self) -> None:
+        """End every model process; their specifications stay. Does nothing before `start`."""
+        if self._task is not None:
+            self._stop.set()
+            await self._task
+        await asyncio.gather(*(self._remove(revision_id) for revision_id in list(self._models)))
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            pause = _PASS_SECONDS
+            try:
+                await self._pass()
+            except Exception as error:  # noqa: BLE001 - the boundary of the loop: reported, and tried again
+                self._report(Event("note", "models", f"the model host goes on after an error: {error!r}"))
+                pause = _ERROR_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _TICK)
-        await asyncio.gather(*(self._end(model) for model in self._models.values()))
+                await asyncio.wait_for(self._stop.wait(), pause)
 
     async def _pass(self) -> None:
-        specs = self._read_specs()
-        for revision_id in [known for known in self._models if known not in specs]:
-            await self._end(self._models.pop(revision_id))
-            (self._runtime / "status" / f"{revision_id}.json").unlink(missing_ok=True)
-        for revision_id, spec in specs.items():
-            model = self._models.get(revision_id)
-            if model is not None and model.spec != spec:
-                await self._end(model)
-                model = None
-            if model is None:
-                model = self._models[revision_id] = _Model(spec)
-            await self._keep(model)
+        wanted = self._read_specs()
+        changed = [known for known, model in self._models.items() if wanted.get(known) != model.text]
+        # ended before anything is started: the new ones need the memory
+        await asyncio.gather(*(self._remove(revision_id) for revision_id in changed))
+        for revision_id in wanted.keys() - self._models.keys():
+            self._models[revision_id] = self._started(revision_id, wanted[revision_id])
+        for revision_id, model in self._models.items():
             self._write_status(revision_id, model)
 
-    def _read_specs(self) -> dict[str, dict[str, Any]]:
+    def _read_specs(self) -> dict[str, str]:
         found = {}
         for path in (self._runtime / "specs").glob("*.json"):
             # a file removed between the listing and the reading is simply not specified any more
             with contextlib.suppress(FileNotFoundError):
-                found[path.stem] = json.loads(path.read_text())
+                found[path.stem] = path.read_text(errors="replace")
         return found
 
-    async def _keep(self, model: _Model) -> None:
-        if model.process is None:
-            if time.monotonic() >= model.start_after:
-                await self._start(model)
-            return
-        if model.process.returncode is not None:
-            self._died(model)
-            return
-        if model.state == "ready" and time.monotonic() < model.ask_after:
-            return
-        model.ask_after = time.monotonic() + _READY_PAUSE
-        if await _answers(model.spec["socket"]):
-            model.state, model.message = "ready", "answers"
-            if time.monotonic() - model.started_at > _WELL_AFTER:
-                model.restarts = 0
-        elif model.state == "ready":
-            model.state, model.message = "starting", "does not answer"
+    def _started(self, revision_id: str, text: str) -> _Model:
+        try:
+            spec = self._process_spec(json.loads(text))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return _Model(text, refusal=f"the order for this model process cannot be read: {error!r}")
+        log = self._runtime / "logs" / f"{revision_id}.log"
+        process = SupervisedProcess(spec, log, self._watchdog, self._changed)
+        process.keep_running()
+        return _Model(text, process)
 
-    def _died(self, model: _Model) -> None:
-        assert model.process is not None
-        code = model.process.returncode
-        model.process = None
-        if code == _REFUSED:
-            model.state, model.message, model.start_after = "failed", self._last_words(model), float("inf")
-            return
-        pause = 0.0 if model.restarts == 0 else min(_LONGEST_PAUSE, 0.5 * 2**model.restarts)
-        model.restarts += 1
-        model.start_after = time.monotonic() + pause
-        model.state, model.message = "starting", f"ended with {code}; start {model.restarts + 1} in {pause:g} s"
-        log.warning("model process ended", revision=model.spec["revision_id"], code=code, again_in_seconds=pause)
+    def _changed(self, process: SupervisedProcess) -> None:
+        if process.state == "restarting":
+            self._report(Event("restarting", process.spec.name, process.message))
+        elif process.state == "failed":
+            self._report(Event("failed", process.spec.name, f"{process.spec.name}: {process.message}"))
 
-    def _last_words(self, model: _Model) -> str:
-        lines = self._log(model).read_text(errors="replace").strip().splitlines()
-        return lines[-1][-500:] if lines else "the model server refused the bundle"
+    async def _remove(self, revision_id: str) -> None:
+        model = self._models.pop(revision_id)
+        if model.process is not None:
+            await model.process.stop()
+        self._status(revision_id).unlink(missing_ok=True)
 
-    def _log(self, model: _Model) -> Path:
-        return self._runtime / "logs" / f"{model.spec['revision_id']}.log"
-
-    async def _start(self, model: _Model) -> None:
-        spec = model.spec
-        _remove(spec["socket"])
-        arguments = ["--bundle", spec["bundle"], "--socket", spec["socket"], "--warm-explanations"]
-        # nothing of the platform's own settings: a model process knows no database, no key, no token
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name in {"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"}
-        }
-        with self._log(model).open("ab") as output:
-            model.process = await asyncio.create_subprocess_exec(
-                *self._command,
-                *arguments,
-                env={**inherited, **spec["environment_vars"]},
-                stdout=output,
-                stderr=output,
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        model.started_at, model.state, model.message = time.monotonic(), "starting", "loading the model"
-
-    async def _end(self, model: _Model) -> None:
-        process = model.process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), 5)
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        _remove(model.spec["socket"])
+    def _process_spec(self, order: dict[str, Any]) -> ProcessSpec:
+        socket = Path(order["socket"])
+        return ProcessSpec(
+            name=f"model {order['model_name']} v{order['version']}",
+            argv=[*self._command, "--bundle", order["bundle"], "--socket", str(socket), "--warm-explanations"],
+            env={name: str(value) for name, value in order["environment_vars"].items()},
+            inherit=_INHERITED,
+            socket=socket,
+            ready=socket_answers(socket, "/health/ready"),
+            # a large model takes what it takes; whoever ordered it has a limit of its own
+            ready_seconds=math.inf,
+            probe_seconds=_PROBE_SECONDS,
+            final_codes=frozenset({_REFUSED}),
+            stop_seconds=5,
+        )
 
     def _write_status(self, revision_id: str, model: _Model) -> None:
-        process = model.process
-        content = {
-            "state": model.state,
-            "message": model.message,
-            "socket": model.spec["socket"],
-            "restarts": model.restarts,
-            "pid": process.pid if process else None,
-            "process_started": _process_start(process.pid) if process else None,
-        }
-        text = json.dumps(content)
-        if text == model.written:
-            return
-        path = self._runtime / "status" / f"{revision_id}.json"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text)
-        fresh.replace(path)
-        model.written = text
+        text = json.dumps(model.status())
+        if text != model.written:
+            replace_text(self._status(revision_id), text)
+            model.written = text
 
-    def _end_leftovers(self) -> None:
-        """End model processes of a host that was killed: the same pid and the same start time, never a namesake."""
+    def _status(self, revision_id: str) -> Path:
+        return self._runtime / "status" / f"{revision_id}.json"
+
+    def _end_orphans(self) -> None:
+        """Kill the model processes of a supervisor that was killed together with its watchdog; forget their status."""
+        recorded = []
         for path in (self._runtime / "status").glob("*.json"):
-            with contextlib.suppress(json.JSONDecodeError, KeyError, psutil.NoSuchProcess, ProcessLookupError):
+            with contextlib.suppress(ValueError, KeyError, TypeError):
                 status = json.loads(path.read_text())
-                if status["pid"] and status["process_started"] == _process_start(status["pid"]):
-                    log.info("ending a leftover model process", pid=status["pid"])
-                    os.killpg(status["pid"], signal.SIGKILL)
+                recorded.append(ChildState(path.stem, pid=status["pid"], created=status["process_started"]))
             path.unlink(missing_ok=True)
-
-
-def _remove(socket: str) -> None:
-    Path(socket).unlink(missing_ok=True)
-
-
-async def _answers(socket: str) -> bool:
-    try:
-        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=socket), timeout=2) as client:
-            return (await client.get("http://model/health/ready")).is_success
-    except httpx.HTTPError:
-        return False
-
-
-def _process_start(pid: int) -> float | None:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-async def _main() -> None:
-    parser = argparse.ArgumentParser(prog="mlops_platform.local.model_host", description=__doc__)
-    parser.add_argument("--runtime-dir", type=Path, required=True)
-    options = parser.parse_args()
-    telemetry_logging.configure("model-host")
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await ModelHost(options.runtime_dir.absolute()).run(stop)
-
-
-if __name__ == "__main__":
-    asyncio.run(_main())
+        orphans.end(recorded, patience_seconds=0)

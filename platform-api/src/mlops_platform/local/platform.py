@@ -8,15 +8,17 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
-from mlops_platform.local import children, feature_project, leftovers, ports, readiness, state
+from mlops_platform.local import feature_project, orphans, ports, process_specs, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
-from mlops_platform.local.guard import Guard
 from mlops_platform.local.home import Home
 from mlops_platform.local.mlflow_server import mlflow_server
+from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
-from mlops_platform.local.supervisor import ChildFailed, Supervisor
+from mlops_platform.local.supervised import ProcessFailed
+from mlops_platform.local.supervisor import Supervisor
+from mlops_platform.local.watchdog_client import Watchdog
 
 _READY_SECONDS = 60.0
 
@@ -30,7 +32,8 @@ def run(options: Options, report: Report) -> int:
     with home.locked():
         began = time.monotonic()
         recorded = EventFile(home.run / "events.jsonl")
-        leftovers.end(state.read(home.run / "state.json"))
+        if (earlier := state.read(home.run / "state.json")) is not None:
+            orphans.end(earlier.children.values())
         try:
             _ensure_ports(options)
         except ports.PortTaken as taken:
@@ -41,8 +44,8 @@ def run(options: Options, report: Report) -> int:
             recorded(event)
             report(event)
 
-        with Guard() as guard:
-            return asyncio.run(_run(options, home, guard, report_both, began))
+        with Watchdog() as watchdog:
+            return asyncio.run(_run(options, home, watchdog, report_both, began))
 
 
 def _ensure_ports(options: Options) -> None:
@@ -52,13 +55,14 @@ def _ensure_ports(options: Options) -> None:
         ports.ensure_free(options.prometheus_port, "--prometheus-port", options.host)
 
 
-async def _run(options: Options, home: Home, guard: Guard, report: Report, began: float) -> int:
-    supervisor = Supervisor(home, guard, report)
+async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report, began: float) -> int:
+    supervisor = Supervisor(home, watchdog, report)
+    models = ModelHost(home.folder / "runtime", watchdog, report)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(_start(options, home, supervisor))
+    starting = asyncio.create_task(_start(options, home, supervisor, models))
     stopping = asyncio.create_task(stop.wait())
     code = 0
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,15 +79,15 @@ async def _run(options: Options, home: Home, guard: Guard, report: Report, began
     failures = _failures((await asyncio.gather(starting, return_exceptions=True))[0])
     if failures:
         supervisor.report(Event("failed", "", "\n".join(failures)))
-    await supervisor.stop("failed" if failures else "stopped")
+    await asyncio.gather(models.stop(), supervisor.stop("failed" if failures else "stopped"))
     stopping.cancel()
     return code
 
 
 def _failures(outcome: object) -> list[str]:
-    """Return the sentences of what went wrong; anything but a known situation is a defect and is raised."""
+    """Return the sentences of what went wrong; anything but a known error is a defect and is raised."""
     match outcome:
-        case ChildFailed() | PostgresFailed():
+        case ProcessFailed() | PostgresFailed():
             return [str(outcome)]
         case BaseExceptionGroup():
             return [sentence for error in outcome.exceptions for sentence in _failures(error)]
@@ -95,11 +99,11 @@ def _failures(outcome: object) -> list[str]:
             return []
 
 
-async def _start(options: Options, home: Home, supervisor: Supervisor) -> str:
+async def _start(options: Options, home: Home, supervisor: Supervisor, models: ModelHost) -> str:
     """Start everything; return what is missing ('' when the platform says it is ready)."""
     prometheus = prometheus_server.program()
     server = EmbeddedPostgres(home.folder / "postgres", _postgres_port(home))
-    env = children.settings_environment(options, home, server.url(), prometheus=prometheus is not None)
+    env = process_specs.settings_environment(options, home, server.url(), prometheus=prometheus is not None)
     _empty_folder(Path(env["PROMETHEUS_MULTIPROC_DIR"]))
     supervisor.state.urls = {
         "platform": options.url,
@@ -108,7 +112,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor) -> str:
     }
     async with asyncio.TaskGroup() as group:
         features = group.create_task(_feature_project(options, supervisor, home, env))
-        group.create_task(_database_side(options, home, supervisor, server, env, features))
+        group.create_task(_database_side(options, home, supervisor, models, server, env, features))
         if prometheus is None:
             supervisor.state.notes.append(prometheus_server.HOW_TO_GET_IT)
             supervisor.report(Event("note", "prometheus", prometheus_server.HOW_TO_GET_IT))
@@ -130,6 +134,7 @@ async def _database_side(
     options: Options,
     home: Home,
     supervisor: Supervisor,
+    models: ModelHost,
     server: EmbeddedPostgres,
     env: dict[str, str],
     features: asyncio.Task[None],
@@ -137,34 +142,36 @@ async def _database_side(
     if not (server.folder / "initialised").exists():
         supervisor.report(Event("progress", "postgres", "creating the database folder (first start only)"))
     await asyncio.to_thread(server.prepare)
-    await supervisor.start(children.postgres(server))
+    await supervisor.start(process_specs.postgres(server))
     await asyncio.gather(*(asyncio.to_thread(server.ensure_database, name) for name in ("mlops", "mlflow")))
     async with asyncio.TaskGroup() as group:
         group.create_task(
             supervisor.start(mlflow_server(home, options.host, options.mlflow_port, server.url("mlflow"), options.url))
         )
-        group.create_task(_platform_side(options, home, supervisor, env, features))
+        group.create_task(_platform_side(options, supervisor, models, env, features))
 
 
 async def _platform_side(
-    options: Options, home: Home, supervisor: Supervisor, env: dict[str, str], features: asyncio.Task[None]
+    options: Options, supervisor: Supervisor, models: ModelHost, env: dict[str, str], features: asyncio.Task[None]
 ) -> None:
-    await supervisor.run(children.migrations(env))
+    await supervisor.run(process_specs.migrations(env))
     # the API reads the feature definitions once at start: a project that is half made must not be what it reads
     await features
+    models.start()
     async with asyncio.TaskGroup() as group:
-        for child in (children.api(options, env), children.worker(env), children.model_host(home, env)):
-            group.create_task(supervisor.start(child))
+        for spec in (process_specs.api(options, env), process_specs.worker(env)):
+            group.create_task(supervisor.start(spec))
 
 
 async def _feature_project(options: Options, supervisor: Supervisor, home: Home, env: dict[str, str]) -> None:
     """Prepare the demo project and show its steps; without it, an empty project so that the feature store answers."""
     if not options.demo:
+        supervisor.state.notes.append(feature_project.NO_DEMO)
         feature_project.ensure(home.folder / "feast")
         return
     log = home.log("demo")
     seen = log.stat().st_size if log.exists() else 0
-    task = asyncio.create_task(supervisor.run(children.demo(env)))
+    task = asyncio.create_task(supervisor.run(process_specs.demo(env)))
     try:
         while not task.done():
             await asyncio.wait({task}, timeout=0.5)
@@ -179,7 +186,7 @@ async def _feature_project(options: Options, supervisor: Supervisor, home: Home,
         task.cancel()
     try:
         await task
-    except ChildFailed as failed:
+    except ProcessFailed as failed:
         # what is served and governed does not hang on a demo
         feature_project.ensure(home.folder / "feast")
         supervisor.report(Event("note", "demo", f"the demo was not prepared: {failed}"))

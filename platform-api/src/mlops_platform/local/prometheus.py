@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from mlops_platform.local.home import Home
-from mlops_platform.local.processes import Child
+from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import answers
 
 HOW_TO_GET_IT = (
@@ -46,14 +46,14 @@ def configuration(targets: dict[str, str]) -> str:
     )
 
 
-def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, str]) -> Child:
+def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, str]) -> ProcessSpec:
     """Return the server; a week of data is kept in <home>/prometheus."""
     folder = home.folder / "prometheus"
     folder.mkdir(exist_ok=True, mode=0o700)
     config: Path = folder / "prometheus.yml"
     config.write_text(configuration(targets))
     url = f"http://{host}:{port}"
-    return Child(
+    return ProcessSpec(
         name="prometheus",
         argv=[
             path,

@@ -1,11 +1,13 @@
 """Ways to know that a process is ready, without importing an HTTP library into the supervisor."""
 
 import asyncio
+import contextlib
 import http.client
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from mlops_platform.local.processes import Running
+from mlops_platform.local.process import Process
 
 
 def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | None:
@@ -22,22 +24,39 @@ def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | Non
         connection.close()
 
 
-def answers(url: str, timeout_seconds: float = 20) -> Callable[[Running], Awaitable[bool]]:
+def answers(url: str, timeout_seconds: float = 20) -> Callable[[Process], Awaitable[bool]]:
     """Ready when the URL answers 200."""
 
-    async def ready(_process: Running) -> bool:
+    async def ready(_process: Process) -> bool:
         answer = await asyncio.to_thread(http_status, url, timeout_seconds)
         return answer is not None and answer[0] == http.HTTPStatus.OK
 
     return ready
 
 
-def log_says(words: str) -> Callable[[Running], Awaitable[bool]]:
+def log_says(words: str) -> Callable[[Process], Awaitable[bool]]:
     """Ready when this start of the process wrote the words."""
 
-    async def ready(process: Running) -> bool:
+    async def ready(process: Process) -> bool:
         with process.log.open("rb") as stream:
             stream.seek(process.log_begins)
             return words.encode() in stream.read()
+
+    return ready
+
+
+def socket_answers(socket: Path, path: str, timeout_seconds: float = 2) -> Callable[[Process], Awaitable[bool]]:
+    """Ready when a GET over the Unix socket answers 200."""
+
+    async def ready(_process: Process) -> bool:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                reader, writer = await asyncio.open_unix_connection(socket)
+                try:
+                    writer.write(f"GET {path} HTTP/1.1\r\nHost: model\r\nConnection: close\r\n\r\n".encode())
+                    return (await reader.readline()).split()[1:2] == [b"200"]
+                finally:
+                    writer.close()
+        return False
 
     return ready

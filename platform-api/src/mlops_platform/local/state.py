@@ -37,9 +37,14 @@ class PlatformState:
 
 
 def write(path: Path, state: PlatformState) -> None:
-    """Replace the file in one step: a reader sees the old state or the new one."""
+    """Write the state: a reader sees the old one or the new one."""
+    replace_text(path, json.dumps(asdict(state), indent=1))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file in one step."""
     fresh = path.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(json.dumps(asdict(state), indent=1))
+    fresh.write_text(text)
     fresh.replace(path)
 
 

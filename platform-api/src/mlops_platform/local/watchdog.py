@@ -1,8 +1,13 @@
-"""Ends every process group when the supervisor dies without saying goodbye: `python -I -S watchdog.py` with a pipe on stdin.
+"""A program that leaves no orphans. Run by the path of this file with `python -I -S`; standard library only, so that it is
+small and starts at once.
 
-Lines on the pipe: `+ PGID SIGNAL STAGE` (a group lives; stop it with this signal, lower stages first), `- PGID` (gone),
-`bye` (the supervisor stopped everything itself). End of file without `bye` means kill -9. A pipe works on every Unix, and
-the kernel closes it however the supervisor ends. Standard library only, so that it is tiny and starts at once.
+Without arguments it is the watchdog of a supervisor, which holds the other end of its standard input. Lines: `+ PGID SIGNAL
+STAGE` (a process group lives; end it with this signal, lower stages first), `- PGID` (gone), `bye` (the supervisor ended
+everything itself). End of file without `bye` means that the supervisor was killed: the watchdog ends every group. A pipe works
+on every Unix, and the kernel closes it however the supervisor ends.
+
+`exec FD PROGRAM ARGUMENTS...` becomes the program once the watchdog knows its group. Between the fork and that moment a killed
+supervisor would leave an orphan; so the new process waits for one byte, and end of file ends it.
 """
 
 import os
@@ -29,7 +34,7 @@ def _send(group: int, number: int) -> None:
 
 
 def end(groups: dict[int, tuple[int, int]]) -> None:
-    """Stop all groups, stage by stage; kill what is still there after a while."""
+    """End all groups, stage by stage; kill what is still there after a while."""
     for stage in sorted({stage for _, stage in groups.values()}):
         members = {group: number for group, (number, at) in groups.items() if at == stage}
         for group, number in members.items():
@@ -41,8 +46,8 @@ def end(groups: dict[int, tuple[int, int]]) -> None:
             _send(group, signal.SIGKILL)
 
 
-def main() -> None:
-    """Read the pipe until it ends."""
+def watch() -> None:
+    """Read the pipe until it ends, then end what is left."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     groups: dict[int, tuple[int, int]] = {}
@@ -57,5 +62,22 @@ def main() -> None:
     end(groups)
 
 
+def become(ready: int, program: list[str]) -> None:
+    """Wait for the byte that says the watchdog knows this process, then exec the program."""
+    if os.read(ready, 1) != b"g":
+        os._exit(1)
+    os.close(ready)
+    try:
+        os.execvp(program[0], program)  # noqa: S606 - the argument list is the supervisor's own
+    except OSError as error:
+        sys.stderr.write(f"{program[0]} cannot be started: {error.strerror}\n")
+        sys.stderr.flush()
+        # as a shell does
+        os._exit(127)
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["exec"]:
+        become(int(sys.argv[2]), sys.argv[3:])
+    else:
+        watch()

@@ -1,5 +1,7 @@
 """Keeping the catalogue equal to the registry."""
 
+import math
+
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -41,7 +43,8 @@ async def put_version(session: Session, version: RegisteredVersion, model_tags: 
         "risk_level": risk_level,
         "risk_warning": warning,
         "tags": version.tags,
-        "metrics": version.metrics,
+        # a run may have logged NaN: JSON has no such number, and no gate may be passed by it
+        "metrics": {name: value for name, value in version.metrics.items() if math.isfinite(value)},
         "params": version.params,
         "lineage": version.lineage,
         "registry_updated_at": version.updated_at,

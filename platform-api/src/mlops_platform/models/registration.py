@@ -1,4 +1,9 @@
-"""Creating and deleting versions: in the registry and in the catalogue, both or neither."""
+"""Creating and deleting versions, in the registry and in the catalogue.
+
+The registry is called before the commit. If the commit then fails, the registry has done it and the catalogue has not: a
+version that was created appears with the next pass of the registry mirror; one that was deleted stays in the catalogue, and
+deleting it again succeeds.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,15 +16,22 @@ from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict
+from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models import mirror, repository
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.schemas import Deleted, RegisterRequest, RegisterResponse
 from mlops_platform.models.service import ModelNotFound, get_version
+from mlops_platform.models.stages import Stage
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 
 # answers whether a version (any when None) of a model is deployed; the deployments room knows
 DeployedCheck = Callable[[ReadSession | Session, str, int | None], Awaitable[bool]]
+
+
+# what was in production is evidence: its owner alone does not delete it
+_GOVERNED: frozenset[Stage] = frozenset({"production", "deprecated", "retired"})
 
 
 class VersionNumberTaken(Conflict):
@@ -108,10 +120,21 @@ async def _next_number(registry: ModelRegistry, name: str) -> int:
 
 
 async def delete_version(
-    session: Session, registry: ModelRegistry, caller: Principal, name: str, version: str, deployed: DeployedCheck
+    session: Session,
+    registry: ModelRegistry,
+    authorizer: Authorizer,
+    caller: Principal,
+    name: str,
+    version: str,
+    deployed: DeployedCheck,
 ) -> Deleted:
-    """Delete a version everywhere. Raises ModelVersionNotFound, StillDeployed and RegistryUnavailable."""
+    """Delete a version everywhere; its owner may, until it is in production.
+
+    Raises ModelVersionNotFound, NotPermitted, StillDeployed and RegistryUnavailable.
+    """
     view = await get_version(session, caller, name, version)
+    own = view.owner == caller.subject and view.stage not in _GOVERNED
+    demand(authorizer, caller, "model:delete", view.tenant, own=own)
     if await deployed(session, name, view.version):
         raise StillDeployed(f"Version {view.version} of '{name}'")
     await audit.record(
@@ -135,12 +158,23 @@ async def delete_version(
 
 
 async def delete_model(
-    session: Session, registry: ModelRegistry, caller: Principal, name: str, deployed: DeployedCheck
+    session: Session,
+    registry: ModelRegistry,
+    authorizer: Authorizer,
+    caller: Principal,
+    name: str,
+    deployed: DeployedCheck,
 ) -> Deleted:
-    """Delete a model with all its versions. Raises ModelNotFound, StillDeployed and RegistryUnavailable."""
+    """Delete a model with all its versions; who owns every one of them may, while none is in production.
+
+    Raises ModelNotFound, NotPermitted, StillDeployed and RegistryUnavailable.
+    """
     found = await repository.model(session, caller, name)
     if found is None:
         raise ModelNotFound(name)
+    owners, stages = await repository.owners_and_stages(session, name)
+    own = owners == {caller.subject} and stages.isdisjoint(_GOVERNED)
+    demand(authorizer, caller, "model:delete", found[0].tenant, own=own)
     if await deployed(session, name, None):
         raise StillDeployed(f"'{name}'")
     await audit.record(

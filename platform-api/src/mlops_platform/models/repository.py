@@ -95,3 +95,12 @@ async def versions(
     if before is not None:
         query = query.where(line.version < before)
     return (await session.execute(query.order_by(line.version.desc()).limit(limit))).all()
+
+
+async def owners_and_stages(session: ReadSession | Session, name: str) -> tuple[set[str | None], set[str]]:
+    """Return who owns the versions of a model (their tag, else the model's), and the stages they are in."""
+    query = select(ModelVersionRow.tags["owner"].astext, ModelRow.owner, ModelVersionRow.stage).join(
+        ModelRow, ModelRow.name == ModelVersionRow.name
+    )
+    rows = (await session.execute(query.where(ModelVersionRow.name == name))).all()
+    return {own or inherited for own, inherited, _ in rows}, {stage for _, _, stage in rows}

@@ -1,4 +1,4 @@
-"""Where a version stands in its life (requirements §4, GOV1)."""
+"""The lifecycle stages of a version; docs/architecture/locks-and-states.md says what sets each."""
 
 from typing import Literal
 

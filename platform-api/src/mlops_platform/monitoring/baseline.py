@@ -1,4 +1,4 @@
-"""The training sample that lies beside a built version."""
+"""The training sample in the folder of a built version."""
 
 from pathlib import Path
 from typing import Any

@@ -6,6 +6,7 @@ import structlog
 from mlops_platform import __version__
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
+from mlops_platform.errors import PlatformError
 from mlops_platform.kit.jobs import Job
 from mlops_platform.monitoring import certificates, probes, service
 from mlops_platform.monitoring.service import ModelReport
@@ -39,10 +40,16 @@ async def watch_inputs(services: Services) -> None:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     # where bundles are published, the sample has to be brought here first
     snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
-    reports = {
-        name: await anyio.to_thread.run_sync(service.examine, live, services.prediction_log)
-        for name, live in service.judged(snapshot.revisions).items()
-    }
+    reports = {}
+    for name, live in service.judged(snapshot.revisions).items():
+        try:
+            reports[name] = await anyio.to_thread.run_sync(service.examine, live, services.prediction_log)
+        except PlatformError:
+            # the table is not answering: no model can be judged now
+            raise
+        except Exception:  # one model's sample or rows: the others are judged all the same
+            metrics.drift_failures_total.labels(name).inc()
+            log.exception("inputs not compared", model=name, version=live.version)
     show(reports)
 
 

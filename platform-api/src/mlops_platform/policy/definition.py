@@ -39,6 +39,9 @@ class Gate(_Frozen):
     p99_seconds: float = Field(gt=0)
     error_share: float = Field(ge=0, le=1)
     minimum_requests: int = Field(ge=1)
+    """Fewer than these judge no step."""
+    without_traffic: Literal["hold", "advance"] = "hold"
+    """What a step does that was held long enough and saw fewer requests: wait for them, or go on by time alone."""
 
 
 class PerformanceLimits(_Frozen):
@@ -51,7 +54,7 @@ class PerformanceLimits(_Frozen):
 
 
 class Gates(_Frozen):
-    """What must be passed for exactly the bytes that are to be deployed, and for how long a result counts."""
+    """Which gates must be passed for the digest that is to be deployed, and how long a result is valid."""
 
     required: dict[Environment, dict[RiskLevel, list[GateName]]]
     valid_days: dict[GateName, float]
@@ -105,7 +108,7 @@ class Policy(_Frozen):
         return self.rollouts[environment][risk_level]
 
     def required_gates(self, environment: Environment, risk_level: RiskLevel) -> list[GateName]:
-        """Return what must be passed before a deployment is asked for."""
+        """Return the gates that must be passed before a deployment is requested."""
         return self.gates.required[environment][risk_level]
 
     def due_hours(self, requirements: Iterable[Requirement]) -> float:

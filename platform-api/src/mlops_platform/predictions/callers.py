@@ -32,7 +32,7 @@ class Caller:
     def require(self, action: str) -> None:
         """Raise NotPermitted unless the caller may do this in its own tenant."""
         if not self.may(action):
-            raise NotPermitted(action, self.principal)
+            raise NotPermitted(action, self.principal, self.authorizer)
 
 
 class Callers:

@@ -1,129 +1,71 @@
-"""The data plane in the OpenAPI document: its paths are served before FastAPI and so are described by hand."""
+"""The data plane in the OpenAPI document, made from its operations and the structs that decode and describe."""
 
+import re
 from typing import Any
 
+import msgspec
+
+from mlops_platform.errors import PROBLEM_JSON
+from mlops_platform.kit.replies import ProblemDetails
+from mlops_platform.predictions.operations import OPERATIONS, Operation
+from mlops_platform.predictions.schemas import InferenceError
+
 _JSON = "application/json"
-_VALUE = {"oneOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}, {"type": "null"}]}
-_ROW = {"type": "object", "additionalProperties": _VALUE}
-_COLUMNS = {"type": "object", "additionalProperties": {"type": "array", "items": _VALUE}}
-_PREDICT_REQUEST = {
-    "type": "object",
-    "required": ["model_name"],
-    "additionalProperties": False,
-    "properties": {
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string", "default": "latest", "description": "a number, or 'latest'"},
-        "input_data": {
-            "description": "one row, columns of values (what features/retrieve answers), or a list of rows",
-            "anyOf": [_ROW, _COLUMNS, {"type": "array", "items": _ROW}],
-        },
-        "entity_ids": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "values come from the feature store",
-        },
-        "environment": {"type": "string", "enum": ["staging", "production"]},
-        "return_explanations": {"type": "boolean", "default": False},
-    },
+_REFERENCE = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)}")
+_NO_CALLER = {401: "We do not know who is calling", 403: "The caller's roles do not allow it"}
+_BODY = {
+    400: "The body is not JSON, or did not arrive whole",
+    413: "The body is too large",
+    422: "The request does not fit the schema, the model or the feature views",
 }
-_PREDICT_RESPONSE = {
-    "type": "object",
-    "required": ["status", "model_name", "model_version", "prediction", "prediction_id", "revision", "environment"],
-    "properties": {
-        "status": {"type": "string", "const": "success"},
-        "model_name": {"type": "string"},
-        "model_version": {"type": "string"},
-        "environment": {"type": "string"},
-        "revision": {"type": "integer"},
-        "prediction_id": {"type": "string"},
-        "prediction": {
-            "type": "array",
-            "description": "per row: probability of the positive class, class probabilities, or the value",
-        },
-        "labels": {"type": "array", "description": "per row, for classifiers"},
-        "classes": {"type": "array", "description": "order of class probabilities, for multi-class models"},
-        "explanations": {
-            "type": "object",
-            "description": "method, feature_names, shap_values, base_values; or error and detail",
-        },
-    },
-}
-_OIP_ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 
 
-def _problem(sentence: str) -> dict[str, Any]:
-    return {
-        "description": sentence,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
+def paths() -> dict[str, Any]:
+    """Return the data plane's paths."""
+    found: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        found.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    return found
 
 
-def _answers(schema: dict[str, Any], *, oip: bool) -> dict[str, Any]:
-    refused = {
-        400: "The body is not JSON",
-        401: "We do not know who is calling",
-        403: "The caller's roles do not allow it",
-        404: "No live revision answers this caller",
-        413: "The body is too large",
-        422: "The input does not fit the model",
-        503: "The model process is restarting, or features cannot be read",
-    }
-    error = {
-        code: {"description": text, "content": {_JSON: {"schema": _OIP_ERROR}}} if oip else _problem(text)
-        for code, text in refused.items()
-    }
-    return {
-        "200": {"description": "The answer", "content": {_JSON: {"schema": schema}}},
-        **{str(code): value for code, value in error.items()},
-    }
+def components() -> dict[str, Any]:
+    """Return the schemas that the paths refer to, and the one of a problem."""
+    structs = [ProblemDetails, InferenceError, *(operation.answer for operation in OPERATIONS)]
+    structs += [operation.body for operation in OPERATIONS if operation.body]
+    _, found = msgspec.json.schema_components(structs, ref_template=_REFERENCE)
+    return found
 
 
-def _operation(
-    name: str,
-    summary: str,
-    schema: dict[str, Any],
-    *,
-    oip: bool,
-    body: dict[str, Any] | None = None,
-    path: bool = False,
-) -> dict[str, Any]:
+def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "tags": ["predictions"],
-        "responses": _answers(schema, oip=oip),
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "responses": {"200": {"description": "The answer", "content": _content(operation.answer)}},
     }
-    if body:
-        described["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
-    if path:
-        described["parameters"] = [{"name": "model_name", "in": "path", "required": True, "schema": {"type": "string"}}]
+    error = _content(InferenceError) if operation.open_inference else _content(ProblemDetails, PROBLEM_JSON)
+    for code, sentence in _refusals(operation).items():
+        described["responses"][str(code)] = {"description": sentence, "content": error}
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": _content(operation.body)}
+    if names := _PARAMETER.findall(operation.path):
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
     return described
 
 
-_ANY = {"type": "object"}
-_TENSORS = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": _ANY}},
-}
+def _refusals(operation: Operation) -> dict[int, str]:
+    found = {} if operation.public else dict(_NO_CALLER)
+    if operation.body:
+        found |= _BODY
+    if operation.body or _PARAMETER.search(operation.path):
+        found[404] = "Nothing of this name answers this caller"
+    if not operation.public or operation.id == "oip_ready":
+        found[503] = "Something it needs is not answering now; try again after Retry-After seconds"
+    return dict(sorted(found.items()))
 
-PATHS: dict[str, Any] = {
-    "/api/v1/predict": {
-        "post": _operation(
-            "predict", "Predict by values or by entity id", _PREDICT_RESPONSE, oip=False, body=_PREDICT_REQUEST
-        )
-    },
-    "/v2/health/live": {"get": _operation("oip_live", "The process answers", _ANY, oip=True)},
-    "/v2/health/ready": {"get": _operation("oip_ready", "The routes are known", _ANY, oip=True)},
-    "/v2/models/{model_name}": {
-        "get": _operation("oip_metadata", "Inputs and outputs of a model", _ANY, oip=True, path=True)
-    },
-    "/v2/models/{model_name}/ready": {
-        "get": _operation("oip_model_ready", "The model answers", _ANY, oip=True, path=True)
-    },
-    "/v2/models/{model_name}/infer": {
-        "post": _operation(
-            "oip_infer", "Predict by tensors (Open Inference Protocol)", _ANY, oip=True, body=_TENSORS, path=True
-        )
-    },
-}
+
+def _content(kind: type[msgspec.Struct], media_type: str = _JSON) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": _REFERENCE.format(name=kind.__name__)}}}

@@ -1,6 +1,7 @@
 """The compiled model in this process: an ONNX graph whose bytes are the ones that were proven, and nothing else."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from mlops_platform.kit.digests import file_sha256
+from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
 from mlops_platform.predictions.inputs import Column, InputDecoder, Row
 
 _DTYPES: dict[str, Any] = {
@@ -35,6 +37,7 @@ class Description:
     labels: tuple[Any, ...]
     digest: str
     onnx: dict[str, Any] | None
+    answer: AnswerForm
 
 
 def describe(bundle: Path) -> Description:
@@ -52,6 +55,7 @@ def describe(bundle: Path) -> Description:
             tuple(content["labels"]),
             content["digest"],
             content["onnx"],
+            answer_form(content),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleNotTrusted(f"{bundle}: the description cannot be read") from error
@@ -60,7 +64,8 @@ def describe(bundle: Path) -> Description:
 class OnnxModel:
     """One graph, ready to run. Answers follow the platform's meaning of a prediction:
 
-    binary: the probability of the positive class; multiclass: the vector of class probabilities; regression: the value.
+    binary: the probability of the positive class; multiclass: the vector of class probabilities; regression: the value,
+    or the list of values where the model has several targets.
     """
 
     def __init__(self, bundle: Path, description: Description) -> None:
@@ -80,6 +85,8 @@ class OnnxModel:
         # the public wrapper checks names on every call, which costs a fifth of a small graph; ours are fixed
         self._run = self._session._sess.run  # noqa: SLF001
         self._task = description.task
+        # the shape of a graph's first output, but for its rows: what is another one is no answer
+        self._width = (len(description.labels),) if description.labels else description.answer.shape or (1,)
         self._labels = description.labels
         self._tensor = graph["mode"] == "tensor"
         self._input = graph["input"]
@@ -94,11 +101,14 @@ class OnnxModel:
         self._names_label = graph["label"] is not None
         if self._names_label:
             self._outputs.append(graph["label"])
+        # the common case: one row, one number or two probabilities of it
+        short = description.task == "binary" or self._width == (1,)
+        self._one_row = (1, *self._width) if short and not self._names_label else None
         self._by_value = {label: label for label in self._labels}
         self.decoder = InputDecoder(description.columns)
 
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and, for classifiers, the label of each row."""
+        """Return one prediction per row and, for classifiers, the label of each. Raises AnswersDiffer, and what the runtime raises."""
         if self._tensor:
             outputs = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)
         else:
@@ -106,15 +116,37 @@ class OnnxModel:
             feed = {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
             outputs = self._run(self._outputs, feed, None)
         output = outputs[0]
+        if output.shape == self._one_row and len(rows) == 1:
+            return self._one(output)
+        if output.shape != (len(rows), *self._width) and (output.shape, self._width) != ((len(rows),), (1,)):
+            raise AnswersDiffer(f"the graph answers {output.shape} for {len(rows)} rows")
+        # JSON has no NaN: it would arrive as null and be taken for an answer
+        if not np.isfinite(output).all():
+            raise AnswersDiffer("the graph answers no finite number")
+        return self._answers(output, len(rows)), self._named(outputs, len(rows))
+
+    def _one(self, output: Any) -> tuple[list[Any], list[Any] | None]:
+        """Answer one row without array arithmetic, which would cost as much as a small graph."""
+        [values] = output.tolist()
+        if not math.isfinite(values[-1]):
+            raise AnswersDiffer("the graph answers no finite number")
         if self._task == "regression":
-            return output.reshape(-1).tolist(), None
-        if self._names_label:
-            values = output[:, 1] if self._task == "binary" else output
-            return values.tolist(), [self._by_value.get(label, label) for label in outputs[1].tolist()]
-        if self._task == "binary":
-            if len(rows) == 1:
-                # the common case, without array arithmetic: argmax of two, the first wins a tie
-                negative, positive = output[0].tolist()
-                return [positive], [self._labels[positive > negative]]
-            return output[:, 1].tolist(), [self._labels[index] for index in output.argmax(axis=1).tolist()]
-        return output.tolist(), [self._labels[index] for index in output.argmax(axis=1).tolist()]
+            return values, None
+        # argmax of two, the first wins a tie
+        negative, positive = values
+        return [positive], [self._labels[positive > negative]]
+
+    def _answers(self, output: Any, rows: int) -> list[Any]:
+        # one target is one number a row, however the graph shapes it
+        values = output[:, 1] if self._task == "binary" else output.reshape(rows) if self._width == (1,) else output
+        answers: list[Any] = values.tolist()
+        return answers
+
+    def _named(self, outputs: list[Any], rows: int) -> list[Any] | None:
+        if self._task == "regression":
+            return None
+        if not self._names_label:
+            return [self._labels[index] for index in outputs[0].argmax(axis=1).tolist()]
+        if outputs[1].shape != (rows,):
+            raise AnswersDiffer(f"the graph gives labels {outputs[1].shape} for {rows} rows")
+        return [self._by_value.get(label, label) for label in outputs[1].tolist()]

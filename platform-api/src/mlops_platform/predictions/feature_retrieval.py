@@ -1,6 +1,6 @@
-"""`POST /api/v1/features/retrieve` without FastAPI: decoded by msgspec, encoded by orjson. Same service, same answers."""
+"""`POST /api/v1/features/retrieve`: decoded by a struct, encoded by orjson, without FastAPI."""
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import orjson
@@ -8,16 +8,8 @@ import orjson
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import BadRequest, Invalid
 from mlops_platform.features import service
-from mlops_platform.features.schemas import MAX_ENTITIES, MAX_REFS
 from mlops_platform.identity.principal import Principal
-
-
-class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    feature_refs: list[str]
-    entity_ids: list[str | int] = []
-    entities: dict[str, list[str | int]] = {}
-    include_metadata: bool = False
-    on_missing: Literal["null", "error"] = "null"
+from mlops_platform.predictions.schemas import RetrieveRequest
 
 
 class RetrieveNotJson(BadRequest):
@@ -33,20 +25,21 @@ class RetrieveNotValid(Invalid):
     title = "The request does not fit the API's schema"
 
 
-_DECODER = msgspec.json.Decoder(_Request)
+_DECODER = msgspec.json.Decoder(RetrieveRequest)
 
 
 async def retrieve_raw(services: Services, principal: Principal, body: bytes) -> bytes:
-    """Return the JSON answer to a JSON request. Raises the situations of features.service.retrieve."""
+    """Return the JSON answer to a JSON request.
+
+    Raises RetrieveNotJson, RetrieveNotValid and the errors of features.service.retrieve.
+    """
     try:
         request = _DECODER.decode(body)
     except msgspec.ValidationError as error:
-        raise RetrieveNotValid(f"{error}.") from error
-    except msgspec.DecodeError as error:
+        hint = " A feature is written 'view:feature'." if "$.feature_refs[" in str(error) else ""
+        raise RetrieveNotValid(f"{error}.{hint}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RetrieveNotJson from error
-    count = len(request.entity_ids) or max(map(len, request.entities.values()), default=0)
-    if not request.feature_refs or len(request.feature_refs) > MAX_REFS or count > MAX_ENTITIES:
-        raise RetrieveNotValid(f"Ask for 1 to {MAX_REFS} features of at most {MAX_ENTITIES} entities at once.")
     found = await service.retrieve(
         services.features,
         principal,
@@ -55,7 +48,11 @@ async def retrieve_raw(services: Services, principal: Principal, body: bytes) ->
         request.entities,
         missing_is_error=request.on_missing == "error",
     )
-    answer: dict[str, Any] = {"status": "success", "features": found.columns, "entity_count": count}
+    answer: dict[str, Any] = {
+        "status": "success",
+        "features": found.columns,
+        "entity_count": len(next(iter(found.columns.values()))),
+    }
     if request.include_metadata:
         answer["metadata"] = service.provenance(found)
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)

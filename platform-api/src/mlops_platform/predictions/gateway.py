@@ -7,9 +7,10 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import anyio
-import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,28 +18,42 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
+from mlops_platform.kit.bodies import check_announced, read_body
 from mlops_platform.kit.ids import new_id
+from mlops_platform.kit.replies import Reply, send_reply
 from mlops_platform.predictions import oip
-from mlops_platform.predictions.callers import Callers
+from mlops_platform.predictions.callers import Caller, Callers
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
+from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
-from mlops_platform.predictions.problems import BodyTooLarge
 from mlops_platform.predictions.recorder import EndpointRecorder
-from mlops_platform.predictions.replies import Reply, as_refusal, error_headers, refused, reply, send_reply
-from mlops_platform.predictions.routing import RoutingTable, Target
-from mlops_platform.telemetry.requests import request_id_of
+from mlops_platform.predictions.replies import as_refusal, refused, reply
+from mlops_platform.predictions.reporting import Reporter
+from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
+from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
 log = structlog.get_logger(__name__)
 
-PREDICT = "/api/v1/predict"
-RETRIEVE = "/api/v1/features/retrieve"
 # how often a process asks whether routes changed: the promise is one second
 _POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
-# other methods are made-up words of a caller and must not become label values
+# any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Incoming(NamedTuple):
+    """One request of the data plane, its body not read yet."""
+
+    scope: Scope
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+    request_id: str
+    began: float
+
+
+Answering = Callable[[Incoming], Awaitable[Reply]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
 
@@ -54,6 +69,7 @@ class Gateway:
         self.limit = services.settings.max_body_bytes
         self._callers = Callers(services.identity, services.authorizer)
         self.table = RoutingTable()
+        self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
         self._oip = oip.OpenInference(self.table, self._predictor, self._callers)
         self._recorders: dict[tuple[str, str], EndpointRecorder] = {}
@@ -72,11 +88,11 @@ class Gateway:
                 await self.start()
             path: str = scope["path"]
             if path == PREDICT and scope["method"] == "POST":
-                await self._predict(scope, receive, send)
+                await self._data_plane(self._predict, scope, receive, send)
             elif path == RETRIEVE and scope["method"] == "POST":
-                await self._retrieve(scope, receive, send)
-            elif path == "/v2" or path.startswith("/v2/"):
-                await self._open_inference(scope, receive, send)
+                await self._data_plane(self._retrieve, scope, receive, send)
+            elif path == INFERENCE or path.startswith(f"{INFERENCE}/"):
+                await self._data_plane(self._open_inference, scope, receive, send)
             else:
                 await self._control_plane(scope, receive, send)
         elif kind == "lifespan":
@@ -110,12 +126,15 @@ class Gateway:
         ]
 
     async def stop(self) -> None:
-        """Stop the background work and hand over the last counts."""
+        """Stop the background work and hand over the last counts and predictions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks, self._started = [], False
-        self.flush()
+        await self._reporter.leave()
+        self._try_flush()
+        # otherwise the worker takes them when it sees that this process is gone, and nobody after a change of host
+        self._services.prediction_log.close()
 
     async def _follow_routes(self) -> None:
         while True:
@@ -125,6 +144,8 @@ class Gateway:
     async def _try_refresh(self) -> None:
         try:
             await self.refresh()
+            if self.table.generation >= 0:
+                await self._reporter.report(self.table.generation, self.table.not_loaded)
         except PlatformError as error:
             # the last table keeps answering; /ready says what is wrong
             log.warning("routes not read", reason=error.title)
@@ -132,8 +153,8 @@ class Gateway:
             log.exception("routes not read")
 
     async def refresh(self) -> None:
-        """Read the routes when their generation changed, and load new revisions off the event loop."""
-        if await self._generation() == self.table.generation:
+        """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
+        if await self._generation() == self.table.generation and not self.table.is_due():
             return
         snapshot = await self._routes()
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
@@ -142,15 +163,24 @@ class Gateway:
         for name in self.table.models:
             self._prediction_recorder(name)
 
-    async def _let_go(self, target: Target) -> None:
-        target.recorder.flush()
-        if target.process:
-            await target.process.close()
+    async def _let_go(self, target: Loaded) -> None:
+        try:
+            target.recorder.flush()
+            if isinstance(target, Target) and target.process:
+                await target.process.close()
+        except Exception:  # one revision that cannot be let go must not keep the others, nor the routes
+            log.exception("revision not let go", revision=target.live.revision_id, model=target.live.model_name)
 
     async def _keep_flushing(self) -> None:
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
+            self._try_flush()
+
+    def _try_flush(self) -> None:
+        try:
             self.flush()
+        except Exception:  # a background task's boundary: the next tick tries again
+            log.exception("counts not handed over")
 
     def flush(self) -> None:
         """Hand what was counted to the metrics."""
@@ -179,72 +209,71 @@ class Gateway:
         if caller is None:
             return None
         request_id = self.request_id(headers, named)
+        current = CURRENT.set(request_id)
+        model_name = ""
         try:
-            opened = self._predictor.open(caller, body)
-            if not waits_for_nothing(*opened):
+            request, target = self._predictor.open(caller, body)
+            model_name = target.live.model_name
+            if not waits_for_nothing(request, target):
                 return None
-            answer = self._predictor.answer(*opened, began)
+            answer = self._predictor.answer(request, target, began)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            return self._refused(error, request_id, began)
+            return self._refused(error, model_name, request_id, began)
+        finally:
+            CURRENT.reset(current)
         return self._predicted(answer, request_id, began)
 
-    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _data_plane(self, answer: Answering, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         headers = dict(scope["headers"])
         request_id = self.request_id(scope["headers"], headers)
+        # every line that is logged from here on, in threads too, names the request
+        current = CURRENT.set(request_id)
         try:
-            caller = self._callers.known(headers) or await self._callers.ask(headers)
-            body = await self._body(headers, receive)
-            answer = await self._predictor.predict(caller, body, began)
+            await send_reply(send, await answer(Incoming(scope, headers, receive, request_id, began)))
+        finally:
+            CURRENT.reset(current)
+
+    async def _predict(self, incoming: Incoming) -> Reply:
+        model_name = ""
+        try:
+            caller = await self._caller(incoming)
+            request, target = self._predictor.open(caller, await self._body(incoming))
+            model_name = target.live.model_name
+            answer = await self._predictor.predict(caller, request, target, incoming.began)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            await send_reply(send, self._refused(error, request_id, began))
-        else:
-            await send_reply(send, self._predicted(answer, request_id, began))
+            return self._refused(error, model_name, incoming.request_id, incoming.began)
+        return self._predicted(answer, incoming.request_id, incoming.began)
 
     def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
         recorder = self._prediction_recorder(answer.target.live.model_name)
         recorder.record(200, time.perf_counter() - began)
         return reply(200, answer.body, request_id, (b"x-model-version", answer.version))
 
-    def _refused(self, error: Exception, request_id: str, began: float) -> Reply:
+    def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)
-        recorder = self._prediction_recorder(getattr(refusal, "counted_model", ""))
-        recorder.record(refusal.status, time.perf_counter() - began)
+        self._prediction_recorder(model_name).record(refusal.status, time.perf_counter() - began)
         return refused(refusal, request_id)
 
-    async def _retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        headers = dict(scope["headers"])
-        request_id = self.request_id(scope["headers"], headers)
+    async def _retrieve(self, incoming: Incoming) -> Reply:
         try:
-            caller = self._callers.known(headers) or await self._callers.ask(headers)
+            caller = await self._caller(incoming)
             caller.require("feature:read")
-            body = await self._body(headers, receive)
-            answer = reply(200, await retrieve_raw(self._services, caller.principal, body), request_id)
+            content = await retrieve_raw(self._services, caller.principal, await self._body(incoming))
+            answer = reply(200, content, incoming.request_id)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            answer = refused(as_refusal(error), request_id)
-        await send_reply(send, answer)
-        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - began)
+            answer = refused(as_refusal(error), incoming.request_id)
+        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
+        return answer
 
-    async def _open_inference(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
-        headers = dict(scope["headers"])
-        request_id = self.request_id(scope["headers"], headers)
-        model_name, endpoint = "", "/v2"
-        try:
-            endpoint, action = self._oip.resolve(scope["method"], scope["path"])
-            body = await self._body(headers, receive)
-            model_name, content = await action(headers, body, request_id, began)
-            answer = reply(200, content, request_id)
-        except Exception as error:  # noqa: BLE001 - the boundary of a request
-            refusal = as_refusal(error)
-            model_name = getattr(refusal, "counted_model", "")
-            # the protocol's own form of an error
-            content = orjson.dumps({"error": refusal.detail})
-            answer = reply(refusal.status, content, request_id, *error_headers(refusal))
-        await send_reply(send, answer)
+    async def _open_inference(self, incoming: Incoming) -> Reply:
+        scope = incoming.scope
+        answer, endpoint, model_name = await self._oip.answer(
+            scope["method"], scope["path"], incoming.headers, partial(self._body, incoming), incoming.request_id
+        )
         recorder = self._prediction_recorder(model_name) if model_name else self._recorder(_method(scope), endpoint)
-        recorder.record(answer.status, time.perf_counter() - began)
+        recorder.record(answer.status, time.perf_counter() - incoming.began)
+        return answer
 
     async def _control_plane(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -264,25 +293,12 @@ class Gateway:
             endpoint = getattr(route, "path", None) or "unmatched"
             self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
 
-    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body", False):
-            if len(body) > self.limit:
-                raise BodyTooLarge(self.limit)
-            return body
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self.limit:
-            raise BodyTooLarge(self.limit)
-        parts = [body]
-        size = len(body)
-        while message.get("more_body", False):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self.limit:
-                raise BodyTooLarge(self.limit)
-        return b"".join(parts)
+    async def _caller(self, incoming: Incoming) -> Caller:
+        return self._callers.known(incoming.headers) or await self._callers.ask(incoming.headers)
+
+    async def _body(self, incoming: Incoming) -> bytes:
+        check_announced(incoming.headers.get(b"content-length", b""), self.limit)
+        return await read_body(incoming.receive, self.limit)
 
     def _prediction_recorder(self, model_name: str) -> EndpointRecorder:
         # only names of models that answer become labels: what a caller makes up does not

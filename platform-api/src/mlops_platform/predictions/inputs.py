@@ -1,10 +1,10 @@
 """From JSON to the rows of one model: a decoder compiled per revision, and a slow twin that explains what is wrong."""
 
 import json
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -14,9 +14,11 @@ from mlops_platform.predictions.problems import InputNotValid, PredictNotJson
 Row = tuple[Any, ...]
 
 _TYPES: dict[str, Any] = {"double": float, "float": float, "long": int, "integer": int, "boolean": bool, "string": str}
+_BITS = {"long": 64, "integer": 32}
 _WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "text"}
 MAX_ROWS = 10_000
 _MAX_PROBLEMS = 50
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -33,28 +35,21 @@ class InputDecoder:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
-        names = {f"f{index}": column.name for index, column in enumerate(columns)}
-        fields, lists = [_field(*pair) for pair in zip(names, columns, strict=True)], []
-        for alias, kind, *optional in fields:
-            # types made at run time
-            lists.append((alias, list[kind] | None, None) if optional else (alias, list[kind]))  # type: ignore[valid-type]
-        # keyword-only, so that optional fields may stand before required ones
-        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
-        table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
-        self._row = msgspec.json.Decoder(row)
-        self._rows = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
-        self._table = msgspec.json.Decoder(table)
+        # None for names that no type can have
+        self._typed = _typed(self.columns)
 
     def decode(self, raw: bytes | memoryview) -> list[Row]:
         """Return the rows, each in the model's column order. Raises InputNotValid with every problem found, PredictNotJson."""
         try:
-            if bytes(raw[:1]) == b"[":
-                rows = [msgspec.structs.astuple(row) for row in self._rows.decode(raw)]
+            if self._typed is None:
+                rows = self._by_name(raw)
+            elif bytes(raw[:1]) == b"[":
+                rows = [msgspec.structs.astuple(row) for row in self._typed.rows.decode(raw)]
             else:
                 try:
-                    return [msgspec.structs.astuple(self._row.decode(raw))]
+                    return [msgspec.structs.astuple(self._typed.row.decode(raw))]
                 except msgspec.ValidationError:
-                    columns = msgspec.structs.astuple(self._table.decode(raw))
+                    columns = msgspec.structs.astuple(self._typed.table.decode(raw))
                     count = max((len(values) for values in columns if values is not None), default=0)
                     rows = list(zip(*([None] * count if values is None else values for values in columns), strict=True))
         except (msgspec.DecodeError, ValueError) as error:
@@ -79,6 +74,16 @@ class InputDecoder:
         if problems:
             raise _not_valid(problems)
         return [tuple(row.get(column.name) for column in self.columns) for row in rows]
+
+    def _by_name(self, raw: bytes | memoryview) -> list[Row]:
+        """Decode without types: any name will do, and it takes ten times as long."""
+        data = msgspec.json.decode(raw)
+        if problems := self._problems(data):
+            raise _not_valid(problems)
+        if isinstance(data, dict) and data and all(isinstance(value, list) for value in data.values()):
+            data = [dict(zip(data, values, strict=True)) for values in zip(*data.values(), strict=True)]
+        listed = data if isinstance(data, list) else [data]
+        return [tuple(_held(row.get(column.name), column) for column in self.columns) for row in listed]
 
     def _explained(self, raw: bytes) -> InputNotValid | PredictNotJson:
         try:
@@ -122,8 +127,49 @@ class InputDecoder:
         return found
 
 
+@dataclass(frozen=True)
+class _Typed:
+    """Decoders for types made of a model's columns."""
+
+    row: msgspec.json.Decoder[Any]
+    rows: msgspec.json.Decoder[Any]
+    table: msgspec.json.Decoder[Any]
+
+
+def _typed(columns: Sequence[Column]) -> _Typed | None:
+    names = {f"f{index}": column.name for index, column in enumerate(columns)}
+    fields, lists = [_field(*pair) for pair in zip(names, columns, strict=True)], []
+    for alias, kind, *optional in fields:
+        # types made at run time
+        lists.append((alias, list[kind] | None, None) if optional else (alias, list[kind]))  # type: ignore[valid-type]
+    try:
+        # keyword-only, so that optional fields may stand before required ones
+        row = msgspec.defstruct("Row", fields, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
+        table = msgspec.defstruct("Columns", lists, rename=names, forbid_unknown_fields=True, gc=False, kw_only=True)
+    except ValueError:
+        # a quote, a backslash or a control character in a name
+        return None
+    row_decoder: Any = msgspec.json.Decoder(row)
+    rows_decoder: Any = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
+    table_decoder: Any = msgspec.json.Decoder(table)
+    return _Typed(row_decoder, rows_decoder, table_decoder)
+
+
+def _held(value: Any, column: Column) -> Any:
+    return float(value) if _TYPES[column.type] is float and value is not None else value
+
+
+def _bounds(column: Column) -> tuple[int, int]:
+    most: int = 2 ** (_BITS[column.type] - 1) - 1
+    return -most - 1, most
+
+
 def _field(alias: str, column: Column) -> Any:
     kind = _TYPES[column.type]
+    if kind is int:
+        # what is larger would end in the model, as a failure of its own
+        least, most = _bounds(column)
+        kind = Annotated[int, msgspec.Meta(ge=least, le=most)]
     return (alias, kind) if column.required else (alias, kind | None, None)
 
 
@@ -132,9 +178,10 @@ def _wrong(value: Any, column: Column) -> str | None:
     if value is None:
         return "is null, and this input is required" if column.required else None
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return None if math.isfinite(value) else "is not a finite number"
+        return None if -_LARGEST <= value <= _LARGEST else "is not a finite number"
     if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return None
+        least, most = _bounds(column)
+        return None if least <= value <= most else f"does not fit {_BITS[column.type]} bits"
     if kind in (bool, str) and isinstance(value, kind):
         return None
     return f"must be {_WORDS[kind]}, not {json.dumps(value)[:60]}"

@@ -47,7 +47,14 @@ class PredictionLog(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Hand what was counted since the last call to the metrics."""
+        """Hand what was counted since the last call to the metrics, and finished records to whoever moves them. Never raises."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Hand over what this process still writes to: for an orderly stop. Never raises, and appending opens it again.
+
+        What cannot be handed over now is moved when the process is gone, as after a kill.
+        """
 
     @abstractmethod
     def move(self) -> int:

@@ -16,12 +16,14 @@ from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.predictions.bundles import fetch_bundles
+from mlops_platform.predictions.process import ENOUGH_ROWS
 from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 
-# fewer rows say little about what a model is usually asked; SHAP's cost grows with more
-_LEAST_ROWS, _MOST_ROWS = 20, 100
+# SHAP's cost grows with more
+_MOST_ROWS = 100
 # it goes with every request for an explanation
 _MOST_BYTES = 1_000_000
 # and older days of the table are not opened
@@ -45,35 +47,55 @@ async def measure(services: Services) -> None:
 
 
 async def keep_backgrounds(services: Services) -> None:
-    """Give live models that came without a training sample their recent inputs to be explained against, once."""
+    """Give live models that came without a training sample their recent inputs to be explained against.
+
+    The first rows at once, more while they are few, and none after that: explanations of a row should not go on changing.
+    """
     async with services.database.read_session() as session:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
     for live in snapshot.revisions:
-        await anyio.to_thread.run_sync(_keep_background, services, live)
+        with apart("explanation-backgrounds", model=live.model_name, version=live.version):
+            await anyio.to_thread.run_sync(_keep_background, services, live)
 
 
 def _keep_background(services: Services, live: LiveRevision) -> None:
     if any((Path(live.bundle_path) / name).exists() for name in ("background.json", TRAINING_SAMPLE)):
         return
-    if services.bundles.beside(live.published, RECENT_INPUTS) is not None:
+    known = rows_behind(services.bundles.beside(live.published, RECENT_INPUTS))
+    if known >= ENOUGH_ROWS:
         return
     found = services.prediction_log.window(live.model_name, live.version, now() - _RECENT, _MOST_ROWS)
-    content = sample([row.inputs for row in found])
+    content = sample([row.inputs for row in found]) if len(found) > known else None
     if content is not None:
         services.bundles.keep_beside(live.published, RECENT_INPUTS, content)
-        log.info("recent inputs kept for explanations", model=live.model_name, version=live.version)
+        log.info("recent inputs kept for explanations", model=live.model_name, version=live.version, rows=len(found))
 
 
 def sample(inputs: Sequence[dict[str, Any]]) -> bytes | None:
-    """Return the table that is sent with requests for explanations; None when the rows are too few or too large."""
-    while len(inputs) >= _LEAST_ROWS:
+    """Return the table that is sent with requests for explanations; None when there are no rows, or one is too large.
+
+    `of` says how many rows were at hand: of wide rows only some fit.
+    """
+    at_hand = len(inputs)
+    while inputs:
         columns = list(inputs[0])
-        content = orjson.dumps({"columns": columns, "rows": [[row.get(name) for name in columns] for row in inputs]})
+        rows = [[row.get(name) for name in columns] for row in inputs]
+        content = orjson.dumps({"columns": columns, "rows": rows, "of": at_hand})
         if len(content) <= _MOST_BYTES:
             return content
         inputs = inputs[: len(inputs) // 2]
     return None
+
+
+def rows_behind(content: bytes | None) -> int:
+    """Return how many rows were at hand when a table was kept; 0 for none and for what is no such table."""
+    try:
+        table = orjson.loads(content or b"{}")
+        # tables that were kept before `of` existed had enough rows
+        return int(table.get("of", len(table.get("rows", []))))
+    except (orjson.JSONDecodeError, AttributeError, TypeError, ValueError):
+        return 0
 
 
 JOBS = (

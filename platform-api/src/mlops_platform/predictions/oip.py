@@ -1,22 +1,28 @@
 """Open Inference Protocol v2 (REST) over the same routes, models and log; errors in the protocol's own shape."""
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+import msgspec
 import orjson
+from msgspec import Struct
 
 from mlops_platform import __version__
 from mlops_platform.errors import NotFound, PlatformError
+from mlops_platform.kit.replies import Reply, error_headers
+from mlops_platform.predictions import schemas
 from mlops_platform.predictions.callers import Caller, Callers
 from mlops_platform.predictions.inputs import Row
+from mlops_platform.predictions.operations import BY_PATH, INFERENCE, Operation
 from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.problems import InputNotValid, PredictNotJson, PredictNotValid, RoutesUnknown
+from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
 
 Headers = Mapping[bytes, bytes]
-# (headers, body, request id, began) -> (model name to count the request for, JSON)
-Action = Callable[[Headers, bytes, str, float], Awaitable[tuple[str, bytes]]]
+_DECODER = msgspec.json.Decoder(schemas.InferRequest)
 
 _DATATYPES = {
     "double": "FP64",
@@ -45,6 +51,14 @@ class WrongMethod(PlatformError):
         super().__init__(f"Use {wanted} here.")
 
 
+class Outcome(NamedTuple):
+    """What was answered, the path's template, and the model it counts for as a prediction (empty for none)."""
+
+    reply: Reply
+    endpoint: str
+    model_name: str
+
+
 class OpenInference:
     """The protocol's paths."""
 
@@ -52,66 +66,63 @@ class OpenInference:
         self._table = table
         self._predictor = predictor
         self._callers = callers
+        self._about_server: dict[type[Struct], Callable[[], bytes]] = {
+            schemas.ServerMetadata: self._server,
+            schemas.ServerLive: self._live,
+            schemas.ServerReady: self._ready,
+        }
+        self._about_model: dict[type[Struct], Callable[[Target, bytes, float], Awaitable[bytes]]] = {
+            schemas.ModelMetadata: self._metadata,
+            schemas.ModelReady: self._model_ready,
+            schemas.InferAnswer: self._infer,
+        }
 
-    def resolve(self, method: str, path: str) -> tuple[str, Action]:
-        """Return the path's template and what answers it. Raises NoSuchInferencePath and WrongMethod."""
-        parts = path.strip("/").split("/")[1:]
-        match parts:
-            case []:
-                return "/v2", _only("GET", method, self._server)
-            case ["health", "live"]:
-                return "/v2/health/live", _only("GET", method, self._live)
-            case ["health", "ready"]:
-                return "/v2/health/ready", _only("GET", method, self._ready)
-            case ["models", name, *rest]:
-                version = "latest"
-                if rest[:1] == ["versions"] and len(rest) > 1:
-                    version, rest = rest[1], rest[2:]
-                match rest:
-                    case []:
-                        return "/v2/models/{name}", _only("GET", method, self._for(name, version, self._metadata))
-                    case ["ready"]:
-                        return "/v2/models/{name}/ready", _only(
-                            "GET", method, self._for(name, version, self._model_ready)
-                        )
-                    case ["infer"]:
-                        return "/v2/models/{name}/infer", _only("POST", method, self._for(name, version, self._infer))
-        raise NoSuchInferencePath(path)
-
-    async def _server(self, headers: Headers, _body: bytes, _request_id: str, _began: float) -> tuple[str, bytes]:
-        await self._caller(headers)
-        return "", orjson.dumps({"name": "mlops-platform", "version": __version__, "extensions": []})
-
-    async def _live(self, _headers: Headers, _body: bytes, _request_id: str, _began: float) -> tuple[str, bytes]:
-        return "", b'{"live":true}'
-
-    async def _ready(self, _headers: Headers, _body: bytes, _request_id: str, _began: float) -> tuple[str, bytes]:
-        if self._table.generation < 0:
-            raise RoutesUnknown
-        return "", b'{"ready":true}'
-
-    def _for(self, name: str, version: str, act: Callable[[Caller, Target, bytes, float], Awaitable[bytes]]) -> Action:
-        async def action(headers: Headers, body: bytes, _request_id: str, began: float) -> tuple[str, bytes]:
-            caller = await self._caller(headers)
-            target = self._predictor.find(caller, name, version, None, None)
-            try:
-                return (name if act == self._infer else ""), await act(caller, target, body, began)
-            except PlatformError as error:
-                error.counted_model = name if act == self._infer else ""  # type: ignore[attr-defined]
-                raise
-
-        return action
+    async def answer(
+        self, method: str, path: str, headers: Headers, read: Callable[[], Awaitable[bytes]], request_id: str
+    ) -> Outcome:
+        """Answer one request; errors in the protocol's own form. `read` gives the body. Raises nothing."""
+        began = time.perf_counter()
+        endpoint, model_name = INFERENCE, ""
+        try:
+            operation, name, version = resolve(method, path)
+            endpoint = operation.path
+            body = await read()
+            caller = None if operation.public else await self._caller(headers)
+            if operation.answer in self._about_server:
+                content = self._about_server[operation.answer]()
+            else:
+                assert caller is not None
+                target = self._predictor.find(caller, name, version, None, None)
+                model_name = name if operation.answer is schemas.InferAnswer else ""
+                content = await self._about_model[operation.answer](target, body, began)
+            return Outcome(reply(200, content, request_id), endpoint, model_name)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            refusal = as_refusal(error)
+            content = orjson.dumps({"error": refusal.detail})
+            return Outcome(reply(refusal.status, content, request_id, *error_headers(refusal)), endpoint, model_name)
 
     async def _caller(self, headers: Headers) -> Caller:
         caller = self._callers.known(headers) or await self._callers.ask(headers)
         caller.require("prediction:create")
         return caller
 
-    async def _metadata(self, _caller: Caller, target: Target, _body: bytes, _began: float) -> bytes:
+    def _server(self) -> bytes:
+        return orjson.dumps({"name": "mlops-platform", "version": __version__, "extensions": []})
+
+    def _live(self) -> bytes:
+        return b'{"live":true}'
+
+    def _ready(self) -> bytes:
+        if self._table.generation < 0:
+            raise RoutesUnknown
+        return b'{"ready":true}'
+
+    async def _metadata(self, target: Target, _body: bytes, _began: float) -> bytes:
         described = target.description
-        outputs: list[dict[str, Any]] = [{"name": "prediction", "datatype": "FP64", "shape": [-1]}]
-        if described.task == "multiclass":
-            outputs[0]["shape"] = [-1, len(described.labels)]
+        answer = described.answer
+        outputs: list[dict[str, Any]] = [
+            {"name": "prediction", "datatype": answer.datatype or "BYTES", "shape": [-1, *(answer.shape or ())]}
+        ]
         if described.labels:
             outputs.append({"name": "label", "datatype": _label_type(described.labels), "shape": [-1]})
         return orjson.dumps(
@@ -127,18 +138,20 @@ class OpenInference:
             }
         )
 
-    async def _model_ready(self, _caller: Caller, target: Target, _body: bytes, _began: float) -> bytes:
+    async def _model_ready(self, target: Target, _body: bytes, _began: float) -> bytes:
         return orjson.dumps({"name": target.live.model_name, "ready": True})
 
-    async def _infer(self, _caller: Caller, target: Target, body: bytes, began: float) -> bytes:
+    async def _infer(self, target: Target, body: bytes, began: float) -> bytes:
         try:
-            request = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
+            request = _DECODER.decode(body)
+            rows = _rows(request, target)
+        except msgspec.ValidationError as error:
+            raise PredictNotValid(f"{error}.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, orjson.JSONDecodeError) as error:
             raise PredictNotJson from error
-        rows = _rows(request, target)
         predictions, labels = await self._predictor.compute(target, rows)
         prediction_id = self._predictor.next_id()
-        outputs = [_tensor("prediction", predictions)]
+        outputs = [_tensor("prediction", predictions, target.description.answer.datatype)]
         if labels is not None:
             outputs.append({"name": "label", "datatype": _label_type(labels), "shape": [len(labels)], "data": labels})
         self._predictor.keep(target, prediction_id, rows, b"", predictions, None, began)
@@ -146,7 +159,7 @@ class OpenInference:
             {
                 "model_name": target.live.model_name,
                 "model_version": str(target.live.version),
-                "id": request.get("id") or prediction_id,
+                "id": request.id or prediction_id,
                 "parameters": {"revision": target.live.revision_number, "prediction_id": prediction_id},
                 "outputs": outputs,
             },
@@ -154,19 +167,29 @@ class OpenInference:
         )
 
 
-def _only(wanted: str, method: str, action: Action) -> Action:
-    if method != wanted:
-        raise WrongMethod(wanted)
-    return action
+def resolve(method: str, path: str) -> tuple[Operation, str, str]:
+    """Return the operation of a path, the model and the version it names. Raises NoSuchInferencePath and WrongMethod."""
+    template = path.strip("/").split("/")
+    name, version = "", "latest"
+    match template:
+        case [_, "models", name, "versions", version, *_]:
+            template[2], template[4] = "{model_name}", "{model_version}"
+        case [_, "models", name, *_]:
+            template[2] = "{model_name}"
+    operation = BY_PATH.get("/" + "/".join(template))
+    if operation is None:
+        raise NoSuchInferencePath(path)
+    if method != operation.method:
+        raise WrongMethod(operation.method)
+    return operation, name, version
 
 
-def _rows(request: Any, target: Target) -> list[Row]:
+def _rows(request: schemas.InferRequest, target: Target) -> list[Row]:
     """Return rows from either form: one tensor [rows, columns], or one tensor [rows] (or [rows, 1]) per input."""
-    inputs = request.get("inputs") if isinstance(request, dict) else None
-    if not isinstance(inputs, list) or not inputs or not all(isinstance(entry, dict) for entry in inputs):
-        raise PredictNotValid("'inputs' must be a list with at least one tensor.")
     columns = [column.name for column in target.description.columns]
-    named = {str(entry.get("name")): _values(entry) for entry in inputs}
+    named = {tensor.name: (tensor.shape, _values(tensor)) for tensor in request.inputs}
+    if len(named) != len(request.inputs):
+        raise PredictNotValid("Two tensors have the same name.")
     if len(named) == 1 and set(named) != set(columns):
         shape, values = next(iter(named.values()))
         if len(shape) != 2 or shape[1] != len(columns):  # noqa: PLR2004 - rows and columns
@@ -181,40 +204,33 @@ def _rows(request: Any, target: Target) -> list[Row]:
     )
 
 
-def _values(entry: dict[str, Any]) -> tuple[list[int], list[Any]]:
-    """Return the shape and the flat values of a tensor."""
-    name, shape, data = entry.get("name"), entry.get("shape"), entry.get("data")
-    if (
-        not isinstance(shape, list)
-        or not shape
-        or not all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape)
-    ):
-        raise PredictNotValid(f"The tensor '{name}' needs a 'shape' of whole numbers.")
+def _values(tensor: schemas.InferTensor) -> list[Any]:
+    """Return the flat values of a tensor."""
+    data = orjson.loads(memoryview(tensor.data))
     if not isinstance(data, list):
-        raise PredictNotValid(f"The tensor '{name}' needs 'data'.")
+        raise PredictNotValid(f"The data of tensor '{tensor.name}' must be a list.")
     while data and isinstance(data[0], list):
         if not all(isinstance(part, list) for part in data):
-            raise PredictNotValid(f"The data of tensor '{name}' is ragged.")
+            raise PredictNotValid(f"The data of tensor '{tensor.name}' is ragged.")
         data = [value for part in data for value in part]
-    if len(data) != int(np.prod(shape)) or not data:
+    wanted = math.prod(tensor.shape)
+    if len(data) != wanted or not data:
         raise PredictNotValid(
-            f"The tensor '{name}' has {len(data)} values; its shape asks for {int(np.prod(shape))}, at least one."
+            f"The tensor '{tensor.name}' has {len(data)} values; its shape asks for {wanted}, at least one."
         )
-    return shape, data
+    return data
 
 
-def _tensor(name: str, predictions: list[Any]) -> dict[str, Any]:
-    if predictions and isinstance(predictions[0], list):
-        flat = [value for row in predictions for value in row]
-        return {"name": name, "datatype": "FP64", "shape": [len(predictions), len(predictions[0])], "data": flat}
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in predictions):
-        return {"name": name, "datatype": "FP64", "shape": [len(predictions)], "data": predictions}
-    return {
-        "name": name,
-        "datatype": "BYTES",
-        "shape": [len(predictions)],
-        "data": [str(value) for value in predictions],
-    }
+def _tensor(name: str, predictions: list[Any], datatype: str | None) -> dict[str, Any]:
+    """Return checked answers, one a row, as a tensor [rows, ...]; what an older bundle does not state their values tell."""
+    shape, values = [len(predictions)], predictions
+    while values and isinstance(values[0], list):
+        shape.append(len(values[0]))
+        values = [value for part in values for value in part]
+    datatype = datatype or _label_type(values)
+    if datatype == "BYTES":
+        values = [str(value) for value in values]
+    return {"name": name, "datatype": datatype, "shape": shape, "data": values}
 
 
 def _label_type(labels: Iterable[Any]) -> str:

@@ -15,32 +15,25 @@ from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import MAX_ROWS, Row
+from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
+    ModelAnswersWrong,
     ModelFailed,
     ModelNotLive,
     ModelProcessDown,
     PredictNotJson,
     PredictNotValid,
+    RevisionNotLoaded,
     RoutesUnknown,
 )
-from mlops_platform.predictions.process import NO_BACKGROUND
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.process import is_provisional
+from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
+from mlops_platform.predictions.schemas import PredictRequest
 
 log = structlog.get_logger(__name__)
-
-
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """The body of a prediction request."""
-
-    model_name: str
-    input_data: msgspec.Raw = msgspec.Raw()
-    model_version: str | int = "latest"
-    return_explanations: bool = False
-    environment: str | None = None
-    entity_ids: list[str | int] | None = None
 
 
 _DECODER = msgspec.json.Decoder(PredictRequest)
@@ -60,18 +53,13 @@ class Predictor:
     """Routes, decodes, computes, logs. One per API process."""
 
     def __init__(self, services: Services, table: RoutingTable) -> None:
-        self._features = services
+        self._services = services
         self._table = table
         self._log = services.prediction_log
         self._bundles = services.bundles
         # ids sort by process start and count up: unique without asking the operating system for each
         self._prefix = new_id()[:18] + "-" + new_id().replace("-", "")[-8:] + "-"
         self._count = 0
-
-    async def predict(self, caller: Caller, body: bytes, began: float) -> Answer:
-        """Answer one `POST /api/v1/predict`. Raises the situations of problems.py and what the feature store raises."""
-        opened = self.open(caller, body)
-        return self.answer(*opened, began) if waits_for_nothing(*opened) else await self._answer(caller, *opened, began)
 
     def open(self, caller: Caller, body: bytes) -> tuple[PredictRequest, Target]:
         """Return what is asked and the revision that answers. Raises the situations of problems.py."""
@@ -92,11 +80,14 @@ class Predictor:
             rows = _rows(target, raw)
             predictions, labels = self._run(target, rows)
         except PlatformError as error:
-            self._count_failure(target, error, began)
+            target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
         return self._kept(target, rows, raw, predictions, labels, request, began)
 
-    async def _answer(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
+    async def predict(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
+        """Answer any request that was opened. Raises the errors of problems.py and those of the feature store."""
+        if waits_for_nothing(request, target):
+            return self.answer(request, target, began)
         explanations = None
         try:
             raw = bytes(request.input_data)
@@ -108,7 +99,7 @@ class Predictor:
             if request.return_explanations:
                 explanations = await self._explain(target, rows)
         except PlatformError as error:
-            self._count_failure(target, error, began)
+            target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
         return self._kept(target, rows, raw, predictions, labels, request, began, explanations)
 
@@ -133,7 +124,10 @@ class Predictor:
         return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
-        """Return the revision that answers. Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive."""
+        """Return the revision that answers.
+
+        Raises RoutesUnknown, ModelNotLive (also for another tenant's), VersionNotLive, RevisionNotLoaded.
+        """
         routes = self._table.models.get(name)
         if routes is None:
             if self._table.generation < 0:
@@ -141,10 +135,16 @@ class Predictor:
             raise ModelNotLive(name)
         if not caller.may("prediction:create", routes.tenant):
             raise ModelNotLive(name)
-        return routes.find(name, version, environment, sticky)
+        found = routes.find(name, version, environment, sticky)
+        if isinstance(found, NotLoaded):
+            # it has its share of requests, and a rollout is judged by what became of them
+            error = RevisionNotLoaded(name, found.live.version)
+            found.recorder.record(error.status, 0, 0.0)
+            raise error
+        return found
 
     async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and labels. Raises ModelFailed and ModelProcessDown."""
+        """Return predictions and labels, one for each row. Raises ModelFailed, ModelAnswersWrong and ModelProcessDown."""
         if target.onnx is not None:
             return self._run(target, rows)
         if target.process is None:
@@ -155,6 +155,9 @@ class Predictor:
         assert target.onnx is not None
         try:
             return target.onnx.predict(rows)
+        except AnswersDiffer as difference:
+            log.error("model answers wrong", model=target.live.model_name, reason=str(difference))  # noqa: TRY400 - the reason is the message
+            raise ModelAnswersWrong(target.live.model_name) from difference
         except Exception as error:  # the runtime raises many kinds for one situation; the log has which
             log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
             raise ModelFailed(target.live.model_name) from error
@@ -169,7 +172,12 @@ class Predictor:
         entities: list[str | int] | None,
         began: float,
     ) -> None:
-        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty."""
+        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty.
+
+        Raises ModelAnswersWrong rather than log a row without an answer.
+        """
+        if len(predictions) != len(rows):
+            raise ModelAnswersWrong(target.live.model_name)
         seconds = time.perf_counter() - began
         record = {
             "id": prediction_id,
@@ -195,27 +203,23 @@ class Predictor:
             raise PredictNotValid(
                 "This version names no features: tag it with 'feature_refs' (view:feature, …) or send 'input_data'."
             )
-        if not 0 < len(entities) <= MAX_ROWS:
-            raise PredictNotValid(f"Send 1 to {MAX_ROWS} entity ids.")
         if raw:
             raise PredictNotValid("Send either 'input_data' or 'entity_ids', not both.")
         caller.require("feature:read")
-        found = await features.retrieve(self._features.features, caller.principal, refs, entities)
+        found = await features.retrieve(self._services.features, caller.principal, refs, entities)
         required = [column.name for column in target.description.columns if column.required]
         missing = [
-            {
-                "pointer": f"/entity_ids/{index}",
-                "detail": f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store",
-            }
+            (index, f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store")
             for name in required
             for index in range(len(entities))
             if name in found.statuses and found.statuses[name][index] != "PRESENT"
         ]
         if missing:
-            shown = "; ".join(
-                f"{entities[int(problem['pointer'].rsplit('/', 1)[1])]}: {problem['detail']}" for problem in missing[:5]
+            shown = "; ".join(f"{entities[index]}: {detail}" for index, detail in missing[:5])
+            raise FeaturesIncomplete(
+                f"{shown}.",
+                errors=[{"pointer": f"/entity_ids/{index}", "detail": detail} for index, detail in missing[:50]],
             )
-            raise FeaturesIncomplete(f"{shown}.", errors=missing[:50])
         rows = [{name: values[index] for name, values in found.columns.items()} for index in range(len(entities))]
         return target.decoder.check(rows)
 
@@ -223,10 +227,11 @@ class Predictor:
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
         found = await target.process.explain(rows)
-        if found.get("error") == NO_BACKGROUND and target.process.background is None:
-            # it came without a training sample: what it was asked is kept beside its bundle once there is enough of it
-            target.process.background = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
-            if target.process.background is not None:
+        if is_provisional(found):
+            # it came without a training sample: what it was asked is kept beside its bundle, and soon says more
+            fresh = await anyio.to_thread.run_sync(self._recent_inputs, target.live)
+            if fresh is not None and fresh != target.process.background:
+                target.process.background = fresh
                 found = await target.process.explain(rows)
         return found
 
@@ -237,10 +242,6 @@ class Predictor:
             # the prediction is answered all the same; the next request looks again
             log.warning("recent inputs not read", model=live.model_name, reason=error.detail)
             return None
-
-    def _count_failure(self, target: Target, error: PlatformError, began: float) -> None:
-        error.counted_model = target.live.model_name  # type: ignore[attr-defined]  # read by the gateway when it counts the answer
-        target.recorder.record(error.status, 0, time.perf_counter() - began)
 
 
 def waits_for_nothing(request: PredictRequest, target: Target) -> bool:

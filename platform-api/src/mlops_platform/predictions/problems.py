@@ -1,6 +1,6 @@
 """The situations of the data plane."""
 
-from mlops_platform.errors import BadRequest, Invalid, NotFound, TooLarge, Unavailable
+from mlops_platform.errors import BadRequest, Invalid, NotFound, ServerError, Unavailable
 
 
 class ModelNotLive(NotFound):
@@ -45,13 +45,6 @@ class PredictNotJson(BadRequest):
         super().__init__("The body could not be parsed as JSON; send one JSON object.")
 
 
-class BodyTooLarge(TooLarge):
-    """The body is over the limit."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The largest accepted body is {limit} bytes; send the rows in several requests.")
-
-
 class ModelProcessDown(Unavailable):
     """The process that answers is restarting."""
 
@@ -88,4 +81,29 @@ class ModelFailed(Unavailable):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"'{name}' failed on this input; the platform's log has the details under the request id.", retry_after=5
+        )
+
+
+class ModelAnswersWrong(ServerError):
+    """The model gave more or fewer answers than rows, or answers of another shape than its build recorded."""
+
+    title = "The model's answers do not fit the rows"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"'{name}' did not give one answer of its own shape for every row, so no answer is passed on; deploy the "
+            "version again, so that its build checks this, or log a model that predicts row by row."
+        )
+
+
+class RevisionNotLoaded(Unavailable):
+    """The revision that should answer could not be loaded by this process."""
+
+    title = "The revision cannot be loaded"
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"Version {version} of '{name}' cannot be loaded here; loading is tried again, and the platform's log has the "
+            "reason under the model's name.",
+            retry_after=5,
         )

@@ -6,41 +6,59 @@ from typing import Any
 
 import httpx
 import orjson
+import structlog
 
+from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
 from mlops_platform.predictions.inputs import Row
-from mlops_platform.predictions.problems import InputNotValid, ModelFailed, ModelProcessDown
+from mlops_platform.predictions.problems import InputNotValid, ModelAnswersWrong, ModelFailed, ModelProcessDown
+
+log = structlog.get_logger(__name__)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-# a model process that has nothing to compare with
-NO_BACKGROUND = "no_background"
+_WRONG_ANSWERS = "wrong_answers"
+_ONE_EACH = AnswerForm(None, None)
+# what a model process compares with while few rows are known; it has nothing at all when it says no_background
+_NO_BACKGROUND = "no_background"
+_WHILE_FEW = frozenset({"training_statistics", "this_request", "zeros"})
+# fewer recent inputs say little about what a model is usually asked
+ENOUGH_ROWS = 20
+
+
+def is_provisional(explanation: Mapping[str, Any]) -> bool:
+    """Return whether an explanation would rest on more if more of the model's inputs were known."""
+    background = explanation.get("background")
+    if not isinstance(background, dict):
+        return explanation.get("error") == _NO_BACKGROUND
+    source, rows = background.get("source"), background.get("rows")
+    return source in _WHILE_FEW or (source == "recent_inputs" and isinstance(rows, int) and rows < ENOUGH_ROWS)
 
 
 class ModelProcess:
     """The isolated process of one revision."""
 
-    def __init__(self, name: str, address: str, columns: list[str]) -> None:
+    def __init__(self, name: str, address: str, columns: list[str], answer: AnswerForm) -> None:
         self._name = name
         self._columns = columns
+        self._answer = answer
         self.background: bytes | None = None
         """Rows (a JSON table) to compare with, for a model whose bundle has none: sent with every request to explain."""
-        remote = address.startswith("http://")
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                uds=None if remote else address, limits=httpx.Limits(max_connections=64)
-            ),
-            base_url=address if remote else "http://model",
-            # a cluster drops packets to a pod that is gone: waiting for a connection says nothing more after a moment
-            timeout=httpx.Timeout(30, connect=2),
-        )
+        self._address = address
+        self._client = _client(address)
+        self._in_flight = 0
+        self._closing = False
 
     async def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and labels. Raises ModelProcessDown, InputNotValid, ModelFailed."""
+        """Return one prediction and label per row. Raises ModelProcessDown, InputNotValid, ModelFailed, ModelAnswersWrong."""
         status, answer = await self._post("/predict", rows)
         self._refuse(status, answer)
-        return answer["prediction"], answer.get("labels")
+        predictions, labels = answer.get("prediction"), answer.get("labels")
+        self._check(self._answer, predictions, len(rows))
+        if labels is not None:
+            self._check(_ONE_EACH, labels, len(rows))
+        return predictions, labels  # type: ignore[return-value]  # it was checked to be a list
 
     async def explain(self, rows: list[Row]) -> dict[str, Any]:
-        """Return attributions, or {error, detail} when the model cannot be explained. Raises ModelProcessDown, InputNotValid."""
+        """Return attributions, or {error, detail} when the model cannot be explained. Raises what `predict` raises."""
         background = {"background": orjson.Fragment(self.background)} if self.background else {}
         status, answer = await self._post("/explain", rows, background)
         if status == httpx.codes.CONFLICT:
@@ -50,22 +68,55 @@ class ModelProcess:
                 "detail": str(answer.get("error", "")),
             }
         self._refuse(status, answer)
+        self._check(_ONE_EACH, answer.get("shap_values"), len(rows))
         return answer
 
     async def close(self) -> None:
-        """Close idle connections."""
-        await self._client.aclose()
+        """Close the connections once nobody waits for an answer on them.
+
+        A request that chose this process before, and comes to it after, is still asked: its connections end with it.
+        """
+        self._closing = True
+        if not self._in_flight:
+            await self._client.aclose()
 
     def _refuse(self, status: int, answer: dict[str, Any]) -> None:
         if status in {httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY}:
             raise InputNotValid(str(answer.get("error") or "The model does not accept this input."))
+        if answer.get("reason") == _WRONG_ANSWERS:
+            log.error("model answers wrong", model=self._name, reason=answer.get("error"))
+            raise ModelAnswersWrong(self._name)
         if status != httpx.codes.OK:
             raise ModelFailed(self._name)
 
+    def _check(self, form: AnswerForm, answers: Any, rows: int) -> None:
+        try:
+            form.check(answers, rows)
+        except AnswersDiffer as difference:
+            log.error("model answers wrong", model=self._name, reason=str(difference))  # noqa: TRY400 - the reason is the message
+            raise ModelAnswersWrong(self._name) from difference
+
     async def _post(self, path: str, rows: list[Row], more: Mapping[str, Any] = _NOTHING) -> tuple[int, dict[str, Any]]:
         body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
+        if self._client.is_closed:
+            self._client = _client(self._address)
+        self._in_flight += 1
         try:
             response = await self._client.post(path, content=body, headers={"content-type": "application/json"})
             return response.status_code, orjson.loads(response.content)
         except (httpx.HTTPError, orjson.JSONDecodeError) as error:
             raise ModelProcessDown(self._name) from error
+        finally:
+            self._in_flight -= 1
+            if self._closing and not self._in_flight:
+                await self._client.aclose()
+
+
+def _client(address: str) -> httpx.AsyncClient:
+    remote = address.startswith("http://")
+    return httpx.AsyncClient(
+        transport=httpx.AsyncHTTPTransport(uds=None if remote else address, limits=httpx.Limits(max_connections=64)),
+        base_url=address if remote else "http://model",
+        # a cluster drops packets to a pod that is gone: waiting for a connection says nothing more after a moment
+        timeout=httpx.Timeout(30, connect=2),
+    )

@@ -4,8 +4,8 @@ A task, an event and two checked messages per request cost more than the model d
 caller is answered as soon as its last byte was read; whatever has to wait for something takes uvicorn's own way, from the
 start, with the same bytes. Order is kept: the short way is open only when the connection owes no answer.
 
-The parts of uvicorn this touches are those its own protocol class is made of; the version is locked and
-`tests/predictions/test_protocol.py` compares both ways byte for byte.
+The parts of uvicorn this touches are those its own protocol class is made of: `pyproject.toml` admits one minor version,
+and `tests/predictions/test_protocol.py` compares both ways byte for byte.
 """
 
 import asyncio
@@ -15,8 +15,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mlops_platform.predictions.gateway import PREDICT, Gateway
-from mlops_platform.predictions.replies import Reply
+from mlops_platform.kit.replies import Reply
+from mlops_platform.predictions.gateway import Gateway
+from mlops_platform.predictions.operations import PREDICT
 
 _URL = PREDICT.encode()
 # longer bodies are worth a task of their own, and flow control

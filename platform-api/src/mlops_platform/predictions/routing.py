@@ -1,6 +1,7 @@
 """The routing table of one API process: what answers, in memory, replaced whole when it changes."""
 
 import random
+import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -15,10 +16,15 @@ from mlops_platform.predictions.inputs import InputDecoder
 from mlops_platform.predictions.problems import VersionNotLive
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.predictions.recorder import RevisionRecorder
+from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 _MAX_DIGITS = 9
+# how long a revision that could not be loaded is left alone: first, and at most
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+# after so many tries, a rollout stops waiting for it
+_HOPELESS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +42,29 @@ class Target:
     record_head: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, eq=False)
+class NotLoaded:
+    """One revision that could not be loaded: it keeps its place and its share, and is tried again."""
+
+    live: LiveRevision
+    recorder: RevisionRecorder
+    tries: int
+    again_at: float
+    """On the monotonic clock."""
+    reason: str
+
+
+Loaded = Target | NotLoaded
+
+
 @dataclass(frozen=True)
 class Environment:
     """What answers in one environment: shares of traffic, and every version by number."""
 
-    shares: tuple[tuple[float, Target], ...]
-    by_version: dict[int, Target]
+    shares: tuple[tuple[float, Loaded], ...]
+    by_version: dict[int, Loaded]
 
-    def choose(self, sticky: str | None) -> Target:
+    def choose(self, sticky: str | None) -> Loaded:
         """Return the revision for a request that names no version; the same entity always meets the same one."""
         if len(self.shares) == 1:
             return self.shares[0][1]
@@ -61,7 +82,7 @@ class ModelRoutes:
     tenant: str
     environments: dict[str, Environment]
 
-    def find(self, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
+    def find(self, name: str, version: str, environment: str | None, sticky: str | None) -> Loaded:
         """Return the revision for a request: production before staging unless one is named. Raises VersionNotLive."""
         places = [environment] if environment else ["production", "staging"]
         for place in places:
@@ -81,30 +102,47 @@ class ModelRoutes:
 
 
 class RoutingTable:
-    """Immutable to its readers: `update` builds a new mapping beside the old one and swaps it in."""
+    """Immutable to its readers: `load` prepares new revisions, `swap` replaces the mapping as a whole."""
 
     def __init__(self) -> None:
         self.generation = -1
         self.models: dict[str, ModelRoutes] = {}
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, Loaded] = {}
 
-    def load(self, snapshot: RoutingSnapshot) -> dict[str, Target]:
+    def is_due(self) -> bool:
+        """Whether it is time to try again what could not be loaded."""
+        waiting = [target.again_at for target in self._targets.values() if isinstance(target, NotLoaded)]
+        return bool(waiting) and min(waiting) <= time.monotonic()
+
+    def load(self, snapshot: RoutingSnapshot) -> dict[str, Loaded]:
         """Return the snapshot's revisions, loading those not loaded yet. Blocking: call it in a thread.
 
-        A revision whose bundle is not what was proven is left out, loudly: it must not answer.
+        One that cannot be loaded, whatever the reason, answers 503 and is tried again later; the others are not touched.
         """
-        targets = {}
-        for live in snapshot.revisions:
-            known = self._targets.get(live.revision_id)
-            try:
-                targets[live.revision_id] = _target(live, known)
-            except BundleNotTrusted as error:
-                log.error("revision not served", revision=live.revision_id, model=live.model_name, reason=str(error))  # noqa: TRY400 - the reason is the message
-        return targets
+        known = self._targets
+        fetched = {live.revision_id: _loaded(live, known.get(live.revision_id)) for live in snapshot.revisions}
+        missing = {
+            live.revision_id: _not_loaded(
+                live, known.get(live.revision_id), BundleNotTrusted("its bundle was not fetched")
+            )
+            for live in snapshot.not_fetched
+        }
+        return fetched | missing
 
-    def swap(self, snapshot: RoutingSnapshot, targets: dict[str, Target]) -> list[Target]:
-        """Make the snapshot what answers; return the revisions that no longer do."""
-        gone = [target for revision_id, target in self._targets.items() if revision_id not in targets]
+    @property
+    def not_loaded(self) -> dict[str, str]:
+        """Return the revisions that this process cannot load, with the reason; an empty one while it is still tried."""
+        waiting = {key: target for key, target in self._targets.items() if isinstance(target, NotLoaded)}
+        return {key: target.reason if target.tries >= _HOPELESS else "" for key, target in waiting.items()}
+
+    def swap(self, snapshot: RoutingSnapshot, targets: dict[str, Loaded]) -> list[Loaded]:
+        """Make the snapshot what answers; return what no longer does: revisions that went, or came anew to another address."""
+        kept = {id(target.recorder) for target in targets.values() if isinstance(target, Target)}
+        gone: list[Loaded] = [
+            target
+            for key, target in self._targets.items()
+            if id(target.recorder) not in kept and (isinstance(target, Target) or key not in targets)
+        ]
         models: dict[str, ModelRoutes] = {}
         for name in {target.live.model_name for target in targets.values()}:
             own = [target for target in targets.values() if target.live.model_name == name]
@@ -127,10 +165,11 @@ def _number(version: str) -> int:
     return int(version) if version.isdecimal() and len(version) <= _MAX_DIGITS else 0
 
 
-def _environment(targets: Iterable[Target]) -> Environment:
+def _environment(targets: Iterable[Loaded]) -> Environment:
     # the newest last, so that it wins when one version was deployed twice
     ordered = sorted(targets, key=lambda target: target.live.revision_number)
-    shares, total = [], 0.0
+    shares: list[tuple[float, Loaded]] = []
+    total = 0.0
     for target in ordered:
         if target.live.traffic > 0:
             total += target.live.traffic
@@ -138,10 +177,38 @@ def _environment(targets: Iterable[Target]) -> Environment:
     return Environment(tuple(shares), {target.live.version: target for target in ordered})
 
 
-def _target(live: LiveRevision, known: Target | None) -> Target:
-    if known is not None and known.live.bundle_path == live.bundle_path and known.live.address == live.address:
+def _loaded(live: LiveRevision, known: Loaded | None) -> Loaded:
+    same = known is not None and (known.live.bundle_path, known.live.address) == (live.bundle_path, live.address)
+    if known is not None and same and (isinstance(known, Target) or known.again_at > time.monotonic()):
         # the same bytes with another share of traffic
         return replace(known, live=live)
+    try:
+        # a recorder keeps what it counted while the revision was not loaded
+        return _target(live, known.recorder if known is not None and same else None)
+    except Exception as error:  # noqa: BLE001 - anything can come out of one bundle; the others must go live
+        return _not_loaded(live, known, error)
+
+
+def _not_loaded(live: LiveRevision, known: Loaded | None, error: Exception) -> NotLoaded:
+    earlier = known if isinstance(known, NotLoaded) and known.live.bundle_path == live.bundle_path else None
+    tries = earlier.tries + 1 if earlier else 1
+    wait = min(_FIRST_WAIT * 2 ** (tries - 1), _LONGEST_WAIT)
+    metrics.revision_load_failures_total.labels(live.model_name).inc()
+    # of a damaged bundle the message says all; of anything else the log needs to say where it was raised
+    trace = None if isinstance(error, BundleNotTrusted) else error
+    log.error(
+        "revision not served",
+        revision=live.revision_id,
+        model=live.model_name,
+        reason=str(error),
+        again_in_seconds=wait,
+        exc_info=trace,
+    )
+    recorder = known.recorder if known else RevisionRecorder(live.model_name, live.revision_id)
+    return NotLoaded(live, recorder, tries, time.monotonic() + wait, str(error) or type(error).__name__)
+
+
+def _target(live: LiveRevision, recorder: RevisionRecorder | None) -> Target:
     bundle = Path(live.bundle_path)
     description = describe(bundle)
     onnx = OnnxModel(bundle, description) if live.engine == "onnx" else None
@@ -167,8 +234,8 @@ def _target(live: LiveRevision, known: Target | None) -> Target:
         description=description,
         decoder=onnx.decoder if onnx else InputDecoder(description.columns),
         onnx=onnx,
-        process=ModelProcess(live.model_name, live.address, columns) if live.address else None,
-        recorder=RevisionRecorder(live.model_name, live.revision_id),
+        process=ModelProcess(live.model_name, live.address, columns, description.answer) if live.address else None,
+        recorder=recorder or RevisionRecorder(live.model_name, live.revision_id),
         answer=answer,
         record_head=orjson.dumps(record)[:-1] + b",",
     )

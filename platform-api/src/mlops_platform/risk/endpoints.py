@@ -21,7 +21,7 @@ class AnswersNotComplete(Invalid):
 
 
 @router.get("/questions", operation_id="risk_questions")
-def questions(caller: CanRead, profile: Profile = Profile.GOV1) -> Questions:
+def questions(caller: CanRead, profile: Profile = Profile.TEN_QUESTIONS) -> Questions:
     """Return the questions of a profile."""
     return Questions(profile=profile, questions=QUESTIONS[profile])
 

@@ -11,7 +11,7 @@ class AssessRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    profile: Profile = Profile.GOV1
+    profile: Profile = Profile.TEN_QUESTIONS
     answers: dict[str, int] = Field(max_length=20)
 
 

@@ -1,7 +1,7 @@
 """How risky a model is, from answers to questions. Pure.
 
-Ten questions of the governance framework (requirements §3, GOV1), each 0-5: low 0-15, medium 16-30, high 31-50, plus
-floors no score can go under. The six-factor scheme (A10), each 1-5: low 6-12, medium 13-22, high 23-30, is selectable.
+Ten questions, each 0-5: low 0-15, medium 16-30, high 31-50, plus floors no score can go under. Six factors, each 1-5: low
+6-12, medium 13-22, high 23-30, are the other profile. docs/governance/risk-classification.md has the tables.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from mlops_platform.policy.definition import RISK_LEVELS, RiskLevel
 class Profile(StrEnum):
     """The scheme a score is computed by."""
 
-    GOV1 = "gov1"
-    A10 = "a10"
+    TEN_QUESTIONS = "ten-questions"
+    SIX_FACTORS = "six-factors"
 
 
-GOV1_QUESTIONS: dict[str, str] = {
+TEN_QUESTIONS: dict[str, str] = {
     "cost_of_failure": "What does one failure cost? 0 <1K USD, 1 1-10K, 2 10-50K, 3 50-200K, 4 200-500K, 5 >500K",
     "customers_affected": "How many customers are affected? 0 internal, 1 <100, 2 <1K, 3 <10K, 4 <100K, 5 more",
     "data_sensitivity": "What data does it use? 0 public, 1 internal, 2 customer non-PII, 3 PII, 4 PHI/financial, 5 highly regulated",
@@ -30,7 +30,7 @@ GOV1_QUESTIONS: dict[str, str] = {
     "legal_exposure": "What legal claims can follow? 0 none .. 5 class action or penalties",
     "security_role": "What is its security role? 0 none, 1 minor, 2 detects, 3 recommends access, 4 grants access, 5 critical",
 }
-A10_FACTORS: dict[str, str] = {
+SIX_FACTORS: dict[str, str] = {
     "data_sensitivity": "Data sensitivity, 1-5",
     "decision_impact": "Impact of one decision, 1-5",
     "financial_impact": "Yearly financial impact: 1 <100K USD, 3 100K-1M, 5 >1M",
@@ -38,10 +38,10 @@ A10_FACTORS: dict[str, str] = {
     "reversibility": "Difficulty of undoing a decision, 1-5",
     "users_affected": "Users affected: 1 <1K, 3 1K-100K, 5 >100K",
 }
-QUESTIONS = {Profile.GOV1: GOV1_QUESTIONS, Profile.A10: A10_FACTORS}
-_RANGE = {Profile.GOV1: (0, 5), Profile.A10: (1, 5)}
+QUESTIONS = {Profile.TEN_QUESTIONS: TEN_QUESTIONS, Profile.SIX_FACTORS: SIX_FACTORS}
+_RANGE = {Profile.TEN_QUESTIONS: (0, 5), Profile.SIX_FACTORS: (1, 5)}
 # the highest score that is still low, and the highest that is still medium
-_BANDS = {Profile.GOV1: (15, 30), Profile.A10: (12, 22)}
+_BANDS = {Profile.TEN_QUESTIONS: (15, 30), Profile.SIX_FACTORS: (12, 22)}
 
 _PII = 3
 _PHI_OR_FINANCIAL = 4
@@ -62,7 +62,7 @@ class Assessment:
     reasons: tuple[str, ...]
 
 
-def assess(answers: Mapping[str, int], profile: Profile = Profile.GOV1) -> Assessment:
+def assess(answers: Mapping[str, int], profile: Profile = Profile.TEN_QUESTIONS) -> Assessment:
     """Return the assessment of complete answers. Raises IncompleteAnswers."""
     _check(answers, profile)
     score = sum(answers.values())
@@ -77,15 +77,15 @@ def assess(answers: Mapping[str, int], profile: Profile = Profile.GOV1) -> Asses
 
 
 def _floors(answers: Mapping[str, int], profile: Profile) -> list[tuple[RiskLevel, str]]:
-    """Hard floors (requirements §3, PICK): PII is at least medium; PHI, strict regulation or over 500K USD is high."""
+    """Floors: personal data is at least medium; health or financial data, strict regulation or over 500K USD is high."""
     found: list[tuple[RiskLevel, str]] = []
     if answers["data_sensitivity"] >= _PHI_OR_FINANCIAL:
         found.append(("high", "health, financial or highly regulated data is at least high"))
     elif answers["data_sensitivity"] >= _PII:
         found.append(("medium", "personal data is at least medium"))
-    if answers["regulation" if profile is Profile.GOV1 else "regulatory_scope"] >= _STRICT_REGULATION:
+    if answers["regulation" if profile is Profile.TEN_QUESTIONS else "regulatory_scope"] >= _STRICT_REGULATION:
         found.append(("high", "a strictly regulated use is at least high"))
-    if answers["cost_of_failure" if profile is Profile.GOV1 else "financial_impact"] >= _OVER_HALF_A_MILLION:
+    if answers["cost_of_failure" if profile is Profile.TEN_QUESTIONS else "financial_impact"] >= _OVER_HALF_A_MILLION:
         found.append(("high", "a loss of more than 500K USD is at least high"))
     return found
 
@@ -107,8 +107,8 @@ def _check(answers: Mapping[str, int], profile: Profile) -> None:
 def declared_level(version_tags: Mapping[str, str], model_tags: Mapping[str, str]) -> tuple[RiskLevel, str | None]:
     """Return the level the tags name, and a warning when they do not name one.
 
-    The version's `risk_level` tag beats the model's; a missing one counts as medium (requirements §2), as does a word
-    that is not a level.
+    The version's `risk_level` tag beats the model's; a missing one counts as medium, as does a word that is not a
+    level.
     """
     named = version_tags.get("risk_level", model_tags.get("risk_level"))
     if named is None:

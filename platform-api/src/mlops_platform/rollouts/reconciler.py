@@ -8,77 +8,103 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import anyio
-from sqlalchemy import or_, select
+import structlog
 
-from mlops_platform.audit import service as audit
-from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds.interfaces import BundleDamaged, SignatureNotValid
 from mlops_platform.checks import gates
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import repository, service
-from mlops_platform.deployments.interfaces import Observed, RuntimeConflict
-from mlops_platform.deployments.operations import make_live
-from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+from mlops_platform.deployments import revisions, worklist
+from mlops_platform.deployments.interfaces import Observed, RuntimeUnavailable
+from mlops_platform.deployments.revisions import Deployment, Revision
+from mlops_platform.deployments.state import IN_MOTION
+from mlops_platform.errors import PlatformError
+from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
-from mlops_platform.models import service as models
-from mlops_platform.models.stages import Stage
 from mlops_platform.policy.definition import Environment, RiskLevel, Step
 from mlops_platform.policy.loading import load
-from mlops_platform.rollouts.rollout import Advance, Hold, Next, Promote, RollBack, Signal, next_step
-from mlops_platform.rollouts.sweep import routing_of, spec_of, sweep, tell
+from mlops_platform.predictions import standing as data_plane
+from mlops_platform.predictions.standing import Standing
+from mlops_platform.rollouts.rollout import (
+    Advance,
+    Hold,
+    Next,
+    Promote,
+    RollBack,
+    Signal,
+    next_step,
+    watches_nothing,
+)
+from mlops_platform.rollouts.sweep import hold_up, routing_of, spec_of, sweep
 
+log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
-_Act = Callable[[Session, DeploymentRow, RevisionRow], Awaitable[None]]
-_IN_MOTION = ("approved", "starting", "rolling_out")
+_Act = Callable[[Session, Deployment, Revision], Awaitable[None]]
+_RETRIES = Backoff()
 
 
 async def reconcile(services: Services) -> None:
-    """Bring every deployment that is in motion one step further, and let the runtime run exactly what should run."""
+    """Bring every deployment that is in motion one step further, and let the runtime run exactly what should run.
+
+    A deployment whose pass fails holds up no other: it says why and is tried again, later each time. Raises
+    RuntimeUnavailable when the runtime takes no orders at all.
+    """
     async with services.database.read_session() as session:
-        moving = select(RevisionRow.deployment_id).where(RevisionRow.state.in_(_IN_MOTION))
-        query = select(DeploymentRow.id).where(
-            or_(DeploymentRow.generation > DeploymentRow.observed_generation, DeploymentRow.id.in_(moving))
-        )
-        waiting = list((await session.execute(query)).scalars())
+        waiting = await worklist.to_reconcile(session)
     for deployment_id in waiting:
+        if not _RETRIES.due(deployment_id):
+            continue
         async with try_lock(services.database, f"deployment:{deployment_id}") as held:
             if held:
-                try:
-                    await _one_pass(services, deployment_id)
-                except RuntimeConflict as conflict:
-                    # one deployment that somebody changed by hand holds up no other
-                    await tell(services, deployment_id, conflict.detail)
+                await _isolated(services, deployment_id)
     await sweep(services)
+
+
+async def _isolated(services: Services, deployment_id: str) -> None:
+    try:
+        await _one_pass(services, deployment_id)
+    except RuntimeUnavailable:
+        # no order reaches the runtime, of this deployment or another: the job fails, and alerts
+        raise
+    except PlatformError as error:
+        # somebody changed it by hand, its metrics cannot be read: this one waits, others go on
+        _RETRIES.failed(deployment_id)
+        await hold_up(services, deployment_id, error.detail)
+    except Exception:  # one item's boundary: a row that breaks the pass must not stop its neighbours
+        wait = _RETRIES.failed(deployment_id)
+        log.exception("deployment not reconciled", deployment=deployment_id, again_in_seconds=wait)
+        await hold_up(
+            services, deployment_id, "A defect of the platform stops this deployment; the worker's log says why."
+        )
+    else:
+        _RETRIES.succeeded(deployment_id)
 
 
 async def _one_pass(services: Services, deployment_id: str) -> None:
     async with services.database.read_session() as session:
-        deployment = await session.get(DeploymentRow, deployment_id)
-        assert deployment is not None
+        deployment = await worklist.deployment(session, deployment_id)
+        assert deployment is not None, "deployments are never deleted"
         generation = deployment.generation
-        revisions = await repository.revisions(session, deployment_id)
+        rows = await worklist.revisions(session, deployment_id)
     # oldest first, so that what replaces is handled after what is replaced
-    for revision in reversed(revisions):
+    for revision in reversed(rows):
         if revision.state == "approved" and revision.build == "built":
-            await _begin(services, deployment, revision)
+            if not any(other.state in IN_MOTION for other in rows):
+                await _begin(services, deployment, revision)
+                break
         elif revision.state == "starting":
             await services.runtime.apply(spec_of(deployment, revision))
-            observed = await services.runtime.observe(revision.id)
-            await _started(services, revision.id, observed)
+            await _started(services, revision.id, await services.runtime.observe(revision.id))
         elif revision.state == "rolling_out":
             await _roll(services, deployment, revision)
     await services.runtime.route(await routing_of(services, deployment))
     async with services.database.session() as session:
-        locked = await repository.locked(session, None, deployment_id)
-        if locked is not None:
-            await _retire_old(session, locked)
-            locked.observed_generation = max(locked.observed_generation, generation)
+        await revisions.observed(session, deployment_id, generation, ACTOR)
 
 
-async def _begin(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> None:
+async def _begin(services: Services, deployment: Deployment, revision: Revision) -> None:
     """Start a revision when its files are still those that were signed and no gate has failed since it was asked for."""
     policy = load(services.settings.policy_file)
     try:
@@ -107,39 +133,43 @@ async def _begin(services: Services, deployment: DeploymentRow, revision: Revisi
 
 
 def _failing(sentence: str) -> _Act:
-    async def fail(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> None:
-        await service.move(session, deployment, revision, "failed", sentence, ACTOR)
+    async def fail(session: Session, deployment: Deployment, revision: Revision) -> None:
+        await revisions.move(session, deployment, revision, "failed", sentence, ACTOR)
 
     return fail
 
 
-def _environment(deployment: DeploymentRow) -> Environment:
+def _environment(deployment: Deployment) -> Environment:
     return "staging" if deployment.environment == "staging" else "production"
 
 
-def _risk_level(revision: RevisionRow) -> RiskLevel:
+def _risk_level(revision: Revision) -> RiskLevel:
     return revision.risk_level  # type: ignore[return-value]  # the column holds these literals
 
 
-async def _start(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> None:
-    await service.move(session, deployment, revision, "starting", "its model process is coming up", ACTOR)
+async def _start(session: Session, deployment: Deployment, revision: Revision) -> None:
+    await revisions.move(session, deployment, revision, "starting", "its model process is coming up", ACTOR)
 
 
 async def _started(services: Services, revision_id: str, observed: Observed) -> None:
-    async def proceed(session: Session, deployment: DeploymentRow, revision: RevisionRow) -> None:
+    async def proceed(session: Session, deployment: Deployment, revision: Revision) -> None:
         if observed.failed:
-            await service.move(session, deployment, revision, "failed", observed.message, ACTOR)
-            await repository.bump_routing(session)
+            await revisions.fail_start(session, deployment, revision, observed.message, ACTOR)
         elif observed.ready:
-            await service.move(session, deployment, revision, "rolling_out", "", ACTOR)
-            await _take_step(session, deployment, revision, 0)
+            await revisions.move(session, deployment, revision, "rolling_out", "", ACTOR)
+            await revisions.take_step(session, deployment, revision, 0, ACTOR)
         else:
-            deployment.observed_message = observed.message
+            await revisions.note(session, deployment.id, observed.message)
 
     await _settle(services, revision_id, "starting", proceed)
 
 
-async def _roll(services: Services, deployment: DeploymentRow, revision: RevisionRow) -> None:
+async def _roll(services: Services, deployment: Deployment, revision: Revision) -> None:
+    async with services.database.read_session() as session:
+        standing = await data_plane.of(session, revision.id, revision.routed_generation or 0)
+    if not standing.answers:
+        await _settle(services, revision.id, "rolling_out", _waiting(standing))
+        return
     policy = load(services.settings.policy_file)
     began = revision.step_began_at or now()
     plan = [Step.model_validate(step) for step in revision.plan]
@@ -148,7 +178,7 @@ async def _roll(services: Services, deployment: DeploymentRow, revision: Revisio
         plan, revision.step, (now() - began).total_seconds(), signal, policy.gate, paused=deployment.desired_paused
     )
 
-    async def proceed(session: Session, locked: DeploymentRow, row: RevisionRow) -> None:
+    async def proceed(session: Session, locked: Deployment, row: Revision) -> None:
         # somebody may have paused since; then the next pass decides again
         if row.step != revision.step or locked.desired_paused != deployment.desired_paused:
             return
@@ -157,73 +187,44 @@ async def _roll(services: Services, deployment: DeploymentRow, revision: Revisio
     await _settle(services, revision.id, "rolling_out", proceed)
 
 
+def _waiting(standing: Standing) -> _Act:
+    """`live` means answering: nothing goes on before every process that predicts has loaded the revision."""
+
+    async def wait(session: Session, deployment: Deployment, revision: Revision) -> None:
+        if standing.problem is not None:
+            await revisions.give_back(session, deployment, revision, f"it cannot be loaded: {standing.problem}", ACTOR)
+        elif standing.processes == 0:
+            await revisions.note(session, deployment.id, "no process of the API answers predictions")
+        else:
+            loading = f"{standing.behind} of {standing.processes} processes of the API still load it"
+            await revisions.note(session, deployment.id, loading)
+
+    return wait
+
+
 async def _signal(services: Services, revision_id: str, began: datetime, plan: list[Step]) -> Signal:
     # a plan that gives everything at once has nothing to watch; reading metrics would only make it wait for them
-    if len(plan) == 1 and plan[0].hold_seconds == 0:
+    if watches_nothing(plan):
         return Signal(0, 0, None)
     return await services.signals.since(revision_id, began)
 
 
-async def _act(session: Session, deployment: DeploymentRow, revision: RevisionRow, following: Next) -> None:
+async def _act(session: Session, deployment: Deployment, revision: Revision, following: Next) -> None:
     match following:
         case Hold(because):
-            deployment.observed_message = because
-            return
+            await revisions.note(session, deployment.id, because)
         case Advance(step):
-            await _take_step(session, deployment, revision, step)
+            await revisions.take_step(session, deployment, revision, step, ACTOR)
         case Promote():
-            revisions = await repository.revisions(session, deployment.id)
-            await make_live(session, deployment, revisions, revision, ACTOR)
-            deployment.observed_message = ""
-            stage: Stage = _environment(deployment)
-            await models.set_stage(session, deployment.model_name, revision.version, stage, ACTOR, deployment.tenant)
+            every = await worklist.revisions(session, deployment.id)
+            await revisions.make_live(session, deployment, every, revision, ACTOR)
         case RollBack(because):
-            await service.move(session, deployment, revision, "rolled_back", because, ACTOR)
-            for other in await repository.revisions(session, deployment.id):
-                if other.state == "live":
-                    other.traffic, deployment.desired_version = 1.0, other.version
-    await repository.bump_routing(session)
-
-
-async def _take_step(session: Session, deployment: DeploymentRow, revision: RevisionRow, step: int) -> None:
-    """Give the revision its step's share; what answered before keeps the rest."""
-    share = float(revision.plan[step]["traffic"])
-    live = next((other for other in await repository.revisions(session, deployment.id) if other.state == "live"), None)
-    revision.step, revision.step_began_at = step, now()
-    # with nothing else to answer, a first revision takes everything from the start
-    revision.traffic = share if live else 1.0
-    if live:
-        live.traffic = 1.0 - share
-    await session.flush()
-    await audit.record(
-        session,
-        action=Action.DEPLOYMENT_ROLLOUT_STEPPED,
-        actor=ACTOR,
-        resource=f"deployment:{deployment.id}",
-        tenant=deployment.tenant,
-        details={"revision": revision.number, "step": step, "traffic": revision.traffic},
-    )
-    await repository.bump_routing(session)
-
-
-async def _retire_old(session: Session, deployment: DeploymentRow) -> None:
-    standby = [
-        revision for revision in await repository.revisions(session, deployment.id) if revision.state == "standby"
-    ]
-    for revision in standby[service.KEPT_STANDBY :]:
-        await service.move(
-            session, deployment, revision, "retired", "two newer revisions are kept for a rollback", ACTOR
-        )
-        await repository.bump_routing(session)
+            await revisions.give_back(session, deployment, revision, because, ACTOR)
 
 
 async def _settle(services: Services, revision_id: str, expected: str, act: _Act) -> None:
     """Run `act` on the locked rows if the revision is still in the expected state."""
     async with services.database.session() as session:
-        revision = await session.get(RevisionRow, revision_id)
-        assert revision is not None
-        deployment = await repository.locked(session, None, revision.deployment_id)
-        assert deployment is not None
-        await session.refresh(revision)
+        revision, deployment = await revisions.locked(session, revision_id)
         if revision.state == expected:
             await act(session, deployment, revision)

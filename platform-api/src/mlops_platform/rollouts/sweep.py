@@ -1,27 +1,25 @@
-"""The whole of it, at every pass: what the runtime lost, kept too long or shares otherwise is put right, whoever did it."""
+"""Every pass compares all that should run with all that does, and corrects the runtime, whoever changed it."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
 import structlog
-from sqlalchemy import select
 
 from mlops_platform.database.locks import try_lock
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import repository
+from mlops_platform.deployments import revisions, worklist
 from mlops_platform.deployments.interfaces import RevisionSpec, Routing, RuntimeConflict
-from mlops_platform.deployments.state import ANSWERING, RUNNING
-from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+from mlops_platform.deployments.revisions import Deployment, Revision
+from mlops_platform.deployments.state import ANSWERING
 
 log = structlog.get_logger(__name__)
-_Pair = tuple[DeploymentRow, RevisionRow]
+_Pair = tuple[Deployment, Revision]
 
 
 async def sweep(services: Services) -> None:
     """Apply what should run and is not known to the runtime, remove what should not run any more, share traffic as wanted."""
     async with services.database.read_session() as session:
-        query = select(RevisionRow, DeploymentRow).join(DeploymentRow).where(RevisionRow.state.in_(RUNNING))
-        wanted = {revision.id: (deployment, revision) for revision, deployment in (await session.execute(query)).all()}
+        wanted = {revision.id: (deployment, revision) for revision, deployment in await worklist.running(session)}
     known = await services.runtime.known()
     for revision_id in known - wanted.keys():
         try:
@@ -34,7 +32,7 @@ async def sweep(services: Services) -> None:
         try:
             await services.runtime.apply(spec_of(deployment, revision))
         except RuntimeConflict as conflict:
-            await tell(services, deployment.id, conflict.detail)
+            await hold_up(services, deployment.id, conflict.detail)
     for deployment_id in await services.runtime.misrouted(_routings(wanted.values())):
         async with try_lock(services.database, f"deployment:{deployment_id}") as held:
             # held by another worker: it shares the traffic at the end of its pass
@@ -55,7 +53,7 @@ def _routings(running: Iterable[_Pair]) -> list[Routing]:
 async def _route_again(services: Services, deployment_id: str) -> None:
     # read again: since the sweep looked, a pass may have changed the shares
     async with services.database.read_session() as session:
-        deployment = await session.get(DeploymentRow, deployment_id)
+        deployment = await worklist.deployment(session, deployment_id)
     log.info("traffic is shared again", deployment=deployment_id)
     if deployment is None:
         await services.runtime.route(Routing(deployment_id, "", "", "", ()))
@@ -63,36 +61,34 @@ async def _route_again(services: Services, deployment_id: str) -> None:
     try:
         await services.runtime.route(await routing_of(services, deployment))
     except RuntimeConflict as conflict:
-        await tell(services, deployment_id, conflict.detail)
+        await hold_up(services, deployment_id, conflict.detail)
 
 
-async def routing_of(services: Services, deployment: DeploymentRow) -> Routing:
+async def routing_of(services: Services, deployment: Deployment) -> Routing:
     """Return the shares as they are now."""
     async with services.database.read_session() as session:
-        revisions = await repository.revisions(session, deployment.id)
-    return _routing(deployment, [(row.id, row.traffic) for row in revisions if _shares(row)])
+        rows = await worklist.revisions(session, deployment.id)
+    return _routing(deployment, [(row.id, row.traffic) for row in rows if _shares(row)])
 
 
-def _routing(deployment: DeploymentRow, shares: Iterable[tuple[str, float]]) -> Routing:
+def _routing(deployment: Deployment, shares: Iterable[tuple[str, float]]) -> Routing:
     """The same shares make equal routings, in whatever order they were read."""
     ordered = tuple(sorted(shares))
     return Routing(deployment.id, deployment.model_name, deployment.tenant, deployment.environment, ordered)
 
 
-def _shares(revision: RevisionRow) -> bool:
+def _shares(revision: Revision) -> bool:
     return revision.state in ANSWERING and revision.traffic > 0
 
 
-async def tell(services: Services, deployment_id: str, message: str) -> None:
+async def hold_up(services: Services, deployment_id: str, message: str) -> None:
     """Write why a deployment is held up where people see it."""
     log.warning("deployment held up", deployment=deployment_id, reason=message)
     async with services.database.session() as session:
-        locked = await repository.locked(session, None, deployment_id)
-        if locked is not None:
-            locked.observed_message = message
+        await revisions.note(session, deployment_id, message)
 
 
-def spec_of(deployment: DeploymentRow, revision: RevisionRow) -> RevisionSpec:
+def spec_of(deployment: Deployment, revision: Revision) -> RevisionSpec:
     """Return what should run for a revision."""
     return RevisionSpec(
         revision_id=revision.id,

@@ -40,7 +40,7 @@ def registry() -> CollectorRegistry:
 
 
 def exposition() -> bytes:
-    """Return the Prometheus text of `registry()`. What processes that died were doing is forgotten; what they counted is kept."""
+    """Return the Prometheus text of `registry()`. Gauges of processes that ended are dropped; their counters are kept."""
     if _SHARED:
         _forget_the_dead(Path(os.environ[_FOLDER]))
     return bytes(generate_latest(registry()))

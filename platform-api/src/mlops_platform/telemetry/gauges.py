@@ -1,4 +1,4 @@
-"""Gauges whose label values come and go: what is no longer measured is no longer shown."""
+"""Gauges whose label values come and go: a value that is no longer measured is no longer shown."""
 
 import math
 from collections.abc import Mapping

@@ -6,6 +6,8 @@ from typing import Any
 
 import structlog
 
+from mlops_platform.telemetry.requests import name_request
+
 _SECRET_KEYS = frozenset({"token", "authorization", "password", "secret", "cookie", "set-cookie", "database_url"})
 
 
@@ -20,6 +22,7 @@ def configure(service: str, level: int = logging.INFO) -> None:
     """Send every log line of this process, libraries included, to standard error as JSON with `service`, `level`, `timestamp`."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _redact,

@@ -36,6 +36,8 @@ def compile_model(
         model = graph_of_trees(native.estimator, ensemble, len(inputs))
         outputs = ["value"] if native.task == "regression" else ["label", "probabilities"]
         return Compiled(model, mode, dtype, {}, {**names, **{name: name for name in outputs}})
+    if optional := [column.name for column in inputs if column.type == "string" and not column.required]:
+        raise NotCompilable(f"'{optional[0]}' is text that may be missing, and ONNX has no missing text")
     columns = {} if mode == "tensor" else {column.name: _column_type(column, dtype) for column in inputs}
     converted = _convert(native, _input_types(inputs, columns, dtype))
     found = [output.name for output in converted.graph.output]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from model_server.build.tree_ensemble import NotCompilable
 from model_server.bundle import InputColumn
 from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import table
@@ -55,22 +56,23 @@ def proof_rows(inputs: tuple[InputColumn, ...], samples: Rows, estimator: Any) -
 
 
 def compare(native: NativeModel, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows, form: Any) -> Parity:
-    """Run both models on the rows. Raises what the native library or onnxruntime raise."""
+    """Run both models on the rows. Raises NotCompilable for answers of another shape, and what either library raises."""
     data = table(inputs, rows, form)
     expected = native.outputs(data)
     session = session_of(compiled.model)
     found = run_compiled(session, compiled, inputs, rows, native.labels)
+    values = found["value" if native.task == "regression" else "probabilities"]
+    if values.shape != expected.shape:
+        raise NotCompilable(f"the graph answers in the shape {values.shape}, the model in {expected.shape}")
     if native.task == "regression":
-        difference = np.abs(found["value"] - expected) / np.maximum(1.0, np.abs(expected))
-        largest = float(np.nanmax(difference)) if np.isfinite(found["value"]).all() else float("inf")
+        difference = np.abs(values - expected) / np.maximum(1.0, np.abs(expected))
+        largest = float(np.max(difference)) if np.isfinite(difference).all() else float("inf")
         return Parity(len(rows), largest, 0, 0, largest <= VALUE_TOLERANCE)
-    largest = float(np.abs(found["probabilities"] - expected).max())
+    largest = float(np.abs(values - expected).max())
     largest = largest if np.isfinite(largest) else float("inf")
     top = np.sort(expected, axis=1)
     ties = (top[:, -1] - top[:, -2]) < TIE
-    differ = np.array(
-        [ours != theirs for ours, theirs in zip(found["label"], native.classes(data).ravel(), strict=True)]
-    )
+    differ = np.array([ours != theirs for ours, theirs in zip(found["label"], native.classes(data), strict=True)])
     wrong = int((differ & ~ties).sum())
     return Parity(len(rows), largest, wrong, int(ties.sum()), largest <= PROBABILITY_TOLERANCE and wrong == 0)
 
@@ -102,14 +104,13 @@ def _rounded(inputs: tuple[InputColumn, ...], row: list[Any]) -> list[Any]:
 
 def _with_nulls(inputs: tuple[InputColumn, ...], row: list[Any], random: np.random.Generator) -> list[Any]:
     return [
-        None if _is_real(column) and not column.required and random.random() < 0.3 else value  # noqa: PLR2004
+        None if not column.required and random.random() < 0.3 else value  # noqa: PLR2004
         for column, value in zip(inputs, row, strict=True)
     ]
 
 
 def _at_splits(inputs: tuple[InputColumn, ...], rows: Rows, estimator: Any, random: np.random.Generator) -> Rows:
     """Rows that lie exactly on, just below and just above split thresholds, where precision decides the branch."""
-    from model_server.build.tree_ensemble import NotCompilable
     from model_server.build.tree_readers import read_trees
 
     try:

@@ -5,22 +5,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
+from model_server.build.answers import settle
 from model_server.build.compile import compile_model, forms_of
+from model_server.build.missing import with_missing
 from model_server.build.parity import Parity, compare, proof_rows
 from model_server.build.report import write_json
 from model_server.build.schema import infer_inputs
 from model_server.build.tree_ensemble import NotCompilable
-from model_server.bundle import InputColumn, OnnxGraph
+from model_server.bundle import AnswerForm, Form, InputColumn, OnnxGraph
 from model_server.engines.compiled import Compiled
-from model_server.engines.inputs import NUMERIC, table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows, find_rows
 from model_server.formats.artifact import Artifact
-from model_server.refusals import Refused
 
-Form = Literal["array", "frame"]
 EXAMPLE_ROWS = 50
 
 
@@ -33,13 +30,13 @@ class Steps(Protocol):
 
 @dataclass(frozen=True)
 class Description:
-    """A loaded model, described."""
+    """A loaded model, described. `native` does the task that asking it showed."""
 
     flavor: str
-    task: str
-    labels: tuple[Any, ...]
+    native: NativeModel
     inputs: tuple[InputColumn, ...]
     native_input: Form
+    answer: AnswerForm
     samples: Rows
     sample_source: str | None
 
@@ -47,23 +44,25 @@ class Description:
         """Return the fields that go into bundle.json."""
         return {
             "flavor": self.flavor,
-            "task": self.task,
-            "labels": list(self.labels),
-            "positive_label": self.labels[1] if self.task == "binary" else None,
+            "task": self.native.task,
+            "labels": list(self.native.labels),
+            "positive_label": self.native.labels[1] if self.native.task == "binary" else None,
             "inputs": [asdict(column) for column in self.inputs],
             "native_input": self.native_input,
+            "answer": asdict(self.answer),
         }
 
 
 def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Description:
-    """Infer inputs and find sample rows. Raises Refused when there are no inputs or the model cannot predict."""
+    """Infer inputs, find sample rows and ask the model. Raises Refused when it has no inputs or does not answer each row."""
     with events.step("schema") as step:
         inputs, origin = infer_inputs(artifact.signature, native.estimator)
-        step.detail = f"{len(inputs)} inputs from the {origin}"
         found = find_rows(artifact, inputs)
         samples, source = found or ([], None)
+        inputs = with_missing(native, inputs, samples)
+        settled = settle(native, inputs, samples)
+        step.detail = f"{len(inputs)} inputs from the {origin}, {_in_words(settled.answer)} a row"
         step.facts = {"origin": origin, "example_rows": len(samples)}
-        form = _native_form(native, inputs, samples)
     with events.step("background") as step:
         step.detail = f"{len(samples)} rows from {source}"
         if len(samples) < 2:  # noqa: PLR2004 - one row cannot be a background: it may be the row itself
@@ -72,47 +71,17 @@ def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Descript
                 "no training sample was logged with the model: explanations need one (an input_example of two rows "
                 "or more, or background.json beside the model) or stored prediction inputs"
             )
-    return Description(artifact.flavor, native.task, native.labels, inputs, form, samples, source)
+    return Description(artifact.flavor, settled.native, inputs, settled.form, settled.answer, samples, source)
 
 
-def _native_form(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) -> Form:
-    """An array is much faster for the native library; a frame is needed where columns are selected by name."""
-    rows = samples or [[0.0 if column.type in NUMERIC else _blank(column) for column in inputs]]
-    numeric = all(column.type in NUMERIC for column in inputs)
-    answers: dict[Form, Any] = {}
-    problem: Exception | None = None
-    for form in ("array", "frame") if numeric else ("frame",):
-        try:
-            answers[form] = native.outputs(table(inputs, rows, form))
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a library says no in its own words; both forms failing is refused below
-            problem = error
-    if not answers:
-        raise Refused(
-            "predict_failed",
-            f"The model cannot predict its own example ({type(problem).__name__}: {str(problem)[:200]}).",
-        )
-    return "array" if "array" in answers and ("frame" not in answers or _same(answers)) else "frame"
+def _in_words(answer: AnswerForm) -> str:
+    return f"an answer of {' x '.join(map(str, answer.shape))} values" if answer.shape else "one answer"
 
 
-def _same(answers: dict[Form, Any]) -> bool:
-    """Whether both forms answer alike; their memory layouts differ, so sums may differ in the last digits."""
-    array, frame = answers["array"], answers["frame"]
-    if array.dtype.kind != "f":
-        return bool(np.array_equal(array, frame))
-    return array.shape == frame.shape and bool(np.allclose(array, frame, rtol=1e-9, atol=1e-12, equal_nan=True))
-
-
-def _blank(column: InputColumn) -> Any:
-    return False if column.type == "boolean" else ""
-
-
-def compile_and_prove(
-    native: NativeModel, description: Description, output: Path, events: Steps
-) -> dict[str, Any] | None:
+def compile_and_prove(description: Description, output: Path, events: Steps) -> dict[str, Any] | None:
     """Write model.onnx, example.json and background.json; return the `onnx` part of bundle.json, or None when the model stays native."""
     _write_samples(description, output)
+    native = description.native
     attempts: list[str] = []
     candidates: list[tuple[Compiled, Parity]] = []
     rows = proof_rows(description.inputs, description.samples, native.estimator)

@@ -1,5 +1,6 @@
 """Find out which inputs a model takes: from its MLflow signature, else from the model itself."""
 
+from collections import Counter
 from typing import Any
 
 from model_server.bundle import InputColumn
@@ -21,11 +22,12 @@ _TENSOR_TYPES = {
 def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tuple[tuple[InputColumn, ...], str]:
     """Return the inputs in the model's order and where they come from (`signature` or `model`).
 
-    Raises Refused `no_schema`, `unsupported_input_type`, `signature_mismatch`.
+    Raises Refused `no_schema`, `unsupported_input_type`, `signature_mismatch`, `repeated_input`.
     """
     names = _model_names(estimator)
     if signature:
         inputs = _from_signature(signature, names)
+        _refuse_repeated(inputs)
         return _in_model_order(inputs, estimator, names), "signature"
     if names is None:
         raise Refused("no_schema", "The inputs of the model are unknown; log it with a signature or an input_example.")
@@ -58,12 +60,19 @@ def _from_signature(signature: list[dict[str, Any]], names: list[str] | None) ->
         if "name" in entry:
             columns.append(InputColumn(str(entry["name"]), kind, required))
             continue
-        width = spec["shape"][1] if len(spec["shape"]) == 2 else -1  # noqa: PLR2004 - a table has two dimensions
+        # one dimension is one value a row: a list of texts, for example
+        width = {1: 1, 2: spec["shape"][-1]}.get(len(spec["shape"]), -1)
         if width < 1:
             raise Refused("unsupported_input_type", "Only tables [rows, columns] of a fixed width are served.")
         known = names if names and len(names) == width else [f"x{index}" for index in range(width)]
         columns += [InputColumn(name, kind, required) for name in known]
     return tuple(columns)
+
+
+def _refuse_repeated(inputs: tuple[InputColumn, ...]) -> None:
+    repeated = [name for name, times in Counter(column.name for column in inputs).items() if times > 1]
+    if repeated:
+        raise Refused("repeated_input", f"Two inputs are named '{repeated[0]}'; give every column a name of its own.")
 
 
 def _known(kind: str, kinds: frozenset[str], name: str) -> str:

@@ -78,18 +78,20 @@ def _build(request: dict[str, Any], events: Events, not_permitted: list[str]) ->
     from model_server.build.plan import compile_and_prove, describe
 
     description = describe(artifact, native, events)
-    onnx = compile_and_prove(native, description, output, events)
+    onnx = compile_and_prove(description, output, events)
     events.send(event="bundle", **description.as_json(), onnx=onnx, engine="onnx" if onnx else "process")
 
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.artifact import read_artifact
+    from model_server.formats.graph_tensors import check_graphs
     from model_server.formats.scan import scan_tree, second_opinion
 
     if (root / "MLmodel").exists():
         # First, because "this is a custom Python model" helps more than a list of the names in its pickle.
         read_artifact(root)
     step.facts = scan_tree(root, files)
+    check_graphs(root, files)
     read_artifact(root)
     skops_files = [path for path in files if path.suffix.lower() == ".skops"]
     if skops_files:

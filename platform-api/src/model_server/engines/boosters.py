@@ -40,7 +40,9 @@ class XgboostBooster(_Booster):
         config = json.loads(booster.save_config())["learner"]
         objective = config["objective"]["name"]
         classes = int(config["learner_model_param"]["num_class"])
-        classifies = objective in {"binary:logistic", "multi:softprob", "multi:softmax"}
+        # several targets, or quantiles, have a number each: they are no classes to choose among
+        targets = int(config["learner_model_param"].get("num_target", 1))
+        classifies = targets == 1 and objective in {"binary:logistic", "multi:softprob", "multi:softmax"}
         super().__init__(booster, max(classes, 1), classifies=classifies)
         self.objective = objective
         self.n_features_in_ = int(booster.num_features())

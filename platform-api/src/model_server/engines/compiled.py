@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import InputColumn, OnnxGraph
+from model_server.engines.answers import numbers
 
 Rows = list[list[Any]]
 
@@ -31,7 +32,7 @@ class Compiled:
 def run_compiled(
     session: Any, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows, labels: tuple[Any, ...]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Run the graph on checked rows; return its outputs by kind. Values come as [rows].
+    """Run the graph on checked rows; return its outputs by kind. Values come as [rows], or [rows, targets] for several.
 
     A graph without a label output names the likeliest class, the first of equals.
     """
@@ -39,7 +40,7 @@ def run_compiled(
     answers = session.run(list(kinds.values()), feed(compiled, inputs, rows))
     found = dict(zip(kinds, answers, strict=True))
     if "value" in found:
-        found["value"] = np.asarray(found["value"], dtype=np.float64).reshape(-1)
+        found["value"] = numbers(found["value"])
     elif "label" not in found:
         found["label"] = np.array(labels, dtype=object)[found["probabilities"].argmax(axis=1)]
     return found

@@ -1,12 +1,12 @@
 """Turn rows of JSON values into the table a model was trained on, and say what does not fit."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import InputColumn
+from model_server.bundle import Form, InputColumn
 
 _NUMPY_TYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
 NUMERIC = frozenset({"double", "float", "long", "integer"})
@@ -53,14 +53,18 @@ def _checked(column: InputColumn, value: Any) -> Any:
     return value
 
 
-def table(inputs: tuple[InputColumn, ...], rows: list[list[Any]], form: Literal["array", "frame"]) -> Any:
-    """Return checked rows as a numpy array [rows, columns] or as a pandas DataFrame with the inputs' types."""
+def table(inputs: tuple[InputColumn, ...], rows: list[list[Any]], form: Form) -> Any:
+    """Return checked rows in the form the model takes, with the types and the missing values of its training frame.
+
+    The type of a column follows from the input alone: a row is answered alike whichever rows stand beside it.
+    """
     if form == "array":
         return array(inputs, rows)
     import pandas as pd
 
-    data = {column.name: _series(column, [row[place] for row in rows]) for place, column in enumerate(inputs)}
-    return pd.DataFrame(data, columns=[column.name for column in inputs])
+    index = pd.RangeIndex(len(rows))
+    columns = {column.name: _series(column, [row[place] for row in rows], index) for place, column in enumerate(inputs)}
+    return columns[inputs[0].name] if form == "values" else pd.DataFrame(columns, index=index)
 
 
 def array(inputs: tuple[InputColumn, ...], rows: list[list[Any]]) -> npt.NDArray[Any]:
@@ -69,9 +73,14 @@ def array(inputs: tuple[InputColumn, ...], rows: list[list[Any]]) -> npt.NDArray
     return np.array(rows, dtype=dtype).reshape(len(rows), len(inputs))
 
 
-def _series(column: InputColumn, values: list[Any]) -> npt.NDArray[Any]:
-    if column.type == "string":
-        return np.array(values, dtype=object)
-    if any(value is None for value in values):
-        return np.array(values, dtype=np.float64)
-    return np.array(values, dtype=_NUMPY_TYPES[column.type])
+def _series(column: InputColumn, values: list[Any], index: Any) -> Any:
+    import pandas as pd
+
+    if column.type == "string" or (column.type == "boolean" and not column.required and column.missing != "float"):
+        null = {"none": None, "na": pd.NA}.get(column.missing, np.nan)
+        held = [null if value is None else value for value in values]
+        # said, for pandas would make a type of its own of text, and NaN of None
+        return pd.Series(held, index=index, dtype=object, name=column.name)
+    whole = column.type in ("long", "integer", "boolean")
+    dtype = "float64" if whole and not column.required else _NUMPY_TYPES[column.type]
+    return pd.Series(np.array(values, dtype=dtype), index=index, name=column.name)

@@ -6,7 +6,7 @@ checks every name again at the moment it is resolved.
 
 import pickle
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Task
+from model_server.engines.answers import numbers
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 from model_server.formats.artifact import Artifact
 from model_server.formats.pickle_policy import defined_in_allowed_package, is_allowed
@@ -24,7 +25,9 @@ XGBOOST_CLASSES = frozenset({"XGBClassifier", "XGBRegressor", "XGBRFClassifier",
 
 @dataclass(frozen=True)
 class NativeModel:
-    """A loaded model: `outputs` gives probabilities [rows, classes], values [rows], or whatever predict gives (raw)."""
+    """A loaded model: `outputs` gives probabilities [rows, classes], values [rows] or [rows, targets], or whatever
+    predict gives (raw). What a library answers is not counted here: see engines/answers.py.
+    """
 
     estimator: Any
     flavor: str
@@ -38,14 +41,23 @@ class NativeModel:
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             if self.task in ("binary", "multiclass"):
                 return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
-            found = np.asarray(self.estimator.predict(rows))
-            return found.astype(np.float64).reshape(-1) if self.task == "regression" else found
+            found = _dense(self.estimator.predict(rows))
+            return numbers(found) if self.task == "regression" else found
 
     def classes(self, rows: Any) -> npt.NDArray[Any]:
         """Return the predicted class of each row, as the model itself decides it."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            return np.asarray(self.estimator.predict(rows))
+            return _dense(self.estimator.predict(rows))
+
+    def doing(self, task: Task, labels: tuple[Any, ...]) -> "NativeModel":
+        """Return the same model for the task its bundle states, which the build found out by asking it."""
+        return replace(self, task=task, labels=labels)
+
+
+def _dense(found: Any) -> npt.NDArray[Any]:
+    # models of many labels may answer with a sparse matrix
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
 
 
 def load_native(artifact: Artifact) -> NativeModel:

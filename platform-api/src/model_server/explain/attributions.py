@@ -1,12 +1,13 @@
 """The three SHAP methods behind an explanation."""
 
 import warnings
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import InputColumn
+from model_server.bundle import Form, InputColumn
+from model_server.engines.answers import one_per_row
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 from model_server.engines.inputs import NUMERIC, array, table
 from model_server.engines.native import NativeModel
@@ -28,9 +29,7 @@ class PermutationAttribution:
 
     name = "permutation"
 
-    def __init__(
-        self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Literal["array", "frame"], background: Rows
-    ) -> None:
+    def __init__(self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows) -> None:
         self._native, self._inputs, self._form, self._background = native, inputs, form, background
         affordable = _MAX_PREDICTIONS // (2 * len(inputs) * len(background))
         self._rounds = min(_PERMUTATIONS, max(1, affordable))
@@ -48,7 +47,8 @@ class PermutationAttribution:
         known = table(self._inputs, [*self._background, row], self._form)
 
         def outputs(places: npt.NDArray[np.float64]) -> Matrix:
-            return self._native.outputs(_mixed(known, places.astype(np.intp))).reshape(len(places), -1)
+            found = self._native.outputs(_mixed(known, places.astype(np.intp)))
+            return one_per_row(found, len(places), None).reshape(len(places), -1)
 
         width = len(self._inputs)
         places = np.repeat(np.arange(len(self._background), dtype=np.float64)[:, None], width, axis=1)
@@ -70,7 +70,10 @@ def _mixed(known: Any, places: npt.NDArray[np.intp]) -> Any:
         return known[places, np.arange(places.shape[1])]
     import pandas as pd
 
-    cells = {name: known[name].to_numpy()[places[:, column]] for column, name in enumerate(known.columns)}
+    if isinstance(known, pd.Series):
+        return known.take(places[:, 0]).reset_index(drop=True)
+    # columns keep their types: what is missing stays what it is
+    cells = {name: known[name].take(places[:, place]).array for place, name in enumerate(known.columns)}
     return pd.DataFrame(cells, columns=known.columns)
 
 
@@ -108,7 +111,11 @@ class LinearAttribution:
 
 
 class TreeAttribution:
-    """Tree SHAP against the background, in the probability space for classifiers."""
+    """Tree SHAP in the probability space for classifiers: against the background, or by the trees' own counts.
+
+    Without a background, trees that add up margins (boosting of classifiers) are not additive in that space; the
+    explainer finds out and goes on.
+    """
 
     name = "tree"
 
@@ -116,7 +123,7 @@ class TreeAttribution:
         self._explainer, self._inputs, self._binary = explainer, inputs, binary
 
     @classmethod
-    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows) -> Self | None:
+    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows | None) -> Self | None:
         """Return the method when SHAP reads the model's trees and can speak the model's space."""
         import shap
 
@@ -125,13 +132,20 @@ class TreeAttribution:
         raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster)
         estimator = native.estimator.booster if raw_booster else native.estimator
         space = "raw" if native.task == "regression" else "probability"
-        data = array(inputs, background).astype(np.float64)
+        data = array(inputs, background or [[0.0] * len(inputs)]).astype(np.float64)
         try:
-            explainer = shap.TreeExplainer(estimator, data, model_output=space, feature_perturbation="interventional")
+            if background is None:
+                explainer = shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
+            else:
+                explainer = shap.TreeExplainer(
+                    estimator, data, model_output=space, feature_perturbation="interventional"
+                )
             explainer.shap_values(data[:1], check_additivity=False)
         except Exception:  # noqa: BLE001 - SHAP says in many ways that it does not read a model; permutation SHAP reads all
             return None
-        return cls(explainer, inputs, binary=native.task == "binary")
+        found = cls(explainer, inputs, binary=native.task == "binary")
+        found.name = "tree" if background is not None else "tree_path_dependent"
+        return found
 
     def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
         """Attribute the rows; for a binary model with one output, both classes are given."""

@@ -31,19 +31,22 @@ def find_rows(artifact: Artifact, inputs: tuple[InputColumn, ...]) -> tuple[Rows
     return None
 
 
-def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> Rows:
-    """Read the background file of a bundle; empty when fewer than two rows fit."""
-    rows = _usable(_read(path), inputs) if path.is_file() else None
-    return _sampled(rows) if rows and len(rows) > 1 else []
+def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> tuple[Rows, str] | None:
+    """Return the rows in a bundle's file and their source; None when fewer than two rows fit, or there is no file."""
+    rows = _usable(_read(path), inputs) if path.is_file() else []
+    if len(rows) < 2:  # noqa: PLR2004 - one row cannot be a background: it may be the row itself
+        return None
+    content = json.loads(path.read_text("utf-8"))
+    source = content.get("source") if isinstance(content, dict) else None
+    return _sampled(rows), str(source or path.stem.replace("-", "_"))
 
 
 def sent_background(content: Any, inputs: tuple[InputColumn, ...]) -> Rows:
-    """Return the rows of a background that came with a request; empty when fewer than two fit. Raises BadInput."""
+    """Return the rows of a background that came with a request, those that fit. Raises BadInput."""
     found = _table_of(content)
     if found is None or len(found[1]) > MAX_ROWS or not all(isinstance(name, str) for name in found[0]):
         raise BadInput(f"'background' must be a table {{columns, rows}} of at most {MAX_ROWS} rows")
-    rows = _usable(found, inputs)
-    return rows if len(rows) > 1 else []
+    return _usable(found, inputs)
 
 
 def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...]) -> Rows:
@@ -54,7 +57,7 @@ def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...
     fitting: Rows = []
     for row in rows:
         try:
-            fitting += reorder(inputs, names, [row])
+            fitting += reorder(inputs, names, [[None if value != value else value for value in row]])  # noqa: PLR0124 - NaN
         except BadInput:
             continue
     return fitting
@@ -87,6 +90,9 @@ def _table_of(content: Any) -> tuple[list[str], Rows] | None:
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         columns = list(content[0])
         return columns, [[row.get(name) for name in columns] for row in content]
+    if isinstance(content, list) and not any(isinstance(value, list | dict) for value in content):
+        # one value a row, as text models are logged
+        content = [[value] for value in content]
     return ([], content) if _is_table(content) else None
 
 

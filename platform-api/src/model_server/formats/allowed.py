@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from model_server.digests import plain_files
+from model_server.formats.beside import is_registry_note, may_be_tensors
 from model_server.refusals import Refused
 
 METADATA = frozenset({".yaml", ".yml", ".json", ".txt", ".csv", ".md", ".parquet", ".html", ".png", ".svg"})
@@ -29,11 +30,11 @@ def check_formats(root: Path) -> list[Path]:
     if len(files) > MAX_FILES or sum(path.stat().st_size for path in files) > MAX_BYTES:
         raise Refused("too_large", f"The artifact is larger than {MAX_BYTES >> 30} GiB or {MAX_FILES} files.")
     for path in files:
-        _check_one(path, path.relative_to(root).as_posix())
+        _check_one(root, path, path.relative_to(root).as_posix())
     return files
 
 
-def _check_one(path: Path, relative: str) -> None:
+def _check_one(root: Path, path: Path, relative: str) -> None:
     suffix = path.suffix.lower()
     if suffix in PYTHON:
         raise Refused(
@@ -42,6 +43,8 @@ def _check_one(path: Path, relative: str) -> None:
             "Log a scikit-learn, XGBoost, LightGBM or ONNX model without code_paths.",
         )
     if suffix in METADATA | DATA | MODELS | PICKLES or path.name in PLAIN_NAMES:
+        return
+    if is_registry_note(root, path) or may_be_tensors(path):
         return
     raise Refused(
         "format_not_allowed",

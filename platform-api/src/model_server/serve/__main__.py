@@ -94,7 +94,7 @@ def _warm(model: "ServedModel") -> None:
     from model_server.explain.explainer import NoBackground, NotExplainable
 
     try:
-        model.explainer()
+        model.prepare_explanations()
     except (NoBackground, NotExplainable, Refused) as reason:
         # Requests are told the same thing; predictions do not depend on it.
         logging.getLogger("model_server").warning("explanations are not available: %s", reason)

@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import orjson
 
+from model_server.engines.answers import WrongAnswers
 from model_server.engines.inputs import BadInput
 from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
 from model_server.refusals import Refused
@@ -33,6 +34,7 @@ _SITUATIONS: dict[type[Exception], tuple[int, str]] = {
     NoBackground: (409, "no_background"),
     NotExplainable: (409, "not_explainable"),
     NotAdditive: (500, "not_additive"),
+    WrongAnswers: (500, "wrong_answers"),
 }
 logger = logging.getLogger("model_server")
 

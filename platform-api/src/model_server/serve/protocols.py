@@ -68,13 +68,10 @@ def v1_response(answer: Answer) -> dict[str, Any]:
 def v2_response(answer: Answer, bundle: Bundle, request_id: Any) -> dict[str, Any]:
     """Return OIP v2's answer: `prediction`, and `label` for classifiers."""
     rows = len(answer.prediction)
-    if bundle.task == "raw":
-        outputs = [_tensor("prediction", "BYTES", [rows], [str(value) for value in answer.prediction])]
-    elif bundle.task == "multiclass":
-        flat = [value for row in answer.prediction for value in row]
-        outputs = [_tensor("prediction", "FP64", [rows, len(bundle.labels)], flat)]
-    else:
-        outputs = [_tensor("prediction", "FP64", [rows], answer.prediction)]
+    shape, flat = _unfolded(answer.prediction)
+    if bundle.answer.datatype == "BYTES":
+        flat = [str(value) for value in flat]
+    outputs = [_tensor("prediction", bundle.answer.datatype, shape, flat)]
     if answer.labels is not None:
         whole = all(isinstance(label, int) and not isinstance(label, bool) for label in answer.labels)
         labels = answer.labels if whole else [str(label) for label in answer.labels]
@@ -85,9 +82,8 @@ def v2_response(answer: Answer, bundle: Bundle, request_id: Any) -> dict[str, An
 
 def v2_metadata(bundle: Bundle) -> dict[str, Any]:
     """Return OIP v2's model metadata."""
-    outputs = [_tensor_kind("prediction", "BYTES" if bundle.task == "raw" else "FP64")]
-    if bundle.task == "multiclass":
-        outputs[0]["shape"] = [-1, len(bundle.labels)]
+    outputs = [_tensor_kind("prediction", bundle.answer.datatype)]
+    outputs[0]["shape"] += bundle.answer.shape or ()
     if bundle.labels:
         outputs.append(_tensor_kind("label", "INT64" if isinstance(bundle.labels[0], int) else "BYTES"))
     return {
@@ -97,6 +93,15 @@ def v2_metadata(bundle: Bundle) -> dict[str, Any]:
         "inputs": [_tensor_kind(column.name, _OIP_TYPES[column.type]) for column in bundle.inputs],
         "outputs": outputs,
     }
+
+
+def _unfolded(answers: list[Any]) -> tuple[list[int], list[Any]]:
+    """Return the shape of checked answers and their values in one list."""
+    shape = [len(answers)]
+    while answers and isinstance(answers[0], list):
+        shape.append(len(answers[0]))
+        answers = [value for answer in answers for value in answer]
+    return shape, answers
 
 
 def _tensor_kind(name: str, datatype: str) -> dict[str, Any]:

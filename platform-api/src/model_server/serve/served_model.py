@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Bundle, read_bundle, verify_bundle
+from model_server.engines.answers import one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import reorder, table
 from model_server.engines.native import NativeModel, load_native
 from model_server.engines.onnx_native import session_of
 from model_server.explain.background import read_background, sent_background
-from model_server.explain.explainer import Explainer, Explanation, make_explainer
+from model_server.explain.explainer import Explainer, Explanation, compared_with, make_explainer
+from model_server.explain.without_sample import WithoutSample
 from model_server.formats.artifact import read_artifact
 from model_server.refusals import Refused
 
@@ -52,63 +54,67 @@ class ServedModel:
         self._compiled = Compiled.of(self.bundle.onnx) if self.bundle.onnx else None
         if self._compiled is None:
             self._native_model()
-        self._background = next(
-            (rows for name in _SAMPLES if (rows := read_background(folder / name, self.bundle.inputs))), []
+        self._sample = next(
+            (found for name in _SAMPLES if (found := read_background(folder / name, self.bundle.inputs))), None
         )
-        self._brought: Any = None
+        self._without_sample: WithoutSample | None = None
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
-        """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs."""
+        """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs, WrongAnswers."""
         checked = reorder(self.bundle.inputs, columns, rows)
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
-            return self._answer(found.get("probabilities", found.get("value")), found.get("label"))
+            return self._answer(len(rows), found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()
         labels = native.classes(data) if self.bundle.labels else None
-        return self._answer(native.outputs(data), labels)
+        return self._answer(len(rows), native.outputs(data), labels)
 
-    def _answer(self, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
-        values = np.asarray(outputs)
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            # JSON has no NaN; it would arrive as null and be taken for an answer.
-            raise ArithmeticError("the model's output is not a finite number")
-        if self.bundle.task == "binary":
+    def _answer(self, rows: int, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
+        binary = self.bundle.task == "binary"
+        values = without_gaps(one_per_row(np.asarray(outputs), rows, (2,) if binary else self.bundle.answer.shape))
+        if binary:
             values = values[:, 1]
-        return Answer(values.tolist(), None if labels is None else self._native_labels(labels))
+        return Answer(values.tolist(), None if labels is None else self._native_labels(one_per_row(labels, rows, ())))
 
     def _native_labels(self, labels: npt.NDArray[Any]) -> list[Any]:
         # ONNX holds labels as whole numbers or text; people get back the labels they trained with.
         by_value = {label: label for label in self.bundle.labels}
-        return [by_value.get(label, label) for label in labels.ravel().tolist()]
+        return [by_value.get(label, label) for label in labels.tolist()]
 
     def explain(self, columns: list[str], rows: Rows, background: Any = None) -> Explanation:
-        """Explain rows; against the bundle's own sample when there is one, else against the rows that came with them.
+        """Explain rows; against the bundle's own sample when there is one, else as `explain.without_sample` chooses.
 
-        Raises BadInput, NoBackground, NotExplainable, NotAdditive.
+        `background`: recent inputs that came with the request; they serve no other. Raises BadInput, NoBackground,
+        NotExplainable, NotAdditive.
         """
         checked = reorder(self.bundle.inputs, columns, rows)
-        return self.explainer(background).explain(checked)
+        self.prepare_explanations()
+        if self._sample is not None:
+            assert self._explainer is not None
+            sample, source = self._sample
+            return compared_with(self._explainer.explain(checked), source, len(sample))
+        assert self._without_sample is not None
+        recent = [] if background is None else sent_background(background, self.bundle.inputs)
+        return self._without_sample.explain(checked, recent)
 
-    def explainer(self, background: Any = None) -> Explainer:
-        """Return the explainer, made at first use: SHAP takes two seconds to import and a hundred megabytes to hold.
-
-        A background that came with a request serves requests that bring the same one, and no other: whoever can reach
-        this server changes nobody else's explanations.
-        """
+    def prepare_explanations(self) -> None:
+        """Load what explanations need, once: SHAP takes two seconds to import and a hundred megabytes to hold."""
         native = self._native_model()
         with self._loading:
-            brought = None if self._background else background
-            if self._explainer is None or brought != self._brought:
-                rows = self._background if brought is None else sent_background(brought, self.bundle.inputs)
-                self._explainer = make_explainer(native, self.bundle.inputs, self.bundle.native_input, rows)
-                self._brought = brought
-            return self._explainer
+            if self._explainer is not None or self._without_sample is not None:
+                return
+            parts = native, self.bundle.inputs, self.bundle.native_input
+            if self._sample is not None:
+                self._explainer = make_explainer(*parts, self._sample[0])
+            else:
+                self._without_sample = WithoutSample(*parts)
 
     def _native_model(self) -> NativeModel:
         with self._loading:
             if self._native is None:
                 # Time may have passed since the start: what is loaded now must still be what was approved.
                 verify_bundle(self._folder, self.bundle)
-                self._native = load_native(read_artifact(self._folder / "native"))
+                loaded = load_native(read_artifact(self._folder / "native"))
+                self._native = loaded.doing(self.bundle.task, self.bundle.labels)
             return self._native

@@ -11,7 +11,7 @@ run "images_never_change_are_scanned_and_encrypted" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_ecr_repository.this)) == toset(["mlops-api", "model-server", "mlflow"])
+    condition     = toset(keys(aws_ecr_repository.this)) == toset(["mlops-api", "mlops-worker", "model-server", "mlflow"])
     error_message = "one repository per image of the platform"
   }
   assert {

@@ -5,19 +5,15 @@ object is read, and none can be exchanged under its key. The list is one of vers
 How long objects are locked is the bucket's default retention; how they are encrypted, its default encryption.
 """
 
-import os
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
-import boto3
 import orjson
 from boto3.dynamodb.types import TypeDeserializer
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from mlops_platform.adapters.aws.clients import Clients, answering, code_of
 from mlops_platform.audit.interfaces import Mirror, MirrorConflict, MirroredEvent, MirrorUnavailable, Seal
 from mlops_platform.audit.signing import SignedHead
 from mlops_platform.kit.canonical import canonical_bytes
@@ -31,9 +27,8 @@ class AwsAuditMirror(Mirror):
     """One table and one bucket per log. Needs PutItem and Query on the table, PutObject and ListBucketVersions on the bucket."""
 
     def __init__(self, table: str, bucket: str, s3_endpoint_url: str | None = None) -> None:
-        self._table, self._bucket, self._s3_endpoint = table, bucket, s3_endpoint_url
-        self._making = threading.Lock()
-        self._made: dict[str, Any] = {}
+        self._table, self._bucket = table, bucket
+        self._clients = Clients(read_timeout=10, attempts=5, endpoints={"s3": s3_endpoint_url})
         # seals are locked, so what was listed once need not be listed again to find the newest
         self._newest_key = ""
 
@@ -68,7 +63,7 @@ class AwsAuditMirror(Mirror):
 
     def events(self, tenant: str, first: int, last: int) -> list[MirroredEvent]:
         pages = (
-            self._client("dynamodb")
+            self._clients["dynamodb"]
             .get_paginator("query")
             .paginate(
                 TableName=self._table,
@@ -93,7 +88,7 @@ class AwsAuditMirror(Mirror):
         with _answering():
             versions = {key: version for key, version in self._keys(_HEADS).items() if _seal(key).size > size}
             for key, version in sorted(versions.items()):
-                got = self._client("s3").get_object(Bucket=self._bucket, Key=key, VersionId=version)
+                got = self._clients["s3"].get_object(Bucket=self._bucket, Key=key, VersionId=version)
                 tenants, last = orjson.loads(got["Body"].read())["tenants"], _seal(key).size
                 found += sorted(
                     (event for tenant in tenants for event in self.events(tenant, size + 1, last)),
@@ -104,7 +99,7 @@ class AwsAuditMirror(Mirror):
 
     def _put_event(self, event: MirroredEvent) -> None:
         try:
-            self._client("dynamodb").put_item(
+            self._clients["dynamodb"].put_item(
                 TableName=self._table,
                 Item={
                     "tenant": {"S": event.tenant},
@@ -117,14 +112,14 @@ class AwsAuditMirror(Mirror):
                 ExpressionAttributeValues={":payload": {"S": event.payload}},
             )
         except ClientError as error:
-            if _code(error) == "ConditionalCheckFailedException":
+            if code_of(error) == "ConditionalCheckFailedException":
                 raise MirrorConflict(f"The mirror holds another text of event {event.seq}.") from error
             raise
 
     def _put_head(self, key: str, body: bytes) -> None:
         try:
             # the bucket locks only what comes with a checksum
-            self._client("s3").put_object(
+            self._clients["s3"].put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
@@ -134,14 +129,14 @@ class AwsAuditMirror(Mirror):
             )
         except ClientError as error:
             # the key says size and root: what is there already says the same
-            if _code(error) != "PreconditionFailed":
+            if code_of(error) != "PreconditionFailed":
                 raise
 
     def _keys(self, prefix: str, after: str = "") -> dict[str, str]:
         """Return the seals' keys below a prefix, each with its first version, which nobody can replace."""
         start = {"KeyMarker": after} if after else {}
         pages = (
-            self._client("s3")
+            self._clients["s3"]
             .get_paginator("list_object_versions")
             .paginate(Bucket=self._bucket, Prefix=prefix, **start)
         )
@@ -153,16 +148,6 @@ class AwsAuditMirror(Mirror):
             if _KEY.fullmatch(found["Key"])
         }
 
-    def _client(self, service: str) -> Any:
-        with self._making:
-            if service not in self._made:
-                # throttled calls are repeated by the client, slower each time, before they count as a failure
-                config = Config(connect_timeout=3, read_timeout=10, retries={"max_attempts": 5, "mode": "standard"})
-                region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-                endpoint = self._s3_endpoint if service == "s3" else None
-                self._made[service] = boto3.client(service, endpoint_url=endpoint, config=config, region_name=region)
-            return self._made[service]
-
 
 def _key(size: int, root: str) -> str:
     return f"{_HEADS}{size:020d}-{root}.json"
@@ -173,13 +158,9 @@ def _seal(key: str) -> Seal:
     return Seal(int(size), root)
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])
+def _answering() -> AbstractContextManager[None]:
+    return answering(_unavailable)
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise MirrorUnavailable("DynamoDB or S3 does not take or give the audit mirror now.", retry_after=30) from error
+def _unavailable() -> MirrorUnavailable:
+    return MirrorUnavailable("DynamoDB or S3 does not take or give the audit mirror now.", retry_after=30)

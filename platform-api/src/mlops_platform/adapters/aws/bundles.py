@@ -8,18 +8,13 @@ cannot exchange a model unnoticed.
 import base64
 import hashlib
 import json
-import os
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
+from mlops_platform.adapters.aws.clients import Clients, answering, code_of
 from mlops_platform.builds.interfaces import BundleDamaged, BundleStore, BundleUnavailable
 from mlops_platform.kit.digests import file_sha256
 from mlops_platform.kit.ids import new_id
@@ -35,9 +30,7 @@ class S3Bundles(BundleStore):
         bucket, _, path = prefix.removeprefix("s3://").partition("/")
         self._bucket, self._prefix = bucket, path.strip("/")
         self._cache = cache
-        self._endpoint = endpoint_url
-        self._making = threading.Lock()
-        self._made: Any = None
+        self._clients = Clients(read_timeout=20, attempts=3, endpoints={"s3": endpoint_url})
 
     def publish(self, folder: Path) -> str:
         files = {
@@ -121,9 +114,9 @@ class S3Bundles(BundleStore):
 
     def _exists(self, key: str) -> bool:
         try:
-            self._client.head_object(Bucket=self._bucket, Key=key)
+            self._clients["s3"].head_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if code_of(error) in _MISSING:
                 return False
             raise
         return True
@@ -131,31 +124,24 @@ class S3Bundles(BundleStore):
     def _put(self, key: str, content: bytes, sha256: str) -> None:
         # S3 refuses bytes that do not have this digest
         checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=checksum)
+        self._clients["s3"].put_object(Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=checksum)
 
     def _get(self, key: str) -> bytes:
         with _answering():
             try:
-                content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+                content: bytes = self._clients["s3"].get_object(Bucket=self._bucket, Key=key)["Body"].read()
             except ClientError as error:
-                if error.response["Error"]["Code"] in _MISSING:
-                    raise BundleDamaged("A file of the published bundle is gone; deploy the version again.") from error
+                if code_of(error) in _MISSING:
+                    raise BundleDamaged(
+                        "A file of the published bundle is missing; deploy the version again."
+                    ) from error
                 raise
         return content
 
-    @property
-    def _client(self) -> Any:
-        with self._making:
-            if self._made is None:
-                config = Config(connect_timeout=3, read_timeout=20, retries={"max_attempts": 3, "mode": "standard"})
-                region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-                self._made = boto3.client("s3", endpoint_url=self._endpoint, config=config, region_name=region)
-            return self._made
+
+def _answering() -> AbstractContextManager[None]:
+    return answering(_unavailable)
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as error:
-        raise BundleUnavailable("S3 does not give or take the bundle now.", retry_after=5) from error
+def _unavailable() -> BundleUnavailable:
+    return BundleUnavailable("S3 does not give or take the bundle now.", retry_after=5)

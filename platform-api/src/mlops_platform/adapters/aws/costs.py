@@ -5,10 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import anyio
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from mlops_platform.adapters.aws.clients import Clients, answering
 from mlops_platform.costs.interfaces import Bill, Cost, CostsUnavailable
 
 # Cost Explorer answers in us-east-1, whatever region the bill is of
@@ -23,6 +21,7 @@ class AwsCosts(Bill):
         self._tenant_tag = tenant_tag
         self._environment = (environment_tag, environment)
         self._client = client
+        self._clients = Clients(read_timeout=30, attempts=3, region=_REGION)
 
     async def costs(self, since: date, until: date) -> list[Cost]:
         return await anyio.to_thread.run_sync(self._read, since, until)
@@ -42,23 +41,21 @@ class AwsCosts(Bill):
             },
         }
         found: list[Cost] = []
-        try:
-            client = self._client or boto3.client(
-                "ce",
-                region_name=_REGION,
-                config=Config(connect_timeout=5, read_timeout=30, retries={"max_attempts": 3}),
-            )
+        with answering(_unavailable):
+            client = self._client or self._clients["ce"]
             while True:
                 page = client.get_cost_and_usage(**request)
                 found += [cost for entry in page["ResultsByTime"] for cost in _costs(entry)]
                 if not page.get("NextPageToken"):
                     return found
                 request["NextPageToken"] = page["NextPageToken"]
-        except (BotoCoreError, ClientError) as error:
-            raise CostsUnavailable(
-                "AWS Cost Explorer does not answer, or the role may not ask it (ce:GetCostAndUsage); known costs are kept.",
-                retry_after=600,
-            ) from error
+
+
+def _unavailable() -> CostsUnavailable:
+    return CostsUnavailable(
+        "AWS Cost Explorer does not answer, or the role may not ask it (ce:GetCostAndUsage); known costs are kept.",
+        retry_after=600,
+    )
 
 
 def _costs(entry: dict[str, Any]) -> list[Cost]:

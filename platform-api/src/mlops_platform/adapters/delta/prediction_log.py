@@ -23,6 +23,7 @@ import structlog
 
 from mlops_platform.adapters.delta.table import ENGINE, PredictionTable
 from mlops_platform.errors import Unavailable
+from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
 from mlops_platform.telemetry import metrics
@@ -66,7 +67,7 @@ FROM (
     'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
     'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
 )
-WHERE id IS NOT NULL
+WHERE id IS NOT NULL AND len(predictions) = len(inputs)
 """
 
 
@@ -77,7 +78,7 @@ class PredictionLogNotWritable(Unavailable):
 
 
 class DeltaPredictionLog(PredictionLog):
-    """Segments below a folder of this machine; the table beside them, or at an s3:// address."""
+    """Segments in a folder of this machine; the table in the same folder, or at an s3:// address."""
 
     def __init__(self, folder: Path, table_uri: str | None = None, endpoint_url: str | None = None) -> None:
         self._segments = folder.absolute() / "segments"
@@ -85,11 +86,13 @@ class DeltaPredictionLog(PredictionLog):
         self._passed_once = False
         self._descriptor: int | None = None
         self._path: Path | None = None
+        self._finished: list[Path] = []
         self._opened = 0.0
         self._bytes = 0
         self._complained = 0.0
         self._dropped = 0
         self._kept = 0
+        self._retries = Backoff()
 
         # a forked process must not write into its parent's file
         os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
@@ -135,17 +138,37 @@ class DeltaPredictionLog(PredictionLog):
     def _close(self) -> None:
         if self._descriptor is None:
             return
-        os.close(self._descriptor)
-        self._descriptor = None
-        if self._path is not None and self._path.exists():
-            self._path.rename(self._path.with_suffix(".ready"))
+        # the number is not ours any more, whatever closing says: it may be the next file's
+        descriptor, self._descriptor = self._descriptor, None
+        if self._path is not None:
+            self._finished.append(self._path)
+        try:
+            os.close(descriptor)
+        except OSError as error:
+            # the lines were handed to the operating system before their answers were sent
+            self._complain("segment not closed", error)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Rename what is finished; what cannot be renamed now is tried again with the next flush."""
+        try:
+            while self._finished:
+                path = self._finished[-1]
+                if path.exists():
+                    path.rename(path.with_suffix(".ready"))
+                self._finished.pop()
+        except OSError as error:
+            self._complain("segment not handed over", error)
 
     def _drop(self, rows: int, reason: str) -> None:
         self._dropped += rows
         metrics.prediction_log_dropped_total.inc(rows)
+        self._complain("predictions not logged", reason)
+
+    def _complain(self, event: str, reason: OSError | str) -> None:
         if time.monotonic() - self._complained > _COMPLAIN_SECONDS:
             self._complained = time.monotonic()
-            log.error("predictions not logged", reason=reason, dropped_so_far=self._dropped)
+            log.error(event, reason=str(reason), dropped_so_far=self._dropped)
 
     def flush(self) -> None:
         # per request the library's counter would cost as much as the write itself
@@ -153,35 +176,51 @@ class DeltaPredictionLog(PredictionLog):
         self._kept = 0
         if time.monotonic() - self._opened > _SEGMENT_SECONDS or self._bytes > _SEGMENT_BYTES:
             self._close()
+        if self._finished:
+            self._hand_over()
 
     def close(self) -> None:
-        """Hand over the open segment: for an orderly stop, and for tests."""
-        self._close()
+        try:
+            self._close()
+        except OSError:
+            log.exception("open segment not handed over", path=str(self._path))
 
     # --- in the worker
 
     def move(self) -> int:
         self._give_up_abandoned()
         moved = 0
-        for paths in _batches(sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])):
+        found = sorted([*self._segments.glob("*.ready"), *self._segments.glob("*.moving")])
+        for paths in _batches([path for path in found if self._retries.due(_name(path))]):
             moved += self._move(paths)
         # what lay here before this process began may have been moved by another, or come back with a backup
         self._passed_once = True
         return moved
 
     def _give_up_abandoned(self) -> None:
-        """Hand over open segments whose process is gone; idle processes rotate late."""
+        """Hand over open segments whose process has ended; idle processes rotate late."""
         for path in sorted(self._segments.glob("*.open")):
             _, pid, started, _ = path.name.rsplit(".", 3)
             if not _alive(int(pid), int(started)):
                 path.rename(path.with_suffix(".ready"))
 
     def _move(self, paths: list[Path]) -> int:
-        """Move these segments by one commit. Killed at any point, the next pass finishes it."""
+        """Move these segments by one commit, but for those that cannot be read. Killed at any point, the next pass finishes it."""
         doubtful = {_name(path) for path in paths if path.suffix == ".moving" or not self._passed_once}
         stored = self._table.stored(doubtful)
-        fresh = [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]
-        rows = pa.concat_tables([_SCHEMA.empty_table(), *(_read(path, _name(path)) for path in fresh)])
+        fresh, tables = [], [_SCHEMA.empty_table()]
+        for path in [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]:
+            try:
+                tables.append(_read(path, _name(path)))
+            except duckdb.Error:
+                # it stays, is counted as waiting and tried again; the others are moved
+                wait = self._retries.failed(_name(path))
+                metrics.worker_items_failed_total.labels("prediction-log").inc()
+                log.exception("segment not read", segment=_name(path), again_in_seconds=wait)
+            else:
+                self._retries.succeeded(_name(path))
+                fresh.append(path)
+        rows = pa.concat_tables(tables)
         if rows.num_rows:
             self._table.append(rows, [_name(path) for path in fresh])
             metrics.prediction_log_moved_total.inc(rows.num_rows)
@@ -218,7 +257,8 @@ class DeltaPredictionLog(PredictionLog):
         )
         asked = [since.astimezone(UTC).strftime("%Y-%m-%d"), model_name, version, since, limit]
         found = self._table.query(query, asked)
-        return [LoggedRow(orjson.loads(inputs), orjson.loads(prediction)) for inputs, prediction in found]
+        # rows of earlier versions may lack their answer: what was asked counts all the same
+        return [LoggedRow(orjson.loads(inputs), orjson.loads(answer or "null")) for inputs, answer in found]
 
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:
         query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
@@ -250,16 +290,21 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
     if log is not None and log._descriptor is not None:  # noqa: SLF001 - its own module
         os.close(log._descriptor)  # noqa: SLF001
         log._descriptor = None  # noqa: SLF001
+        log._finished.clear()  # noqa: SLF001
 
 
 def _read(path: Path, segment: str) -> pa.Table:
-    """Return a segment's rows, one per predicted row. Lines torn by a kill or a full disk are left out, and said."""
+    """Return a segment's rows, one per predicted row.
+
+    Left out, and said: lines torn by a kill or a full disk, and lines with other answers than rows, which no process of
+    this version writes.
+    """
     with duckdb.connect(config=ENGINE) as connection:
         found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
     # the answer of a torn line was never sent, or was counted as dropped
     torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
     if torn:
-        log.warning("torn lines in a segment", segment=segment, lines=torn)
+        log.warning("lines of a segment left out", segment=segment, lines=torn)
     return found.cast(_SCHEMA)
 
 

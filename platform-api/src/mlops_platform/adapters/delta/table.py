@@ -1,6 +1,6 @@
 """The Delta Lake table of answered predictions: in a folder, or below an s3:// address.
 
-Commits are safe beside other writers: on S3 each is one conditional PUT (If-None-Match) of the next number of the log,
+Commits are safe with other writers: on S3 each is one conditional PUT (If-None-Match) of the next number of the log,
 on a disk one exclusive creation. Every commit names its segments as application transactions, so that a commit whose
 answer was lost, or that somebody else made meanwhile, is refused and not made twice.
 """

@@ -26,10 +26,16 @@ def key_values(name: str, kind: ValueType, keys: Sequence[Any]) -> list[Value]:
     numbers = []
     for row, key in enumerate(keys):
         try:
-            numbers.append(whole_number(key, bits))
+            numbers.append(_whole_key(key, bits))
         except ValueNotValid as error:
             raise KeysNotValid(f"'{name}' is a whole number of {bits} bits; key {row}: {error}.") from error
     return [Value(int32_val=number) if bits == 32 else Value(int64_val=number) for number in numbers]  # noqa: PLR2004
+
+
+def _whole_key(key: Any, bits: int) -> int:
+    if not isinstance(key, int | str):
+        raise ValueNotValid("a whole number is expected")
+    return whole_number(key, bits)
 
 
 def _text_key(name: str, key: Any) -> str:

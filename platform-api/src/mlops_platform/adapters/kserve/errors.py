@@ -1,10 +1,10 @@
-"""What an API server's refusal means for the platform. Pure."""
+"""The platform's errors for an API server's answers. Pure."""
 
 from collections.abc import Mapping
 
 from mlops_platform.deployments.interfaces import RuntimeConflict, RuntimeUnavailable
 
-BAD, UNKNOWN, FORBIDDEN, NOT_FOUND, CONFLICT, GONE, INVALID, TOO_MANY = 400, 401, 403, 404, 409, 410, 422, 429
+BAD, UNKNOWN, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID = 400, 401, 403, 404, 409, 422
 NO_ANSWER = "The cluster's API server does not answer."
 # these concern one deployment; whatever else goes wrong concerns the cluster
 _REFUSALS = {
@@ -13,14 +13,14 @@ _REFUSALS = {
 }
 
 
-def situation(
+def error_of(
     code: int, headers: Mapping[str, str], message: str = "", fields: str = ""
 ) -> RuntimeUnavailable | RuntimeConflict:
-    """Return the platform's error for an answer of the API server with this status."""
+    """Return RuntimeConflict for what concerns one deployment, RuntimeUnavailable for what concerns the cluster."""
     if code == CONFLICT:
         return RuntimeConflict(
-            f"Somebody else holds {fields or 'what this order would change'} in the cluster; "
-            "take the change back, or give the field to the platform."
+            f"Another field manager owns {fields or 'fields of this object'} in the cluster; "
+            "take that change back, or give the field to the platform."
         )
     if code in {BAD, INVALID}:
         return RuntimeConflict(f"The cluster does not accept the order: {message[:300]}")
@@ -31,11 +31,5 @@ def situation(
         if code == UNKNOWN
         else "The cluster's API server cannot take orders now."
     )
-    wait = retry_after(headers)
-    return RuntimeUnavailable(sentence, retry_after=5 if wait is None else wait)
-
-
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """Return the seconds the server asks to wait; None when it does not say."""
     wait = headers.get("Retry-After", "")
-    return int(wait) if wait.isdecimal() else None
+    return RuntimeUnavailable(sentence, retry_after=int(wait) if wait.isdecimal() else 5)

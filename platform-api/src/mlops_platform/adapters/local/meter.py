@@ -45,12 +45,11 @@ class LocalMeter(Meter):
         """Processes of the supervisor, which belong to everybody."""
         children = _json(self._home / "run" / "state.json").get("children", {})
         for name, child in sorted(children.items()):
-            # the model host's children are the models above
-            yield _use(name, child.get("pid"), child.get("created"), "", children=name != "model-host")
+            yield _use(name, child.get("pid"), child.get("created"), "", children=True)
 
 
 def _use(service: str, pid: int | None, created: float | None, revision: str, *, children: bool) -> ProcessUse | None:
-    """Return what a process (and its children, as long as they live) uses; None when it is gone or another one."""
+    """Return what a process (and its children, as long as they live) uses; None when it has ended or the pid belongs to another one."""
     if pid is None or created is None:
         return None
     try:

@@ -15,6 +15,7 @@ class LogNotifier(Notifier):
             "notice",
             kind=notice.kind,
             roles=list(notice.roles),
+            people=list(notice.people),
             tenant=notice.tenant,
             sentence=notice.sentence,
             link=notice.link,

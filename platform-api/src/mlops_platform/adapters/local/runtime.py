@@ -1,4 +1,4 @@
-"""Models on this machine: orders are files the model host (local/model_host.py) acts on, as a kubelet does."""
+"""Models on this machine: orders are files that the model host (local/model_host.py) acts on, as a kubelet does."""
 
 import hashlib
 import json
@@ -85,4 +85,4 @@ class LocalRuntime(ServingRuntime):
         return {path.stem for path in self._specs.glob("*.json")} if self._specs.exists() else set()
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""

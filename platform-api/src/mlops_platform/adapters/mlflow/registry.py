@@ -129,7 +129,7 @@ class MlflowRegistry(ModelRegistry):
 
         return await self._call("training_sample", fetch)
 
-    async def _situation(self, error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
+    async def _known(self, error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
         if error.error_code in _MISSING:
             return NotInRegistry("MLflow knows no such model, version or run; `mlops models list` shows what there is.")
         refused = RegistryRefused("MLflow does not accept this name, source or tag; check the model URI and try again.")
@@ -155,9 +155,9 @@ class MlflowRegistry(ModelRegistry):
         try:
             return await anyio.to_thread.run_sync(function)
         except MlflowException as error:
-            situation = await self._situation(error)
-            status = _STATUSES[type(situation)]
-            raise situation from error
+            known = await self._known(error)
+            status = _STATUSES[type(known)]
+            raise known from error
         except requests.RequestException as error:
             status = "unavailable"
             raise RegistryUnavailable from error

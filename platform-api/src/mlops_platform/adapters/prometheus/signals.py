@@ -16,7 +16,7 @@ _FAILED = "5"
 
 
 class PrometheusSignals(Signals):
-    """Asks the HTTP API. A counter born since the step counts whole; one that restarted counts nothing, never wrongly."""
+    """Asks the HTTP API. A counter that appeared since the step counts in full; one that restarted counts as zero."""
 
     def __init__(self, url: str, client: httpx.AsyncClient | None = None) -> None:
         self._url = f"{url.rstrip('/')}/api/v1/query"

@@ -28,7 +28,7 @@ tenant_cost_month_to_date_usd = Gauge(
 )
 tenant_budget_usd = Gauge(
     "tenant_budget_usd",
-    "USD a tenant may spend in a month before people are told, from its definition.",
+    "USD a tenant may spend in a month before people are notified, from its definition.",
     ["tenant"],
     multiprocess_mode="mostrecent",
 )

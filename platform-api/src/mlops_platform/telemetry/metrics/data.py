@@ -65,6 +65,9 @@ data_quality_score = Gauge(
 prediction_mean = Gauge(
     "prediction_mean", "Mean of the last hour's predictions.", ["model_name"], multiprocess_mode=NEWEST
 )
+drift_failures_total = Counter(
+    "drift_failures_total", "Times a live model's inputs could not be compared with its sample.", ["model_name"]
+)
 drift_rows_compared = Gauge(
     "drift_rows_compared",
     "Rows of the last hour the drift was computed from.",

@@ -30,7 +30,7 @@ approval_requests_total = Counter(
     "approval_requests_total", "Requests for approval, by move and risk.", ["transition", "risk_level"]
 )
 approval_decisions_total = Counter("approval_decisions_total", "Decisions people made.", ["verdict"])
-approvals_settled_total = Counter("approvals_settled_total", "Requests that ended, by how.", ["status"])
+approvals_settled_total = Counter("approvals_settled_total", "Requests that were closed, by status.", ["status"])
 approval_time_to_decision_seconds = Histogram(
     "approval_time_to_decision_seconds",
     "Seconds from a request to its end, by how it ended.",
@@ -65,23 +65,24 @@ deployment_state_changes_total = Counter(
     "deployment_state_changes_total", "Revisions that changed their state, by the new one.", ["environment", "state"]
 )
 deployment_rollbacks_total = Counter(
-    "deployment_rollbacks_total", "Revisions taken back, by a gate or by a person.", ["environment", "by"]
+    "deployment_rollbacks_total", "Revisions rolled back, by a gate or by a person.", ["environment", "by"]
 )
 deployment_operations_total = Counter(
-    "deployment_operations_total", "Operations people asked for (promote, pause, rollback, ...).", ["operation"]
+    "deployment_operations_total", "Operations people requested (promote, pause, rollback, ...).", ["operation"]
 )
-kserve_watch_restarts_total = Counter(
-    "kserve_watch_restarts_total",
-    "Watches of the cluster that did not end regularly (expired, disconnected, unavailable, refused, crashed).",
-    ["kind", "reason"],
+kserve_list_failures_total = Counter(
+    "kserve_list_failures_total", "Lists of what the cluster runs that failed.", ["kind"]
 )
-kserve_watch_last_contact_timestamp_seconds = Gauge(
-    "kserve_watch_last_contact_timestamp_seconds",
-    "When the cluster last told what it runs (Unix seconds); the worker acts on nothing that is older than 30 seconds.",
+kserve_last_list_timestamp_seconds = Gauge(
+    "kserve_last_list_timestamp_seconds",
+    "When what the cluster runs was last listed (Unix seconds).",
     ["kind"],
     multiprocess_mode=NEWEST,
 )
 build_runs_total = Counter("build_runs_total", "Builds, by result (built, refused, error).", ["result"])
+gate_runs_broken_total = Counter(
+    "gate_runs_broken_total", "Measurements of a gate that broke off and are tried again.", ["gate"]
+)
 build_duration_seconds = Histogram("build_duration_seconds", "Seconds per build of a version.", buckets=BUILD_BUCKETS)
 
 # --- audit and access
@@ -122,9 +123,11 @@ authorization_denials_total = Counter(
     "authorization_denials_total", "Known callers refused by a policy, by action.", ["action"]
 )
 
-# a counter that is born with its first event shows no increase: those that alerts look for are there from the start
+# start at 0 what alerts look for: a counter that first appears with value 1 shows no increase
 for _environment in ("staging", "production"):
     for _by in ("gate", "person"):
         deployment_rollbacks_total.labels(_environment, _by)
+for _gate in ("validate", "scan", "performance", "smoke"):
+    gate_runs_broken_total.labels(_gate)
 for _result in ("built", "refused", "error"):
     build_runs_total.labels(_result)

@@ -19,6 +19,11 @@ worker_job_runs_total = Counter(
     "worker_job_runs_total", "Passes of each worker job, by result (ok, failed, busy).", ["worker_job", "result"]
 )
 worker_job_seconds = Histogram("worker_job_seconds", "Seconds per pass of each worker job.", ["worker_job"])
+worker_items_failed_total = Counter(
+    "worker_items_failed_total",
+    "Items (a version, a model, a segment) that a worker job left out because they failed; their neighbours went on.",
+    ["worker_job"],
+)
 worker_last_success_timestamp_seconds = Gauge(
     "worker_last_success_timestamp_seconds",
     "When each worker job last ended without an error (Unix seconds).",
@@ -54,6 +59,11 @@ model_revision_request_duration_seconds = Histogram(
     "Seconds per prediction request of each live revision.",
     ["revision", "model_name"],
     buckets=LATENCY_BUCKETS,
+)
+revision_load_failures_total = Counter(
+    "revision_load_failures_total",
+    "Times a process that answers could not load a live revision; it answers 503 until it can.",
+    ["model_name"],
 )
 prediction_log_rows_total = Counter("prediction_log_rows_total", "Rows kept in the prediction log's segments.")
 prediction_log_dropped_total = Counter(

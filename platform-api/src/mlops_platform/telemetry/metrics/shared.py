@@ -2,9 +2,9 @@
 
 from typing import Final
 
-# a gauge says how things are: of several processes the last to look is right, and what a dead process saw is forgotten
+# of several processes the most recent value is shown; values of processes that ended are dropped
 NEWEST: Final = "livemostrecent"
-# a gauge that each process has its own share of
+# the sum over all living processes
 TOGETHER: Final = "livesum"
 
 LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

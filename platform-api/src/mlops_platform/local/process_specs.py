@@ -1,0 +1,105 @@
+"""The processes of an embedded platform, as specifications, and the settings each gets."""
+
+import asyncio
+import signal
+import sys
+
+from mlops_platform.local.home import Home
+from mlops_platform.local.options import Options
+from mlops_platform.local.postgres import EmbeddedPostgres
+from mlops_platform.local.process import Process, ProcessSpec
+from mlops_platform.local.readiness import answers, log_says
+
+
+def settings_environment(options: Options, home: Home, database_url: str, *, prometheus: bool) -> dict[str, str]:
+    """Return the MLOPS_* variables of every platform process. Values the user exported win where they are not ours to set."""
+    return {
+        "MLOPS_HOME": str(home.folder),
+        "MLOPS_HOST": options.host,
+        "MLOPS_PORT": str(options.port),
+        "MLOPS_API_WORKERS": str(options.workers),
+        "MLOPS_DATABASE_URL": database_url,
+        "MLOPS_MLFLOW_URL": options.mlflow_url,
+        "MLFLOW_TRACKING_URI": options.mlflow_url,
+        **({"MLOPS_PROMETHEUS_URL": options.prometheus_url} if prometheus else {}),
+        # API processes and the worker count into one folder, so that /metrics answers for all of them
+        "PROMETHEUS_MULTIPROC_DIR": str(home.run / "metrics"),
+        "PYTHONUNBUFFERED": "1",
+        "FEAST_USAGE": "False",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+
+
+def postgres(server: EmbeddedPostgres) -> ProcessSpec:
+    """PostgreSQL: stopped last, by SIGINT (fast shutdown: sessions are cut, data is flushed)."""
+
+    async def ready(_process: Process) -> bool:
+        return await asyncio.to_thread(server.answers)
+
+    return ProcessSpec(
+        name="postgres",
+        argv=server.command(),
+        ready=ready,
+        stop_signal=signal.SIGINT,
+        stop_seconds=15,
+        ready_seconds=60,
+        stage=2,
+        url=f"postgresql://mlops@127.0.0.1:{server.port}/mlops",
+    )
+
+
+def migrations(env: dict[str, str]) -> ProcessSpec:
+    """Bring the schema to the newest version, then end."""
+    return ProcessSpec("migrations", [sys.executable, "-m", "mlops_platform.local.migrate"], env)
+
+
+def demo(env: dict[str, str]) -> ProcessSpec:
+    """Prepare the feature project, then end. A later run finds its work done."""
+    return ProcessSpec("demo", [sys.executable, "-m", "mlops_platform.local.demo"], env, ready_seconds=600)
+
+
+def api(options: Options, env: dict[str, str]) -> ProcessSpec:
+    """The API, console and data plane: one uvicorn process per worker."""
+    return ProcessSpec(
+        name="api",
+        argv=[
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "mlops_platform.app:create",
+            "--host",
+            options.host,
+            "--port",
+            str(options.port),
+            "--workers",
+            str(options.workers),
+            "--loop",
+            "uvloop",
+            "--http",
+            "mlops_platform.predictions.protocol:PredictionProtocol",
+            "--no-access-log",
+            "--no-server-header",
+            "--no-proxy-headers",
+            "--timeout-graceful-shutdown",
+            "5",
+            "--log-level",
+            "warning",
+        ],
+        env=env,
+        ready=answers(f"{options.url}/health"),
+        stop_seconds=8,
+        url=options.url,
+    )
+
+
+def worker(env: dict[str, str]) -> ProcessSpec:
+    """The worker that runs every room's jobs."""
+    # a job that is under way when we stop is killed after a while: every job is safe to kill at any point
+    return ProcessSpec(
+        name="worker",
+        argv=[sys.executable, "-m", "mlops_platform.worker"],
+        env=env,
+        ready=log_says("worker started"),
+        stop_seconds=5,
+    )

@@ -1,0 +1,190 @@
+"""Keeps one process running: starts it, knows whether it is ready, restarts it when it fails, ends it."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from mlops_platform.local.process import Process, ProcessSpec
+from mlops_platform.local.restart_policy import RestartPolicy
+from mlops_platform.local.watchdog_client import Watchdog
+
+State = Literal["waiting", "starting", "ready", "unready", "restarting", "failed", "stopped"]
+
+_POLL_SECONDS = 0.1
+# even SIGKILL waits for a process that is inside a disk read
+_STUCK_SECONDS = 5.0
+
+
+class ProcessFailed(RuntimeError):
+    """A process ended, could not be started or was not ready in time: `reason`, and the sentence has the end of its log."""
+
+    def __init__(self, spec: ProcessSpec, reason: str, process: Process | None = None) -> None:
+        lines = [f"{spec.name} {reason}"]
+        if process is not None:
+            lines = [f"{spec.name} {reason}. The end of {process.log}:", *process.last_lines(8)]
+        super().__init__("\n  ".join(lines))
+        self.reason = reason
+
+
+class SupervisedProcess:
+    """One process and its restarts. All methods belong to one event loop.
+
+    `changed` is called after every change of `state`; `message` says why.
+    """
+
+    def __init__(
+        self,
+        spec: ProcessSpec,
+        log: Path,
+        watchdog: Watchdog,
+        changed: "Callable[[SupervisedProcess], None]",
+        restart_policy: RestartPolicy | None = None,
+    ) -> None:
+        self.spec = spec
+        self.log = log
+        self.state: State = "waiting"
+        self.message = ""
+        self.restarts = 0
+        self.seconds_to_ready: float | None = None
+        self.process: Process | None = None
+        self._watchdog = watchdog
+        self._changed = changed
+        self._restart_policy = restart_policy or RestartPolicy()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it, return when it is ready, and keep it running from then on. Raises ProcessFailed: then it is ended."""
+        try:
+            await self._begin()
+        except ProcessFailed as failure:
+            await self._kill()
+            self._set("failed", failure.reason)
+            raise
+        self.keep_running()
+
+    def keep_running(self) -> None:
+        """Keep it running from now on; a start that fails is repeated like any other."""
+        self._task = asyncio.create_task(self._keep_running(), name=f"supervise {self.spec.name}")
+
+    async def run(self) -> None:
+        """Run a process that has an end, such as a migration. Raises ProcessFailed when it ends badly or not in time."""
+        process = self._spawn()
+        if not await _ended_within(process, self.spec.ready_seconds):
+            await self._kill()
+            raise ProcessFailed(self.spec, f"did not end within {self.spec.ready_seconds:g} s", process)
+        await self._kill()
+        if process.exit_code():
+            raise ProcessFailed(self.spec, process.how_it_ended(), process)
+
+    async def stop(self) -> None:
+        """End it: its stop signal first, SIGKILL after `stop_seconds`. Never raises for the process."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        process = self.process
+        if process is not None:
+            process.terminate()
+            await _ended_within(process, self.spec.stop_seconds)
+            await self._kill()
+        if self.spec.socket is not None:
+            self.spec.socket.unlink(missing_ok=True)
+        self._set("stopped", "")
+
+    async def _keep_running(self) -> None:
+        failures = 0
+        while True:
+            healthy_for = 0.0
+            try:
+                if self.state != "ready":
+                    await self._begin()
+                healthy_for, reason = await self._until_it_ends()
+            except ProcessFailed as failure:
+                reason = failure.reason
+            await self._kill()
+            if self.process is not None and self.process.exit_code() in self.spec.final_codes:
+                self._set("failed", (self.process.last_lines(1) or [reason])[0][-500:])
+                return
+            failures, pause = self._restart_policy.after(failures, healthy_for)
+            self.restarts += 1
+            when = f"in {pause:g} s" if pause else "at once"
+            self._set("restarting", f"{self.spec.name} {reason}; starting it again {when} (log: {self.log})")
+            await asyncio.sleep(pause)
+
+    def _spawn(self) -> Process:
+        try:
+            self.process = Process(self.spec, self.log, self._watchdog)
+        except OSError as error:
+            self.process = None
+            raise ProcessFailed(self.spec, f"could not be started: {error}") from error
+        self._set("starting", "")
+        return self.process
+
+    async def _begin(self) -> None:
+        """Start it and wait until it is ready. Raises ProcessFailed."""
+        process = self._spawn()
+        while process.exit_code() is None:
+            if await self._is_ready(process):
+                self.seconds_to_ready = round(time.monotonic() - process.began, 2)
+                self._set("ready", "")
+                return
+            if time.monotonic() - process.began > self.spec.ready_seconds:
+                raise ProcessFailed(self.spec, f"was not ready after {self.spec.ready_seconds:g} s", process)
+            await asyncio.sleep(_POLL_SECONDS)
+        raise ProcessFailed(self.spec, f"{process.how_it_ended()} before it was ready", process)
+
+    async def _is_ready(self, process: Process) -> bool:
+        try:
+            return await self.spec.ready(process)
+        except OSError:
+            # such as a log that somebody removed: not known to be ready
+            return False
+
+    async def _until_it_ends(self) -> tuple[float, str]:
+        """Return for how long it had been ready, without interruption, when it ended, and how it ended."""
+        process = self.process
+        assert process is not None
+        ready_since: float | None = time.monotonic()
+        next_probe = time.monotonic() + (self.spec.probe_seconds or 0)
+        while process.exit_code() is None:
+            await asyncio.sleep(_POLL_SECONDS)
+            self._watchdog.ensure_running()
+            if self.spec.probe_seconds is None or time.monotonic() < next_probe:
+                continue
+            ready = await self._is_ready(process)
+            next_probe = time.monotonic() + self.spec.probe_seconds
+            if ready and ready_since is None:
+                ready_since = time.monotonic()
+                self._set("ready", "")
+            elif not ready and ready_since is not None:
+                ready_since = None
+                self._set("unready", f"{self.spec.name} does not answer")
+        healthy_for = time.monotonic() - ready_since if ready_since is not None else 0.0
+        return healthy_for, process.how_it_ended()
+
+    async def _kill(self) -> None:
+        """Kill what is left of its group, and wait: a new start must not meet the old process."""
+        if self.process is not None:
+            self.process.kill_group()
+            await _ended_within(self.process, _STUCK_SECONDS)
+
+    def _set(self, state: State, message: str) -> None:
+        self.state, self.message = state, message
+        try:
+            self._changed(self)
+        except OSError as error:
+            # a full disk must not end the supervision; the next change is written with this one
+            sys.stderr.write(f"{self.spec.name} is {state}, which could not be written down: {error}\n")
+
+
+async def _ended_within(process: Process, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.exit_code() is not None:
+            return True
+        await asyncio.sleep(_POLL_SECONDS / 2)
+    return process.exit_code() is not None

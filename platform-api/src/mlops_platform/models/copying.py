@@ -1,0 +1,118 @@
+"""One pass of the registry mirror: what changed in the registry is copied into the catalogue, each version by itself."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+import structlog
+from sqlalchemy import select
+
+from mlops_platform.database.session import Database
+from mlops_platform.dependencies import Services
+from mlops_platform.errors import Unavailable
+from mlops_platform.kit.backoff import Backoff
+from mlops_platform.models import mirror
+from mlops_platform.models.interfaces import NotInRegistry, RegisteredModel, RegisteredVersion
+from mlops_platform.models.tables import ModelRow, ModelVersionRow
+from mlops_platform.telemetry import metrics
+
+log = structlog.get_logger(__name__)
+
+JOB = "registry-mirror"
+# how long what slipped through (a clock set back, a pass of another worker) stays unnoticed at most
+_COMPARE_SECONDS = 3_600
+# a version, or a model by itself
+_Item = tuple[str, int | None]
+
+
+@dataclass
+class Seen:
+    """How far this process has read the registry. It knows nothing at first, so its first pass compares everything.
+
+    The catalogue's newest row must not stand for it: a version that was registered over the API is newer than those
+    that a plain client registered while no worker ran.
+    """
+
+    models: datetime | None = None
+    versions: datetime | None = None
+    compared: float | None = None
+    retries: Backoff = field(default_factory=Backoff)
+    left: set[_Item] = field(default_factory=set)
+
+
+_SEEN: WeakKeyDictionary[Database, Seen] = WeakKeyDictionary()
+
+
+def seen_by(database: Database) -> Seen:
+    """Return what this process has seen for a catalogue."""
+    return _SEEN.setdefault(database, Seen())
+
+
+async def copy_changes(services: Services) -> None:
+    """Copy what changed since the last pass, and once an hour whatever differs.
+
+    An item that cannot be copied holds up no other: it is logged, counted and tried again, later each time. Raises
+    RegistryUnavailable and DatabaseUnavailable; then the next pass begins where this one began.
+    """
+    seen = seen_by(services.database)
+    whole = seen.compared is None or time.monotonic() - seen.compared > _COMPARE_SECONDS
+    models = await services.registry.changed_models(None if whole else seen.models)
+    versions = await services.registry.changed_versions(None if whole else seen.versions)
+    retried = [item for item in seen.left if seen.retries.due(item)]
+    for item in (*await _differing(services.database, models, versions), *retried):
+        await _isolated(services, seen, item)
+    seen.models = max((model.updated_at for model in models), default=seen.models)
+    seen.versions = max((version.updated_at for version in versions), default=seen.versions)
+    if whole:
+        seen.compared = time.monotonic()
+
+
+async def _differing(
+    database: Database, models: Collection[RegisteredModel], versions: Collection[RegisteredVersion]
+) -> list[_Item]:
+    """Return what the catalogue does not hold as it is, models first: a search overlaps in time, so most is known."""
+    async with database.read_session() as session:
+        known = select(ModelRow.name, ModelRow.updated_at).where(ModelRow.name.in_({model.name for model in models}))
+        names = {row.name: row.updated_at for row in await session.execute(known)}
+        copied = select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at).where(
+            ModelVersionRow.name.in_({version.name for version in versions})
+        )
+        numbers = {(row.name, row.version): row.registry_updated_at for row in await session.execute(copied)}
+    return [
+        *((model.name, None) for model in models if names.get(model.name) != model.updated_at),
+        *(
+            (version.name, version.version)
+            for version in versions
+            if numbers.get((version.name, version.version)) != version.updated_at
+        ),
+    ]
+
+
+async def _isolated(services: Services, seen: Seen, item: _Item) -> None:
+    try:
+        await _copy(services, item)
+    except NotInRegistry:
+        # deleted since it was listed
+        log.info("not copied: it is gone from the registry", model=item[0], version=item[1])
+    except Unavailable:
+        # no neighbour would do better
+        raise
+    except Exception:  # one item's boundary: logged, counted and tried again
+        seen.left.add(item)
+        wait = seen.retries.failed(item)
+        metrics.worker_items_failed_total.labels(JOB).inc()
+        log.exception("not copied from the registry", model=item[0], version=item[1], again_in_seconds=wait)
+        return
+    seen.left.discard(item)
+    seen.retries.succeeded(item)
+
+
+async def _copy(services: Services, item: _Item) -> None:
+    name, version = item
+    async with services.database.session() as session:
+        if version is None:
+            await mirror.put_model(session, await services.registry.get_model(name))
+        else:
+            await mirror.copy(session, services.registry, name, version)

@@ -1,0 +1,48 @@
+"""As many answers as rows, each of the shape the bundle states: whatever engine gave them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class AnswersDiffer(RuntimeError):
+    """The model answered other rows than were asked, or in another shape than its bundle states."""
+
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """What one row is answered with: shape () is one value, (2,) a list of two. The datatype is OIP's name for the values.
+
+    The shape is None in bundles from before it was recorded, where the task does not tell it.
+    """
+
+    shape: tuple[int, ...] | None
+    datatype: str | None
+
+    def check(self, answers: Any, rows: int) -> None:
+        """Raise AnswersDiffer unless these JSON values are one answer of this shape for each row."""
+        if not isinstance(answers, list) or len(answers) != rows:
+            count = len(answers) if isinstance(answers, list) else "no"
+            raise AnswersDiffer(f"{count} answers for {rows} rows")
+        if not all(_fits(answer, self.shape) for answer in answers):
+            raise AnswersDiffer(f"an answer is not of the shape {self.shape}")
+
+
+def _fits(answer: Any, shape: tuple[int, ...] | None) -> bool:
+    if answer is None:
+        return False
+    if shape is None:
+        return True
+    if not shape:
+        return not isinstance(answer, list)
+    return isinstance(answer, list) and len(answer) == shape[0] and all(_fits(part, shape[1:]) for part in answer)
+
+
+def answer_form(content: dict[str, Any]) -> AnswerForm:
+    """Return what bundle.json says of a model's answers. Raises KeyError and TypeError when it does not fit."""
+    described = content.get("answer")
+    if described is not None:
+        return AnswerForm(tuple(described["shape"]), described["datatype"])
+    # built before answers were described: one value a row, but for these
+    if content["task"] == "raw":
+        return AnswerForm(None, None)
+    return AnswerForm((len(content["labels"]),) if content["task"] == "multiclass" else (), "FP64")

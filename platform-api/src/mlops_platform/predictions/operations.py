@@ -1,0 +1,84 @@
+"""Every path of the data plane, once: requests are routed by this list and the OpenAPI document is made from it."""
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from mlops_platform.predictions import schemas
+
+PREDICT = "/api/v1/predict"
+RETRIEVE = "/api/v1/features/retrieve"
+INFERENCE = "/v2"
+
+
+class Operation(NamedTuple):
+    """One method of one path. `public`: it answers without a token."""
+
+    method: str
+    path: str
+    id: str
+    summary: str
+    answer: type[Struct]
+    body: type[Struct] | None = None
+    tag: str = "predictions"
+    public: bool = False
+
+    @property
+    def open_inference(self) -> bool:
+        """Whether it belongs to the Open Inference Protocol, which has its own form of an error."""
+        return self.path.startswith(INFERENCE)
+
+
+_MODEL = f"{INFERENCE}/models/{{model_name}}"
+_VERSION = f"{_MODEL}/versions/{{model_version}}"
+
+
+def _of_model(path: str, kind: str, of: str) -> tuple[Operation, ...]:
+    return (
+        Operation("GET", path, f"oip_{kind}metadata", f"Inputs and outputs of {of}", schemas.ModelMetadata),
+        Operation("GET", f"{path}/ready", f"oip_{kind or 'model_'}ready", f"Whether {of} answers", schemas.ModelReady),
+        Operation(
+            "POST",
+            f"{path}/infer",
+            f"oip_{kind}infer",
+            f"Predict by tensors with {of} (Open Inference Protocol)",
+            schemas.InferAnswer,
+            schemas.InferRequest,
+        ),
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        PREDICT,
+        "predict",
+        "Predict by values or by entity id",
+        schemas.PredictAnswer,
+        schemas.PredictRequest,
+    ),
+    Operation(
+        "POST",
+        RETRIEVE,
+        "retrieve_features",
+        "Return the newest values of features",
+        schemas.RetrieveAnswer,
+        schemas.RetrieveRequest,
+        tag="features",
+    ),
+    Operation("GET", INFERENCE, "oip_server_metadata", "The server's name and version", schemas.ServerMetadata),
+    Operation(
+        "GET", f"{INFERENCE}/health/live", "oip_live", "Whether the process answers", schemas.ServerLive, public=True
+    ),
+    Operation(
+        "GET",
+        f"{INFERENCE}/health/ready",
+        "oip_ready",
+        "Whether the routes are known",
+        schemas.ServerReady,
+        public=True,
+    ),
+    *_of_model(_MODEL, "", "a model"),
+    *_of_model(_VERSION, "version_", "a version"),
+)
+BY_PATH = {operation.path: operation for operation in OPERATIONS}

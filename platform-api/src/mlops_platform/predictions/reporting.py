@@ -1,0 +1,46 @@
+"""A process of the data plane says which routes it has loaded, and that it is there."""
+
+import time
+from collections.abc import Mapping
+
+import structlog
+
+from mlops_platform.dependencies import Services
+from mlops_platform.errors import PlatformError
+from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions import standing
+
+log = structlog.get_logger(__name__)
+
+# well below standing.GONE_AFTER: one late heartbeat makes nobody think that the process is gone
+_HEARTBEAT_SECONDS = 3.0
+
+
+class Reporter:
+    """Writes this process's row: at once when its routes changed, else as a heartbeat."""
+
+    def __init__(self, services: Services) -> None:
+        self._database = services.database
+        self._process = new_id()
+        self._reported: tuple[int, dict[str, str]] | None = None
+        self._due = 0.0
+
+    async def report(self, generation: int, not_loaded: Mapping[str, str]) -> None:
+        """Keep what is loaded. Raises DatabaseUnavailable; then the next call writes it."""
+        current = (generation, dict(not_loaded))
+        if current == self._reported and time.monotonic() < self._due:
+            return
+        async with self._database.session() as session:
+            await standing.report(session, self._process, *current)
+        self._reported, self._due = current, time.monotonic() + _HEARTBEAT_SECONDS
+
+    async def leave(self) -> None:
+        """Say that this process stops. Without a database its row ends by age."""
+        if self._reported is None:
+            return
+        self._reported = None
+        try:
+            async with self._database.session() as session:
+                await standing.leave(session, self._process)
+        except PlatformError as error:
+            log.warning("the data plane's row stays until it is old", reason=error.title)

@@ -1,0 +1,222 @@
+"""What the data plane takes and answers. Requests are decoded by these structs; the OpenAPI document is made from all."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
+
+from mlops_platform.features.interfaces import Status
+from mlops_platform.policy.definition import Environment
+from mlops_platform.predictions.inputs import MAX_ROWS
+
+MAX_ENTITIES = 1_000
+MAX_REFS = 200
+MAX_KEYS = 10
+
+Value = float | int | str | bool | None
+Key = Annotated[str, Meta(max_length=500)] | int
+Ref = Annotated[str, Meta(pattern=r"^[^:\s]+:[^:\s]+$", max_length=300, description="'view:feature'")]
+Datatype = Literal["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]
+Size = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+# these parts stay bytes here: who reads them knows the model (inputs.py) or wants numbers as they were written (oip.py)
+_VALUE = {"type": ["number", "string", "boolean", "null"]}
+_ROW = {"type": "object", "additionalProperties": _VALUE}
+_COLUMNS = {"type": "object", "additionalProperties": {"type": "array", "items": _VALUE}}
+InputData = Annotated[
+    Raw,
+    Meta(
+        description="one row, columns of values (what features/retrieve answers), or a list of rows",
+        extra_json_schema={"anyOf": [_ROW, _COLUMNS, {"type": "array", "items": _ROW}]},
+    ),
+]
+TensorData = Annotated[
+    Raw,
+    Meta(description="the values, flat or nested in row-major order", extra_json_schema={"type": "array", "items": {}}),
+]
+
+
+class PredictRequest(Struct, forbid_unknown_fields=True, gc=False):
+    """Values, or the ids of entities whose values are in the feature store."""
+
+    model_name: str
+    input_data: InputData = field(default_factory=Raw)
+    model_version: Annotated[str | int, Meta(description="a number, or 'latest'")] = "latest"
+    return_explanations: bool = False
+    environment: Annotated[Environment | None, Meta(description="production before staging when it is not named")] = (
+        None
+    )
+    entity_ids: Annotated[list[Key], Meta(max_length=MAX_ROWS)] | None = None
+
+
+class Background(Struct):
+    """What the explained rows were compared with."""
+
+    source: Annotated[
+        str,
+        Meta(
+            description="input_example, training_sample, recent_inputs, training_trees, training_statistics, "
+            "this_request, zeros, or the name of the file that was logged with the model"
+        ),
+    ]
+    rows: Annotated[int | None, Meta(description="how many rows; null when the model's trees needed none")]
+    detail: str
+
+
+class Explanations(Struct):
+    """Attributions of each row, or why there are none."""
+
+    method: str
+    feature_names: list[str] | UnsetType = UNSET
+    shap_values: list[list[float]] | UnsetType = UNSET
+    base_values: list[float] | UnsetType = UNSET
+    raw_output: Annotated[
+        list[float] | UnsetType, Meta(description="per row: base value and attributions add up to it")
+    ] = UNSET
+    space: Annotated[str | UnsetType, Meta(description="what is added up, for example probability")] = UNSET
+    algorithm: str | UnsetType = UNSET
+    explained_labels: list[Value] | UnsetType | None = UNSET
+    background: Background | UnsetType = UNSET
+    error: Annotated[str | UnsetType, Meta(description="a stable word, when there are no attributions")] = UNSET
+    detail: str | UnsetType = UNSET
+
+
+class PredictAnswer(Struct):
+    """One prediction per row."""
+
+    status: Literal["success"]
+    model_name: str
+    model_version: str
+    environment: Environment
+    revision: int
+    prediction_id: str
+    prediction: Annotated[
+        list[float | int | str | bool | list[Any] | None],
+        Meta(description="per row: the probability of the positive class, class probabilities, or the value"),
+    ]
+    labels: Annotated[list[Value] | UnsetType, Meta(description="per row, for classifiers")] = UNSET
+    classes: Annotated[
+        list[Value] | UnsetType, Meta(description="the order of class probabilities, for multi-class models")
+    ] = UNSET
+    explanations: Explanations | UnsetType = UNSET
+
+
+class RetrieveRequest(Struct, forbid_unknown_fields=True):
+    """Which features of whom. The join key comes from the views; name keys with `entities` when there are several."""
+
+    feature_refs: Annotated[list[Ref], Meta(min_length=1, max_length=MAX_REFS)]
+    entity_ids: Annotated[list[Key], Meta(max_length=MAX_ENTITIES)] = []
+    entities: Annotated[
+        dict[str, Annotated[list[Key], Meta(max_length=MAX_ENTITIES)]],
+        Meta(max_length=MAX_KEYS, description="a column of keys per join key"),
+    ] = {}
+    include_metadata: bool = False
+    on_missing: Literal["null", "error"] = "null"
+
+
+class FeatureMetadata(Struct):
+    """Per feature and entity: where the value stands, and when it was true."""
+
+    statuses: dict[str, list[Status]]
+    event_timestamps: dict[str, list[datetime | None]]
+
+
+class RetrieveAnswer(Struct):
+    """Columns of values, one entry per entity; an entity that is not stored answers nulls."""
+
+    status: Literal["success"]
+    features: dict[str, list[Any]]
+    entity_count: int
+    metadata: FeatureMetadata | UnsetType = UNSET
+
+
+class InferTensor(Struct):
+    """One tensor of a request. `datatype` is not read: the model's own types hold."""
+
+    shape: Annotated[list[Size], Meta(min_length=1, max_length=8)]
+    data: TensorData
+    name: str = ""
+
+
+class InferRequest(Struct):
+    """One tensor [rows, columns], or one tensor [rows] (or [rows, 1]) per input."""
+
+    inputs: Annotated[list[InferTensor], Meta(min_length=1)]
+    id: str | None = None
+
+
+class InferOutput(Struct):
+    """One tensor of an answer."""
+
+    name: str
+    datatype: Datatype
+    shape: list[Size]
+    data: list[Any]
+
+
+class InferParameters(Struct):
+    """What the protocol has no place for."""
+
+    revision: int
+    prediction_id: str
+
+
+class InferAnswer(Struct):
+    """Predictions as tensors. `id` is the request's own, or else the prediction's."""
+
+    model_name: str
+    model_version: str
+    id: str
+    parameters: InferParameters
+    outputs: list[InferOutput]
+
+
+class ServerMetadata(Struct):
+    """The server."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerLive(Struct):
+    """Whether the process answers."""
+
+    live: bool
+
+
+class ServerReady(Struct):
+    """Whether the routes are known."""
+
+    ready: bool
+
+
+class TensorMetadata(Struct):
+    """One input or output; -1 stands for the number of rows."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+
+
+class ModelMetadata(Struct):
+    """A model's inputs and outputs."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(Struct):
+    """Whether the model answers."""
+
+    name: str
+    ready: bool
+
+
+class InferenceError(Struct):
+    """The protocol's own form of an error."""
+
+    error: str
