@@ -14,7 +14,11 @@ import pytest
 from ..conftest import free_port
 from ..support.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("prometheus"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.whole("starts a platform and walks three examples as a person types them"),
+    pytest.mark.external("prometheus"),
+    pytest.mark.timeout(900),
+]
 CHECKOUT = Path(__file__).parents[3]
 MLOPS = Path(sys.executable).with_name("mlops")
 Ran = subprocess.CompletedProcess[str]
@@ -92,7 +96,7 @@ def test_what_up_prints_works_when_typed_and_the_walk_goes_on_from_there(first_r
     agreed = fresh_shell([*exports, *approvals], CHECKOUT)
     assert agreed.returncode == 0, agreed.stdout + agreed.stderr
     predict = [*exports, f"{python} examples/2_features_and_predict.py"]
-    eventually(lambda: fresh_shell(predict, CHECKOUT).returncode == 0, 120)
+    eventually(lambda: fresh_shell(predict, CHECKOUT).returncode == 0, 300)
     predicted = fresh_shell(predict, CHECKOUT)
     assert "Churn probability: " in predicted.stdout
 

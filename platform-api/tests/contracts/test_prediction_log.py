@@ -101,7 +101,7 @@ class PredictionLogContract:
     def test_a_row_of_several_targets_keeps_its_list(self, log: PredictionLog) -> None:
         pair = orjson.loads(record(1, rows=2)) | {"predictions": [[1.0, 2.0], [3.0, 4.0]]}
         log.append(orjson.dumps(pair), 2)
-        self.hand_over(log)
+        log.close()
         log.move()
         found = log.window("churn", 1, datetime.fromtimestamp(1_795_000_000, UTC), 10)
         assert sorted(row.prediction for row in found) == [[1.0, 2.0], [3.0, 4.0]]
@@ -112,7 +112,7 @@ class PredictionLogContract:
         for answers in ([0.5], [0.5] * 4, []):
             log.append(orjson.dumps(orjson.loads(record(1, rows=3)) | {"predictions": answers}), 3)
         log.append(record(2), 1)
-        self.hand_over(log)
+        log.close()
         assert log.move() == 1
         assert inputs_of(log) == [{"a": 2.0, "b": 0.0}]
 

@@ -29,7 +29,8 @@ def is_provisional(explanation: Mapping[str, Any]) -> bool:
     background = explanation.get("background")
     if not isinstance(background, dict):
         return explanation.get("error") == _NO_BACKGROUND
-    source, rows = background.get("source"), background.get("rows")
+    # a model process may say anything
+    source, rows = str(background.get("source")), background.get("rows")
     return source in _WHILE_FEW or (source == "recent_inputs" and isinstance(rows, int) and rows < ENOUGH_ROWS)
 
 
