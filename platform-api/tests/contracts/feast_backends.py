@@ -8,20 +8,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import boto3
 import pandas as pd
 import pytest
 import redis
 from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
 from feast import FeatureStore as Feast
 from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
-from moto.server import ThreadedMotoServer
 
 from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.local.ports import free_port
 
-from .elasticache import CREDENTIALS, REGION, served, signing_at
+from .elasticache import REGION, served, signing_at
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FIELDS = {
@@ -93,19 +91,6 @@ def make(folder: Path, online: str, lake: str = "") -> Feast:
     return store
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[dict[str, str]]:
-    """An emulated AWS with a bucket, as environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {**CREDENTIALS, "AWS_REGION": REGION, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
-    with signing_at(**environment):
-        boto3.client("s3", region_name=REGION).create_bucket(Bucket="lake")
-    yield environment
-    server.stop()
-
-
 class OnFeast:
     """A repository, `feast`, and the platform's store over it."""
 
@@ -139,19 +124,19 @@ class OnRedis(OnFeast):
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 class OnElastiCacheAndS3(OnFeast):
     @pytest.fixture(scope="class")
-    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+    def feast(self, lake: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
         folder = tmp_path_factory.mktemp("elasticache")
-        with signing_at(**aws), served(folder) as server:
+        with signing_at(**lake), served(folder) as server:
             yield make(folder / "repo", server.online_store, f"s3://lake/{folder.name}")
 
 
 class OnDynamoDbAndS3(OnFeast):
     @pytest.fixture(scope="class")
-    def feast(self, aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
+    def feast(self, lake: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feast]:
         folder = tmp_path_factory.mktemp("dynamodb")
         template = f"{folder.name}.{{project}}.{{table_name}}"
         online = f'  type: dynamodb\n  region: {REGION}\n  table_name_template: "{template}"\n'
-        with signing_at(**aws):
+        with signing_at(**lake):
             yield make(folder / "repo", online, f"s3://lake/{folder.name}")
 
 

@@ -32,9 +32,7 @@ from mlops_platform.features import service
 from mlops_platform.features.interfaces import FeatureStore, KeysNotValid, RowsNotValid
 from mlops_platform.identity.principal import Principal, Role
 
-from .feast_backends import OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite, aws
-
-__all__ = ["aws"]
+from .feast_backends import OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite
 
 NOON = "2026-11-01T12:00:00Z"
 SECONDS = int(datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp())

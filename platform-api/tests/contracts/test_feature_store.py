@@ -11,9 +11,7 @@ from feast import FeatureStore as Feast
 
 from mlops_platform.features.interfaces import FeatureNotFound, FeatureStore, FeatureViewNotFound, KeysNotValid
 
-from .feast_backends import FIELDS, NOW, OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite, aws
-
-__all__ = ["aws"]
+from .feast_backends import FIELDS, NOW, OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite
 
 
 class FeatureStoreContract:

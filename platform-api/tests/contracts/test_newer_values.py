@@ -14,9 +14,7 @@ from feast import FeatureStore as Feast
 from mlops_platform.adapters.feast.store import FeastStore
 from mlops_platform.features.interfaces import FeatureStore, RowsNotValid
 
-from .feast_backends import OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite, aws
-
-__all__ = ["aws"]
+from .feast_backends import OnDynamoDbAndS3, OnElastiCacheAndS3, OnRedis, OnSqlite
 
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=6)
 EVENTS = [(NOON, 1), (NOON + timedelta(milliseconds=300), 2), (NOON + timedelta(minutes=1), 3)]

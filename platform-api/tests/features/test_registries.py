@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from feast import FeatureStore
+from feast.feature_view import FeatureViewState
 from feast.protos.feast.core.Registry_pb2 import Registry
 
 from mlops_platform.adapters.feast import definitions, opening
@@ -128,6 +129,16 @@ async def test_a_view_applied_while_another_is_materialised_is_kept(
     # not "materialising" for ever, which Feast's own tools would not read
     asked = pd.DataFrame({"number": [1], "event_timestamp": [datetime.now(UTC)]})
     assert len(FeatureStore(repo_path=str(repo)).get_historical_features(asked, ["ages:age"]).to_df()) == 1
+
+
+async def test_a_view_whose_materialisation_was_killed_can_be_read_and_materialised(repo: Path) -> None:
+    store = FeastStore(repo)
+    await store.materialize(["ages"], datetime.now(UTC))
+    FeatureStore(repo_path=str(repo)).set_feature_view_state("ages", FeatureViewState.MATERIALIZING)
+    asked = pd.DataFrame({"number": [1], "event_timestamp": [datetime.now(UTC)]})
+    assert (await store.historical(["ages:age"], asked))["age"].tolist() == [1]
+    assert await store.materialize(["ages"], datetime.now(UTC)) == ["ages"]
+    assert (await store.online([("ages", "age")], {"number": [1]})).columns == {"age": [1]}
 
 
 async def test_two_materialisations_at_once_are_both_remembered(repo: Path) -> None:
