@@ -14,6 +14,7 @@ from sample_models import Built
 from tests.support.ports import free_port
 from tests.support.waiting import answers_well, until_started
 
+from mlops_platform.predictions.answers import AnswerForm
 from mlops_platform.predictions.problems import ModelProcessDown
 from mlops_platform.predictions.process import ModelProcess
 
@@ -86,7 +87,7 @@ def test_metrics_are_labelled_with_the_models_name(pod: str, sample: Built) -> N
 
 
 async def test_the_data_plane_explains_and_predicts_over_http(pod: str, sample: Built) -> None:
-    process = ModelProcess("sample", pod, list(sample.frame.columns))
+    process = ModelProcess("sample", pod, list(sample.frame.columns), AnswerForm(None, None))
     predictions, labels = await process.predict([list(row) for row in sample.rows(0, 2)])
     assert len(predictions) == 2
     assert labels is not None
@@ -96,7 +97,7 @@ async def test_the_data_plane_explains_and_predicts_over_http(pod: str, sample: 
 
 
 async def test_a_pod_that_is_gone_is_a_model_process_that_is_down() -> None:
-    process = ModelProcess("sample", f"http://127.0.0.1:{free_port()}", ["a"])
+    process = ModelProcess("sample", f"http://127.0.0.1:{free_port()}", ["a"], AnswerForm(None, None))
     with pytest.raises(ModelProcessDown):
         await process.predict([[1.0]])
     await process.close()

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions import gateway as gateway_module
+from mlops_platform.predictions.answers import AnswerForm
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.telemetry.requests import name_request
@@ -228,7 +229,7 @@ async def slow(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
 
 async def test_a_request_in_flight_gets_its_answer_and_then_the_connection_ends(slow: tuple[Slow, str]) -> None:
     model, address = slow
-    process = ModelProcess("m", address, ["x"])
+    process = ModelProcess("m", address, ["x"], AnswerForm((), "FP64"))
     waiting = [asyncio.create_task(process.predict([(1.0,)])) for _ in range(2)]
     await model.asked.wait()
     await process.close()
@@ -240,7 +241,7 @@ async def test_a_request_in_flight_gets_its_answer_and_then_the_connection_ends(
 async def test_a_request_that_comes_after_is_answered_and_leaves_no_connection(slow: tuple[Slow, str]) -> None:
     model, address = slow
     model.may_answer.set()
-    process = ModelProcess("m", address, ["x"])
+    process = ModelProcess("m", address, ["x"], AnswerForm((), "FP64"))
     await process.predict([(1.0,)])
     assert model.connected == 1
     await process.close()
@@ -252,7 +253,7 @@ async def test_a_request_that_comes_after_is_answered_and_leaves_no_connection(s
 
 async def test_a_request_that_is_given_up_halfway_does_not_keep_the_connection(slow: tuple[Slow, str]) -> None:
     model, address = slow
-    process = ModelProcess("m", address, ["x"])
+    process = ModelProcess("m", address, ["x"], AnswerForm((), "FP64"))
     waiting = asyncio.create_task(process.predict([(1.0,)]))
     await model.asked.wait()
     await process.close()
