@@ -60,7 +60,7 @@ test-all: setup ## run everything; interrupted, it goes on after what has passed
 check: setup ## ruff, mypy strict, house rules, manifests
 	@cd $(API) && ../$(BIN)/ruff format --check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform && ../$(BIN)/ruff check . ../examples ../benchmarks ../docs ../monitoring ../kubernetes ../tools ../terraform
 	@cd $(API) && ../$(BIN)/mypy
-	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house
+	@cd $(API) && ../$(BIN)/python -m pytest -q tests/house --level standard
 	@$(MAKE) --no-print-directory kubernetes-check
 	@$(BIN)/python terraform/scripts/check.py $(TOOLS)/bin/checkov
 
