@@ -109,12 +109,13 @@ DELETE /api/3.0/mlflow/datasets/<dataset_id> /api/3.0/mlflow/datasets/<dataset_i
 DELETE /api/3.0/mlflow/datasets/<dataset_id>/tags/<key>
 POST /api/3.0/mlflow/issues
 PATCH /api/3.0/mlflow/issues/<issue_id>
-POST /api/3.0/mlflow/label-schemas/create /api/3.0/mlflow/label-schemas/update
+POST /api/3.0/mlflow/label-schemas/create
+PATCH /api/3.0/mlflow/label-schemas/update
 DELETE /api/3.0/mlflow/label-schemas/delete
 POST /api/3.0/mlflow/review-queues/create /api/3.0/mlflow/review-queues/delete /api/3.0/mlflow/review-queues/update
 POST /api/3.0/mlflow/review-queues/items/add /api/3.0/mlflow/review-queues/items/remove
 POST /api/3.0/mlflow/review-queues/items/set-status
-GET /api/3.0/mlflow/review-queues/get-or-create-user
+POST /api/3.0/mlflow/review-queues/get-or-create-user
 POST /api/3.0/mlflow/scorers/register
 DELETE /api/3.0/mlflow/scorers/delete
 """
