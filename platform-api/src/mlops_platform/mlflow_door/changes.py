@@ -18,6 +18,8 @@ from mlops_platform.errors import BadRequest, Forbidden
 RESERVED = frozenset({"tenant", "registered_by"})
 _SHOWN = frozenset({"risk_level", "feature_refs", "training_dataset_uri"})
 _SOURCES = frozenset({"runs", "models", "mlflow-artifacts"})
+# what MLflow's client and page send for a prompt, whose text is in a tag: they name no bytes
+_PROMPT_SOURCES = frozenset({"prompt-template", "dummy-source"})
 _MODELS, _VERSIONS = "/api/2.0/mlflow/registered-models/", "/api/2.0/mlflow/model-versions/"
 _TAG = ("name", "key", "value")
 
@@ -142,7 +144,8 @@ def change_of(method: str, template: str, raw: bytes, registered_by: str) -> Cha
         template, Action.MODEL_CHANGED if template.startswith(_MODELS) else Action.MODEL_VERSION_CHANGED
     )
     if action is Action.MODEL_VERSION_REGISTERED:
-        refuse_outside_source(body.get("source"))
+        if body.get("source") not in _PROMPT_SOURCES:
+            refuse_outside_source(body.get("source"))
         tags["registered_by"] = registered_by
     if tags:
         body = {**body, "tags": [{"key": tag, "value": value} for tag, value in tags.items()]}
