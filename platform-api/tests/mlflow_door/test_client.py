@@ -12,8 +12,6 @@ from mlflow.exceptions import MlflowException, RestException
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from mlops_platform.bootstrap import BuiltServices
-
 from ..support.door import Door
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -25,9 +23,7 @@ def tenant(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def client(
-    mlflow_door: Door, services: BuiltServices, tenant: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MlflowClient]:
+def client(mlflow_door: Door, tenant: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     """A person of the tenant, whose token is in the variable that MLflow's client reads."""
     person = mlflow_door.token("ana@company.com", "ml-engineer", tenant=tenant)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", person)

@@ -10,8 +10,6 @@ import httpx
 import psutil
 import pytest
 
-from mlops_platform.bootstrap import BuiltServices
-
 from ..support.door import STORE, Door
 from ..support.waiting import eventually
 
@@ -21,7 +19,7 @@ _MAY_GROW = 60 * _MEGABYTE
 
 
 @pytest.fixture
-def door(mlflow_door: Door, services: BuiltServices) -> Door:
+def door(mlflow_door: Door) -> Door:
     return mlflow_door
 
 

@@ -149,9 +149,7 @@ async def _database_side(
     await supervisor.start(process_specs.postgres(server))
     await asyncio.gather(*(asyncio.to_thread(server.ensure_database, name) for name in ("mlops", "mlflow")))
     async with asyncio.TaskGroup() as group:
-        group.create_task(
-            supervisor.start(mlflow_server(home, mlflow_port, server.url("mlflow")))
-        )
+        group.create_task(supervisor.start(mlflow_server(home, mlflow_port, server.url("mlflow"))))
         group.create_task(_platform_side(options, supervisor, models, env, features))
 
 

@@ -25,9 +25,7 @@ def http_status(url: str, timeout_seconds: float = 5, bearer: str | None = None)
         connection.close()
 
 
-def answers(
-    url: str, timeout_seconds: float = 20, bearer: str | None = None
-) -> Callable[[Process], Awaitable[bool]]:
+def answers(url: str, timeout_seconds: float = 20, bearer: str | None = None) -> Callable[[Process], Awaitable[bool]]:
     """Ready when the URL answers 200."""
 
     async def ready(_process: Process) -> bool:

@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _WORKSPACE = b"x-mlflow-workspace"
 _LIST = "/api/3.0/mlflow/workspaces"
+_ABOUT_WORKSPACES = (_LIST, "/api/3.0/mlflow/server-info")
 _REWRITTEN = frozenset({b"content-length", b"content-type", b"content-encoding"})
 
 
@@ -133,8 +134,9 @@ class Gate:
         asked = _Asked(scope, receive, send, route, caller, tenant)
         if route.access is Access.REGISTRY:
             await self._change(asked)
-        elif route.template.startswith(_LIST):
-            await self._workspace_pages(asked)
+        elif route.template.startswith(_ABOUT_WORKSPACES):
+            await self._workspaces.default_experiment(asked.tenant)
+            await self._about_workspaces(asked)
         elif route.access is Access.WRITE:
             await self._write(asked)
         else:
@@ -193,12 +195,10 @@ class Gate:
             body,
         )
 
-    async def _workspace_pages(self, asked: _Asked) -> None:
-        """Show of the list of workspaces, and of one, only what the caller may see."""
-        await self._workspaces.default_experiment(asked.tenant)
-        if asked.route.template != _LIST:
-            name = asked.scope["path"].rsplit("/", 1)[1]
-            demand(self._authorizer, asked.caller, Access.READ.value, name)
+    async def _about_workspaces(self, asked: _Asked) -> None:
+        """Show of the workspaces only what the caller may see; to who sees one, MLflow is as if there were none."""
+        if asked.route.template.startswith(f"{_LIST}/"):
+            demand(self._authorizer, asked.caller, Access.READ.value, asked.scope["path"].rsplit("/", 1)[1])
             await self._pass(asked)
             return
         headers = forwarding.headers_for(asked.scope, without=frozenset({b"accept-encoding"}))
@@ -207,11 +207,15 @@ class Gate:
         )
         if answer.status == 200:  # noqa: PLR2004 - the status itself
             found = orjson.loads(answer.body)
-            found["workspaces"] = [
-                workspace
-                for workspace in found.get("workspaces", [])
-                if self._authorizer.allowed(asked.caller, Access.READ.value, workspace["name"])
-            ]
+            if asked.route.template == _LIST:
+                found["workspaces"] = [
+                    workspace
+                    for workspace in found.get("workspaces", [])
+                    if self._authorizer.allowed(asked.caller, Access.READ.value, workspace["name"])
+                ]
+            else:
+                found["workspaces_enabled"] = asked.caller.company_wide
+                found["features_enabled"] = {**found.get("features_enabled", {}), "gateway": False}
             answer = Whole(answer.status, answer.headers, orjson.dumps(found))
         await forwarding.send_whole(asked.send, answer)
 

@@ -74,18 +74,24 @@ async def _differing(
 ) -> list[_Item]:
     """Return what the catalogue does not hold as it is, models first: a search overlaps in time, so most is known."""
     async with database.read_session() as session:
-        known = select(ModelRow.name, ModelRow.updated_at).where(ModelRow.name.in_({model.name for model in models}))
-        names = {row.name: row.updated_at for row in await session.execute(known)}
-        copied = select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at).where(
-            ModelVersionRow.name.in_({version.name for version in versions})
+        known = select(ModelRow.name, ModelRow.updated_at, ModelRow.tags).where(
+            ModelRow.name.in_({model.name for model in models})
         )
-        numbers = {(row.name, row.version): row.registry_updated_at for row in await session.execute(copied)}
+        names = {row.name: (row.updated_at, row.tags) for row in await session.execute(known)}
+        line = ModelVersionRow
+        copied = select(line.name, line.version, line.registry_updated_at, line.tags).where(
+            line.name.in_({version.name for version in versions})
+        )
+        numbers = {
+            (row.name, row.version): (row.registry_updated_at, row.tags) for row in await session.execute(copied)
+        }
+    # a tag that is set in MLflow moves no time
     return [
-        *((model.name, None) for model in models if names.get(model.name) != model.updated_at),
+        *((model.name, None) for model in models if names.get(model.name) != (model.updated_at, model.tags)),
         *(
             (version.name, version.version)
             for version in versions
-            if numbers.get((version.name, version.version)) != version.updated_at
+            if numbers.get((version.name, version.version)) != (version.updated_at, version.tags)
         ),
     ]
 
