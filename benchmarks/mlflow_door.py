@@ -85,11 +85,11 @@ def run(*, quick: bool = False) -> list[Line]:
 
 def _while_uploading(platform: Platform, token: str, place: str, *, quick: bool) -> Line:
     """Measure predictions with and without an upload, in turn."""
-    models.deploy(platform, token, "linear")
+    models.deploy(platform, token, models.LOGISTIC)
     target = f"{platform.mlflow_url}/api/2.0/mlflow-artifacts/artifacts/{place}/large"
 
     def quiet() -> Result:
-        return models.predict(platform, token, "linear", connections=1, seconds=2)
+        return models.predict(platform, token, models.LOGISTIC, connections=1, seconds=2)
 
     def busy() -> Result:
         command = [

@@ -3,6 +3,8 @@
 It predicts nothing and shares no event loop with what predicts: an artifact of a gigabyte delays no prediction.
 """
 
+from prometheus_client import start_http_server
+
 from mlops_platform.bootstrap import FrontServices, build_front
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.console.sessions import COOKIE
@@ -14,12 +16,16 @@ from mlops_platform.mlflow_door.places import Writing
 from mlops_platform.mlflow_door.registrar import Registrar
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry.exposition import registry
 
 
 def create() -> Gate:
     """Return the door from the environment's settings."""
     telemetry_logging.configure("mlflow-door")
-    return compose(build_front(Settings()))
+    settings = Settings()
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, settings.host, registry())
+    return compose(build_front(settings))
 
 
 def compose(services: FrontServices) -> Gate:

@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
     api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
     worker_metrics_port: int | None = Field(
-        None, description="Port the worker answers /metrics on; empty when it shares the API's folder of counters."
+        None,
+        description="Port the worker, or the door of MLflow, answers /metrics on; empty when it shares the API's folder of counters.",
     )
     public_url: str | None = Field(
         None, description="URL people reach the platform at, when it differs from host and port."

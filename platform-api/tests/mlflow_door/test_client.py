@@ -41,7 +41,8 @@ def name() -> str:
 
 @pytest.fixture(scope="module")
 def iris() -> pd.DataFrame:
-    return load_iris(as_frame=True).frame
+    frame: pd.DataFrame = load_iris(as_frame=True).frame
+    return frame
 
 
 def test_train_with_autolog_register_alias_load_and_evaluate(

@@ -22,6 +22,7 @@ from mlops_platform.mlflow_door.interfaces import MlflowNotAnswering
 from mlops_platform.mlflow_door.places import StillBeingWritten, Writing
 from mlops_platform.mlflow_door.registrar import Registrar, Whole
 from mlops_platform.mlflow_door.tables import PendingChangeRow
+from mlops_platform.models import holding
 from mlops_platform.models.registration import AnotherTenantsModel
 from mlops_platform.models.tables import ModelRow
 
@@ -126,14 +127,14 @@ async def test_one_poisoned_change_holds_up_no_other(
         with pytest.raises(Died):
             await _registrar(parts).apply(ana, "default", _change(name), dies)
     await _grow_old(parts)
-    real = jobs.holding.copy
+    real = holding.copy
 
     async def copy(session: Any, registry: Any, name: str, version: int | None) -> bool:
         if name == "poisoned":
             raise RuntimeError(name)
-        return await real(session, registry, name, version)
+        return bool(await real(session, registry, name, version))
 
-    monkeypatch.setattr(jobs.holding, "copy", copy)
+    monkeypatch.setattr(holding, "copy", copy)
     await jobs.write_down_pending(parts)
     assert len(await _events(parts, "model:healthy")) == 1
     assert [row.name for row in await _pending(parts)] == ["poisoned"]

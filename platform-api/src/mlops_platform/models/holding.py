@@ -44,9 +44,8 @@ async def persons_of(session: ReadSession | Session, name: str, version: int | N
 async def holds_place(session: ReadSession | Session, places: Sequence[str], below: str | None = None) -> bool:
     """Return whether a version's bytes lie at one of these places, or anywhere below one."""
     at = ModelVersionRow.artifact_location
-    wanted = at.in_(places)
-    if below is not None:
-        wanted = or_(wanted, at == below, at.startswith(f"{below}/", autoescape=True))
+    inside = [] if below is None else [at == below, at.startswith(f"{below}/", autoescape=True)]
+    wanted = or_(at.in_(places), *inside)
     return (await session.execute(select(ModelVersionRow.version).where(wanted).limit(1))).first() is not None
 
 

@@ -110,14 +110,23 @@ class MlflowRegistry(ModelRegistry):
         def create() -> RegisteredVersion:
             import mlflow
 
+            made = True
             try:
                 self._client.create_registered_model(name, tags=model_tags, description=description)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+                made = False
             # the module-level function resolves runs:/ and models:/ sources; both URIs are this registry's
             mlflow.set_tracking_uri(self._url)
-            return self._whole(mlflow.register_model(model_uri, name, tags=tags))
+            try:
+                entry = mlflow.register_model(model_uri, name, tags=tags)
+            except MlflowException:
+                # a refused version must not leave a name without versions behind
+                if made:
+                    self._client.delete_registered_model(name)
+                raise
+            return self._whole(entry)
 
         def create_there() -> RegisteredVersion:
             with ServerWorkspaceContext(tenant):
