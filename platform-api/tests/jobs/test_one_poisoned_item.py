@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
+from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.models.tables import ModelVersionRow
@@ -33,6 +34,7 @@ WITHOUT_ITEMS = {
     "audit-mirror": "copies in order: what comes after a damaged event must not hide it",
     "audit-anchor": "anchors in order",
     "idempotency-keys": "one statement",
+    "revocation-list": "one list",
 }
 
 
@@ -116,6 +118,18 @@ async def _a_request_of_a_role_there_is_no_more(ground: Ground, _: pytest.Monkey
         await session.execute(old.values(requirements=[{"role": "wizard", "count": 1}]))
     await ground.run("approval-metrics")
     assert REGISTRY.get_sample_value("approvals_pending", {"role": "manager"}) == len(ground.neighbours)
+
+
+@case("approval-reviews")
+async def _a_revision_whose_version_is_gone(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.answering()
+    async with ground.services.database.session() as session:
+        await session.execute(update(ModelVersionRow).values(risk_level="high"))
+        await session.execute(text("DELETE FROM model_versions WHERE name = :name"), {"name": ground.poisoned})
+    await ground.run("approval-reviews")
+    async with ground.services.database.read_session() as session:
+        due = select(DeploymentRow.model_name).join(RevisionRow).where(RevisionRow.review_since.is_not(None))
+        assert set(await session.scalars(due)) == ground.neighbours
 
 
 @case("prediction-log")
