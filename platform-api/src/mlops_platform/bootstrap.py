@@ -24,6 +24,7 @@ from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
+from mlops_platform.statements.interfaces import StatementSigner
 from mlops_platform.tenants.interfaces import TenantCluster
 
 
@@ -41,6 +42,7 @@ class BuiltServices:
     bundles: BundleStore
     signals: Signals
     signer: BundleSigner
+    statement_signer: StatementSigner
     prediction_log: PredictionLog
     notifier: Notifier
     approval_subjects: Subjects
@@ -145,6 +147,17 @@ def build_bundles(settings: Settings) -> BundleStore:
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
+def build_statement_signer(settings: Settings) -> StatementSigner:
+    """Return what signs statements of approval: a key of AWS KMS, or a file, which is made when there is none."""
+    if settings.statement_kms_key is not None:
+        from mlops_platform.adapters.aws.statement_key import KmsStatementSigner
+
+        return KmsStatementSigner(settings.statement_kms_key)
+    from mlops_platform.adapters.local.statement_key import FileStatementSigner
+
+    return FileStatementSigner(settings.statement_key, settings.statement_public_keys)
+
+
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
@@ -197,6 +210,7 @@ def build(settings: Settings) -> BuiltServices:
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file
         ),
+        statement_signer=build_statement_signer(settings),
         prediction_log=DeltaPredictionLog(
             settings.prediction_log_dir, settings.prediction_table_uri, settings.s3_endpoint_url
         ),

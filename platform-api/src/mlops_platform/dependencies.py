@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlops_platform.predictions.interfaces import PredictionLog
     from mlops_platform.rollouts.interfaces import Signals
     from mlops_platform.settings import Settings
+    from mlops_platform.statements.interfaces import StatementSigner
 
 
 class Services(Protocol):
@@ -39,6 +40,8 @@ class Services(Protocol):
     def signals(self) -> "Signals": ...
     @property
     def signer(self) -> "BundleSigner": ...
+    @property
+    def statement_signer(self) -> "StatementSigner": ...
     @property
     def identity(self) -> "IdentityProvider": ...
     @property

@@ -11,7 +11,20 @@ from mlops_platform.idempotency import tables as idempotency
 from mlops_platform.mlflow_door import tables as mlflow_door
 from mlops_platform.models import tables as models
 from mlops_platform.predictions import tables as predictions
+from mlops_platform.statements import tables as statements
 
 # importing a room's tables declares them on the one MetaData of Base
-TABLES = (approvals, audit, builds, checks, costs, deployments, idempotency, mlflow_door, models, predictions)
+TABLES = (
+    approvals,
+    audit,
+    builds,
+    checks,
+    costs,
+    deployments,
+    idempotency,
+    mlflow_door,
+    models,
+    predictions,
+    statements,
+)
 METADATA = Base.metadata

@@ -80,6 +80,8 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
         sys.executable,
         "-m",
         "model_server.serve",
+        # nobody has agreed to it yet: that is what the figures are for
+        "--trial",
         "--bundle",
         str(bundle),
         "--socket",

@@ -11,6 +11,7 @@ from mlops_platform.checks import gates
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository
+from mlops_platform.deployments.config import config_digest
 from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
@@ -100,6 +101,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         subject_id=revision.id,
         tenant=version.tenant,
         risk_level=version.risk_level,
+        config=config_digest(revision.config),
         justification=body.justification,
     )
     if approval:
@@ -119,10 +121,18 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             "version": version.version,
             "environment": environment,
             "revision": revision.number,
+            "revision_id": revision.id,
             "digest": digest,
             "approval": revision.approval_id,
+            "requirements": [needed.model_dump(mode="json") for needed in approval.requirements] if approval else [],
+            "risk_level": version.risk_level,
             "policy": policy.version,
+            "policy_hash": policy.content_hash,
             "replicas": body.replicas,
+            "resources": body.resources,
+            # names only: a value may be a secret
+            "environment_variables": sorted(body.environment_vars),
+            "config": config_digest(revision.config),
         },
     )
     return _answer(deployment.id, revision, environment, approval)

@@ -146,7 +146,12 @@ class ModelHost:
         return ProcessSpec(
             name=f"model {order['model_name']} v{order['version']}",
             argv=[*self._command, "--bundle", order["bundle"], "--socket", str(socket), "--warm-explanations"],
-            env={name: str(value) for name, value in order["environment_vars"].items()},
+            # last: no variable of a model may name another statement or other keys
+            env={
+                **{name: str(value) for name, value in order["environment_vars"].items()},
+                "MODEL_SERVER_STATEMENT": order["statement"],
+                "MODEL_SERVER_PUBLIC_KEYS": order["public_keys"],
+            },
             inherit=_INHERITED,
             socket=socket,
             ready=socket_answers(socket, "/health/ready"),

@@ -1,7 +1,8 @@
 """Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H])`.
 
-In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`; MODEL_SERVER_DIGEST names the artifact that was
-approved. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has changed.
+In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER_STATEMENT names the signed statement of
+approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with, and
+MODEL_SERVER_DIGEST the artifact that was approved. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has changed.
 """
 
 import argparse
@@ -32,6 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="model_server.serve", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="serve a build that nobody has agreed to yet, to measure it; without it a signed statement is needed",
+    )
+    parser.add_argument(
         "--warm-explanations",
         action="store_true",
         help="load what explanations need right after start, in the background",
@@ -47,11 +53,14 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported only now: the libraries read their environment when they are imported.
     import uvicorn
 
+    from model_server.serve.approval import approved
     from model_server.serve.asgi import ModelServerApp
     from model_server.serve.served_model import ServedModel
+    from model_server.trust.files import BuiltFiles
 
     try:
-        model = ServedModel(options.bundle, os.environ.get("MODEL_SERVER_DIGEST"))
+        files = BuiltFiles(options.bundle) if options.trial else approved(options.bundle, os.environ)
+        model = ServedModel(files, os.environ.get("MODEL_SERVER_DIGEST"))
     except Refused as refusal:
         sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
         if _LAST_WORDS.exists():
