@@ -3,6 +3,8 @@
 It predicts nothing and shares no event loop with what predicts: an artifact of a gigabyte delays no prediction.
 """
 
+import os
+
 from prometheus_client import start_http_server
 
 from mlops_platform.bootstrap import FrontServices, build_front
@@ -25,7 +27,10 @@ def create() -> Gate:
     settings = Settings()
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host, registry())
-    return compose(build_front(settings))
+    front = compose(build_front(settings))
+    # loaded by now: from here on predictions on this machine go first, while artifacts of any size pass
+    os.nice(10)
+    return front
 
 
 def compose(services: FrontServices) -> Gate:

@@ -40,4 +40,6 @@ class Guarded:
 
 
 if SECRET_FILE in os.environ:
+    # loaded by now: from here on predictions on this machine go first, while artifacts of any size are stored
+    os.nice(10)
     app = Guarded(mlflow_app, Path(os.environ[SECRET_FILE]).read_text().strip())
