@@ -217,10 +217,11 @@ def test_who_may_not_register_writes_nothing(door: Door, name: str, role: str) -
         assert door.ask(method, path, who, json=body).status_code in {403, 404}, path
 
 
-def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
-    ana = door.token()
+@pytest.mark.parametrize("tenant", ["default", "risk"])
+def test_bytes_of_a_registered_version_stay(door: Door, name: str, tenant: str) -> None:
+    ana = door.token(tenant=tenant)
     run_id, place = door.register(ana, name)
-    experiment = place.split("/")[0]
+    folder, experiment = place.rsplit("/", 2)[0], place.split("/")[-3]
     for method, path, more in (
         ("PUT", f"{STORE}/{place}/model/weights", {"content": b"evil"}),
         ("PUT", f"/ajax-api/2.0/mlflow-artifacts/artifacts/{place}/model/weights", {"content": b"evil"}),
@@ -229,7 +230,9 @@ def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
         ("DELETE", f"{STORE}/{place}/model/weights", {}),
         ("DELETE", f"{STORE}/{place}/model", {}),
         ("DELETE", f"{STORE}/{place}", {}),
-        ("DELETE", f"{STORE}/{experiment}", {}),
+        ("DELETE", f"{STORE}/{folder.rsplit('/', 1)[0] if '/' in folder else folder}", {}),
+        ("PUT", f"{STORE}/{place.removeprefix(f'workspaces/{tenant}/')}/model/weights", {"content": b"evil"}),
+        ("PUT", f"{STORE}/{place}/./model/./weights", {"content": b"evil"}),
         ("POST", f"/api/2.0/mlflow-artifacts/mpu/create/{place}/model/weights", {"json": {}}),
         ("POST", f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=model/weights", {"content": b"evil"}),
         ("POST", f"{API}/runs/delete", {"json": {"run_id": run_id}}),
@@ -238,6 +241,17 @@ def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
         answer = door.ask(method, path, ana, **more)
         assert answer.status_code == 409, f"{method} {path} answered {answer.status_code}"
         assert answer.json()["type"] == "/problems/registered-bytes"
+    assert door.ask("GET", f"{STORE}/{place}/model/weights", ana).content == b"1234"
+    for path in (
+        f"{place}/model%252Fweights",
+        f"{place}/%256dodel/weights",
+        f"file:{place}/model/weights",
+        f"%20file:{place}/model/weights",
+        f"File:{place}/model/weights",
+        f"{place}/model%5Cweights",
+        f"{place}/x/%2e%2e/model/weights",
+    ):
+        assert door.ask("PUT", f"{STORE}/{path}", ana, content=b"evil").status_code == 400, path
     assert door.ask("GET", f"{STORE}/{place}/model/weights", ana).content == b"1234"
     # beside the version's own folder the run goes on
     assert door.ask("PUT", f"{STORE}/{place}/plot.png", ana, content=b"x").is_success
