@@ -6,13 +6,15 @@ starts in a second.
 
 from dataclasses import dataclass
 
+from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Notifier, Subjects
-from mlops_platform.audit.interfaces import Mirror
+from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
+from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
 from mlops_platform.features.interfaces import FeatureStore
@@ -44,7 +46,12 @@ class BuiltServices:
     notifier: Notifier
     approval_subjects: Subjects
     """What requests for approval are about: it learns how a request ended."""
+    audit_verifier: Verifier
     costs: Bill | Meter
+
+
+# the rooms whose rows must follow from the audit log
+RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions())
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -73,7 +80,7 @@ def build_database(settings: Settings) -> Database:
     return Database(
         settings.database_url.get_secret_value(),
         settings.database_pool_size,
-        {"audit_log": audit},
+        {"audit_log": audit, "recorded_states": RECORDED_STATES},
         after_commit=anchor_committed,
     )
 
@@ -148,6 +155,7 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
     from mlops_platform.adapters.feast.store import FeastStore
     from mlops_platform.adapters.local.notifier import LogNotifier
+    from mlops_platform.adapters.local.verifier import ProcessVerifier
     from mlops_platform.adapters.mlflow.registry import MlflowRegistry
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
@@ -169,5 +177,6 @@ def build(settings: Settings) -> BuiltServices:
         ),
         notifier=LogNotifier(),
         approval_subjects=HeldRevisions(),
+        audit_verifier=ProcessVerifier(settings),
         costs=build_costs(settings),
     )

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 # names for type checkers only: at run time this file must be importable by every room
 if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier, Subjects
+    from mlops_platform.audit.interfaces import Verifier
     from mlops_platform.builds.interfaces import BundleSigner, BundleStore
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
@@ -49,6 +50,8 @@ class Services(Protocol):
     def notifier(self) -> "Notifier": ...
     @property
     def approval_subjects(self) -> "Subjects": ...
+    @property
+    def audit_verifier(self) -> "Verifier": ...
     @property
     def costs(self) -> "Bill | Meter": ...
 

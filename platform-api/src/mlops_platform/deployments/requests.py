@@ -11,6 +11,7 @@ from mlops_platform.checks import gates
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository
+from mlops_platform.deployments.configuration import recorded_configuration
 from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
@@ -122,7 +123,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             "digest": digest,
             "approval": revision.approval_id,
             "policy": policy.version,
-            "replicas": body.replicas,
+            **recorded_configuration(revision.config),
         },
     )
     return _answer(deployment.id, revision, environment, approval)
