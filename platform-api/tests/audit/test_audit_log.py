@@ -111,9 +111,7 @@ async def test_an_event_of_a_rolled_back_change_is_gone_and_not_anchored(log_of_
     assert result.anchored_heads == 9
 
 
-async def test_an_erased_person_is_a_recorded_state(
-    log_of_nine: Database, principal: Callable[..., Principal]
-) -> None:
+async def test_an_erased_person_is_a_recorded_state(log_of_nine: Database, principal: Callable[..., Principal]) -> None:
     officer = principal("dpo@company.com", "platform-admin")
     async with log_of_nine.session() as session:
         assert await service.erase_identity(session, actor=officer, subject="ana@company.com", tenant="default")

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -10,6 +11,8 @@ from mlops_platform.audit.anchors import Anchored
 from mlops_platform.audit.heads import SignedHead, signature_holds
 from mlops_platform.audit.interfaces import Claim, Recorded
 from mlops_platform.audit.schemas import Problem
+
+_PARTS = frozenset({"seq", "at", "action", "actor", "resource", "tenant", "details"})
 
 
 def bad_signatures(key: Ed25519PublicKey, heads: Iterable[SignedHead], kind: str) -> list[Problem]:
@@ -25,13 +28,20 @@ def bad_signatures(key: Ed25519PublicKey, heads: Iterable[SignedHead], kind: str
     ]
 
 
-def changed_columns(columns: Mapping[str, object], payload: str, seq: int) -> list[Problem]:
-    """Return a problem for each column of an event that repeats something else than its hashed text."""
+def readable(payload: str) -> dict[str, Any] | None:
+    """Return what the hashed text of an event says; None when it is not the text of an event."""
     try:
         told = orjson.loads(payload)
     except orjson.JSONDecodeError:
-        told = None
-    if not isinstance(told, dict):
+        return None
+    whole = isinstance(told, dict) and told.keys() >= _PARTS and isinstance(told["details"], dict)
+    return told if whole else None
+
+
+def changed_columns(columns: Mapping[str, object], payload: str, seq: int) -> list[Problem]:
+    """Return a problem for each column of an event that repeats something else than its hashed text."""
+    told = readable(payload)
+    if told is None:
         return [Problem(kind="edited", seq=seq, sentence=f"the text of event {seq} is not readable")]
     return [
         Problem(kind="edited", seq=seq, sentence=f"column '{name}' of event {seq} differs from the event itself")

@@ -19,6 +19,8 @@ async def run(database: Database, *, full: bool) -> Verification:
     """
     async with database.read_session() as session:
         start = Frontier() if full else await _known_intact(session)
+    # a session of its own: the check is one snapshot from its first statement
+    async with database.read_session() as session:
         found, reached = await verify_after(session, start)
     async with database.session() as session:
         await marks.write(session, "result", found.model_dump(mode="json"))
