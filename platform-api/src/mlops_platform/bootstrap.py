@@ -21,8 +21,11 @@ from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
+from mlops_platform.risk.claims import RecordedRisk
+from mlops_platform.risk.interfaces import Holders
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
 from mlops_platform.tenants.interfaces import TenantCluster
@@ -46,12 +49,14 @@ class BuiltServices:
     notifier: Notifier
     approval_subjects: Subjects
     """What requests for approval are about: it learns how a request ended."""
+    holders: Holders
+    """Which versions hold the bytes whose risk is recorded."""
     audit_verifier: Verifier
     costs: Bill | Meter
 
 
 # the rooms whose rows must follow from the audit log
-RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions())
+RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -177,6 +182,7 @@ def build(settings: Settings) -> BuiltServices:
         ),
         notifier=LogNotifier(),
         approval_subjects=HeldRevisions(),
+        holders=Catalogue(),
         audit_verifier=ProcessVerifier(settings),
         costs=build_costs(settings),
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlops_platform.identity.interfaces import IdentityProvider
     from mlops_platform.models.interfaces import ModelRegistry
     from mlops_platform.predictions.interfaces import PredictionLog
+    from mlops_platform.risk.interfaces import Holders
     from mlops_platform.rollouts.interfaces import Signals
     from mlops_platform.settings import Settings
 
@@ -50,6 +51,8 @@ class Services(Protocol):
     def notifier(self) -> "Notifier": ...
     @property
     def approval_subjects(self) -> "Subjects": ...
+    @property
+    def holders(self) -> "Holders": ...
     @property
     def audit_verifier(self) -> "Verifier": ...
     @property
