@@ -193,8 +193,22 @@ MATRIX = {
     "platform-admin": set(ACTIONS),
 }
 ABROAD: dict[str, set[str]] = {
-    "architect": {"model:read", "deployment:read", "approval:read", "approval:decide"},
-    "cab-member": {"model:read", "deployment:read", "approval:read", "approval:decide"},
+    "architect": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "approval:decide",
+        "risk:propose",
+        "risk:lower",
+    },
+    "cab-member": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "approval:decide",
+        "risk:propose",
+        "risk:lower",
+    },
     "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
     "platform-admin": set(ACTIONS),
 }

@@ -14,6 +14,7 @@ from mlops_platform.cli.output import Json, Limit, say, show_json, show_table, w
 from mlops_platform.local.home import Home
 
 if TYPE_CHECKING:
+    from mlops_platform.audit.heads import SignedHead
     from mlops_platform.database.session import Database
 
 Result = TypeVar("Result")
@@ -61,9 +62,11 @@ def verify(
     Exits 1 when an event was edited, deleted, reordered or cut off, or the log is not the continuation of the kept head,
     and 3 when the mirror did not answer.
     """
-    kept = witness.read(against) if against else None
+    kept = witness.read(against) if against is not None else None
+    # a wrong file is said before anything is read or started
+    known = witness.head_of(kept) if kept is not None else None
     if offline:
-        result = _offline(Home.at(home or connection.home), kept)
+        result = _offline(Home.at(home or connection.home), known)
     else:
         result = _checked_by_the_platform(full=not new)
         if kept is not None:
@@ -195,10 +198,8 @@ def recover(
         say(f"recovered {count} events; run `mlops audit verify --offline` before the platform starts")
 
 
-def _offline(home: Home, kept: dict[str, Any] | None) -> dict[str, Any]:
+def _offline(home: Home, known: "SignedHead | None") -> dict[str, Any]:
     from mlops_platform.audit.verify import verify as verify_log
-
-    known = witness.head_of(kept) if kept is not None else None
 
     async def check(database: "Database") -> dict[str, Any]:
         async with database.read_session() as session:
