@@ -5,6 +5,7 @@ one, and to be found with a head that was kept elsewhere: so the witness is what
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from mlops_platform.audit import anchoring, service
+from mlops_platform.audit import service
 from mlops_platform.audit.heads import SignedHead, parse_head
 from mlops_platform.audit.merkle import Frontier, leaf_hash
 from mlops_platform.audit.schemas import Verification
@@ -23,7 +24,8 @@ from mlops_platform.audit.verify import verify
 from mlops_platform.cli import witness as cli_witness
 from mlops_platform.database.session import Database
 from mlops_platform.kit.canonical import canonical_bytes
-from tests.support.ground import Ground
+from mlops_platform.worker import run_job
+from tests.support.ground import Ground, job
 
 AUDITOR = ("aud@company.com", "auditor")
 
@@ -211,6 +213,9 @@ IN_THE_ANCHOR: dict[str, Callable[[Path], object]] = {
     "binary": lambda anchor: anchor.write_bytes(b"\xff\x00" * 100),
     "one line many times": lambda anchor: anchor.write_bytes(anchor.read_bytes().splitlines(keepends=True)[0] * 20),
     "last line without its end": lambda anchor: anchor.write_bytes(anchor.read_bytes()[:-20]),
+    "a folder in its place": lambda anchor: (anchor.unlink(), anchor.mkdir()),
+    "a pipe in its place": lambda anchor: (anchor.unlink(), os.mkfifo(anchor)),
+    "a loop of links": lambda anchor: (anchor.unlink(), anchor.symlink_to(anchor)),
     "a signature changed": lambda anchor: anchor.write_bytes(
         anchor.read_bytes().replace(b'"signature":"', b'"signature":"A', 1)
     ),
@@ -227,8 +232,7 @@ async def test_a_change_of_the_anchor_file_is_found(log: Log, tampering: Callabl
 async def test_the_worker_does_not_heal_what_somebody_took_away(log: Log, tampering: Callable[[Path], object]) -> None:
     await log.ground.run("audit-anchor")
     tampering(log.anchor)
-    async with log.database.read_session() as session:
-        assert await anchoring.anchor_missing(session) == 0
+    await run_job(job("audit-anchor"), log.ground.services)
     assert not (await log.verified()).intact
 
 
@@ -300,6 +304,14 @@ async def test_without_a_witness_the_result_says_what_it_cannot_see(log: Log) ->
     found = await log.verified()
     assert found.witness == "none"
     assert "rewritten with the platform's own keys cannot be seen" in found.limits[0]
+
+
+async def test_an_auditor_never_reads_a_name_that_was_put_in_anothers_place(log: Log) -> None:
+    await log.sql("UPDATE audit_identities SET subject = 'innocent@company.com' WHERE subject = 'max@company.com'")
+    shown = await log.ground.client.get("/api/v1/audit/events", headers=log.as_(*AUDITOR))
+    actors = {event["actor"] for event in shown.json()["items"]}
+    assert "innocent@company.com" not in actors
+    assert any(actor.startswith("person:") for actor in actors)
 
 
 async def test_sizes_are_counted_once_however_often_they_are_anchored(log: Log) -> None:

@@ -3,8 +3,10 @@
 What was once seen in the file is never written there again by itself: when it is gone, somebody took it away.
 """
 
+import asyncio
+
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from mlops_platform.audit import marks, service
 from mlops_platform.audit.actions import Action
@@ -27,14 +29,16 @@ async def anchored_mark(session: ReadSession | Session) -> int:
 async def anchor_missing(session: ReadSession) -> int:
     """Append the heads that never reached the anchor file, and complete a line cut off by a crash; return how many.
 
-    Blocks for a few milliseconds a thousand heads. Raises OSError; then the next pass does it.
+    Raises OSError; then the next pass does it.
     """
     audit = service.audit_log(session)
     mark = await anchored_mark(session)
     # committed before the file is read, so whoever anchors them now is seen or is still about to append: twice is harmless
     query = select(AuditHeadRow).where(AuditHeadRow.size > mark).order_by(AuditHeadRow.size).limit(_HEADS_PER_PASS)
     heads = {row.size: service.signed(row) for row in (await session.execute(query)).scalars()}
-    found = audit.anchors.read()
+    if not heads:
+        return 0
+    found = await asyncio.to_thread(audit.anchors.read)
     missing = {size: head for size, head in heads.items() if size not in found.sizes}
     repaired = 0
     if found.torn and (completed := audit.anchors.complete(missing)) is not None:
@@ -42,7 +46,7 @@ async def anchor_missing(session: ReadSession) -> int:
         missing.pop(completed.size)
         repaired = 1
     if missing:
-        audit.anchor(list(missing.values()))
+        await asyncio.to_thread(audit.anchor, list(missing.values()))
     return repaired + len(missing)
 
 
@@ -50,7 +54,10 @@ async def note_anchored(database: Database) -> int:
     """Remember how far the anchor file holds every head without a hole, and return it."""
     async with database.read_session() as session:
         before = await anchored_mark(session)
-        sizes = service.audit_log(session).anchors.read().sizes
+        newest = await session.scalar(select(func.max(AuditHeadRow.size))) or 0
+        if newest <= before:
+            return before
+        sizes = (await asyncio.to_thread(service.audit_log(session).anchors.read)).sizes
     reached = before
     while reached + 1 in sizes:
         reached += 1

@@ -4,8 +4,10 @@ A head that is in the database and not here, and a line that cannot be read, are
 the worker: heads that a process committed and died before writing, and a last line that it died while writing.
 """
 
+import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +25,15 @@ class TornAnchor(OSError):
 
 @dataclass(frozen=True)
 class Anchored:
-    """What the file holds: heads in the order of the lines, numbers of unreadable lines, and a last line without its end."""
+    """What the file holds: heads in the order of the lines, numbers of unreadable lines, and a last line without its end.
+
+    broken: why nothing at all could be read, when something is there that is no readable file.
+    """
 
     heads: tuple[SignedHead, ...] = ()
     unreadable: tuple[int, ...] = ()
     torn: bytes = b""
+    broken: str = ""
 
     @property
     def sizes(self) -> set[int]:
@@ -55,17 +61,23 @@ def parse(content: bytes) -> Anchored:
 
 
 class AnchorFile:
-    """The file as the platform's processes use it. Methods block; every one of them may raise OSError."""
+    """The file as the platform's processes use it. Methods block; those that write may raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> Anchored:
-        """Return what the file holds; nothing when there is none. Between two appends, never in the middle of one."""
-        if not self.path.exists():
+        """Return what the file holds; nothing when there is none. Between two appends, never in the middle of one.
+
+        A folder, a pipe or a file without rights in its place is `broken`: somebody put it there, and a check must say so.
+        """
+        try:
+            with self._locked(os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
+                return parse(_content(descriptor))
+        except FileNotFoundError:
             return Anchored()
-        with self._locked(os.O_RDONLY, fcntl.LOCK_SH) as descriptor:
-            return parse(_content(descriptor))
+        except OSError as error:
+            return Anchored(broken=error.strerror or type(error).__name__)
 
     def append(self, heads: list[SignedHead]) -> None:
         """Append heads and force them to disk: all of them or, when that fails, none. Raises TornAnchor."""
@@ -112,8 +124,11 @@ class AnchorFile:
     def _locked(self, flags: int, how: int) -> Iterator[int]:
         if flags & os.O_CREAT:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self.path, flags, 0o600)
+        # without O_NONBLOCK a pipe in its place would hold us for ever
+        descriptor = os.open(self.path, flags | os.O_NONBLOCK, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", str(self.path))
             fcntl.flock(descriptor, how)
             yield descriptor
         finally:

@@ -56,6 +56,9 @@ def missing_anchors(sizes: Collection[int], anchored: Anchored, mark: int) -> li
     `mark`: up to which size every head was seen in the file before.
     """
     problems = []
+    if anchored.broken:
+        sentence = f"the anchor file cannot be read: {anchored.broken}"
+        problems.append(Problem(kind="anchor", seq=None, sentence=sentence))
     if anchored.unreadable:
         lines = _some(anchored.unreadable)
         problems.append(
@@ -145,7 +148,7 @@ def in_flight(
 ) -> bool:
     """Return whether all that the anchor file lacks may still be on its way: heads of the last moments, a line being healed."""
     absent = [size for size in sizes if size not in anchored.sizes]
-    if anchored.unreadable or not (absent or anchored.torn):
+    if anchored.unreadable or anchored.broken or not (absent or anchored.torn):
         return False
     return all(size > mark and heads[size] >= since for size in absent)
 

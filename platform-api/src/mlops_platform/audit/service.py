@@ -129,7 +129,8 @@ async def events(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[AuditEvent]:
-    """Return events, newest first. Erased people appear by their pseudonym."""
+    """Return events, newest first. Erased people appear by their pseudonym, and so does whose name was replaced in the table."""
+    audit = audit_log(session)
     query = select(AuditEventRow, AuditIdentityRow.subject).outerjoin(
         AuditIdentityRow, AuditIdentityRow.actor == AuditEventRow.actor
     )
@@ -149,7 +150,7 @@ async def events(
             seq=row.seq,
             at=row.at,
             action=row.action,
-            actor=subject or row.actor.removeprefix("system:"),
+            actor=subject if subject and audit.pseudonym(subject) == row.actor else row.actor.removeprefix("system:"),
             resource=row.resource,
             tenant=row.tenant,
             details=orjson.loads(row.payload)["details"],
