@@ -204,6 +204,19 @@ async def _an_event_that_is_no_event(ground: Ground, _: pytest.MonkeyPatch) -> N
     assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
 
 
+@case("audit-verification-new")
+async def _an_event_that_is_no_event_and_new(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.registered(2)
+    await ground.run("audit-verification-new")
+    await ground.registered(2)
+    async with ground.services.database.session() as session:
+        await session.execute(text("UPDATE audit_events SET payload = 'null' WHERE seq = 3"))
+        await session.execute(text("UPDATE audit_events SET tenant = 'another' WHERE seq = 4"))
+    await ground.run("audit-verification-new")
+    assert REGISTRY.get_sample_value("audit_verification_ok") == 0
+    assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
+
+
 @case("costs")
 async def _a_process_with_impossible_figures(ground: Ground, _: pytest.MonkeyPatch) -> None:
     class Two(Meter):

@@ -101,7 +101,7 @@ async def request(
     subject_id: str,
     tenant: str,
     risk_level: RiskLevel,
-    config: str,
+    configuration: str,
     justification: str,
 ) -> Approval | None:
     """Ask for approval of exactly these bytes and this configuration (its digest); None when the policy needs nobody."""
@@ -143,7 +143,7 @@ async def request(
         "requirements": row.requirements,
         "policy": policy.version,
         "policy_hash": policy.content_hash,
-        "config": config,
+        "configuration": configuration,
         "expires_at": row.expires_at.isoformat(),
     }
     await audit.record(
