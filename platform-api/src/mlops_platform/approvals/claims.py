@@ -11,7 +11,9 @@ from mlops_platform.database.session import ReadSession
 class RecordedApprovals(RecordedState):
     """Each request was made by its requester over its digest; each decision and each outcome was recorded."""
 
-    actions = frozenset({Action.APPROVAL_REQUESTED, Action.APPROVAL_DECIDED, Action.APPROVAL_SETTLED})
+    actions = frozenset(
+        {Action.APPROVAL_REQUESTED, Action.APPROVAL_DECIDED, Action.APPROVAL_SETTLED, Action.APPROVAL_REVOKED}
+    )
 
     async def claims(self, session: ReadSession) -> list[Claim]:
         """Return what the rows say."""
@@ -34,7 +36,11 @@ def _request(row: ApprovalRow) -> list[Claim]:
             person=row.requester,
         )
     ]
-    if row.status != "pending":
+    if row.status == "revoked":
+        revoked = {"digest": row.digest}
+        place = f"approval:{row.id}"
+        claims.append(Claim(f"approval request {row.id} is revoked", Action.APPROVAL_REVOKED, place, revoked))
+    elif row.status != "pending":
         claims.append(
             Claim(
                 f"approval request {row.id} is {row.status}",
