@@ -5,6 +5,7 @@ and 3 when the model is refused; BUNDLE_DIR/report.json says why in both cases.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from model_server.digests import copy_plain, file_sha256, plain_files, tree_dige
 from model_server.formats.allowed import check_formats
 from model_server.refusals import Refused
 from model_server.sandbox.limits import Limits
-from model_server.sandbox.protections import BEST_EFFORT, REQUIRED
+from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, mode_of
 
 EXIT_BUILT, EXIT_REFUSED = 0, 3
 
@@ -118,7 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory-bytes", type=int, default=Limits.memory_bytes)
     parser.add_argument("--cpu-seconds", type=int, default=Limits.cpu_seconds)
     parser.add_argument("--timeout-seconds", type=float, default=Limits.timeout_seconds)
-    parser.add_argument("--sandbox", choices=(REQUIRED, BEST_EFFORT), default=BEST_EFFORT)
+    parser.add_argument("--sandbox", choices=(REQUIRED, BEST_EFFORT), default=mode_of(os.environ))
     parser.add_argument("--feature-ref", action="append", default=[], help="a feature the model is served from")
     options = parser.parse_args(arguments)
     report = build(

@@ -10,6 +10,14 @@ Name = Literal["privileges", "files", "system calls", "memory", "own user", "net
 # without these foreign code reaches keys, sockets or other processes; the others narrow what is left
 ESSENTIAL: frozenset[Name] = frozenset({"privileges", "files", "system calls"})
 REQUIRED, BEST_EFFORT = "required", "best-effort"
+# `required`: a model is not loaded where an essential protection is missing
+MODE_VARIABLE = "MODEL_SERVER_SANDBOX"
+
+
+def mode_of(environment: Mapping[str, str]) -> str:
+    """Return the mode a process was told; without a word of its own, a platform in production requires protection."""
+    in_production = environment.get("MLOPS_ENVIRONMENT") == "production"
+    return environment.get(MODE_VARIABLE) or (REQUIRED if in_production else BEST_EFFORT)
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,12 @@ from typing import IO, TYPE_CHECKING
 from model_server.refusals import Refused
 from model_server.sandbox.confine import Confinement, confine
 from model_server.sandbox.limits import SERVING
-from model_server.sandbox.protections import BEST_EFFORT
+from model_server.sandbox.protections import mode_of
 
 if TYPE_CHECKING:
     from model_server.serve.served_model import ServedModel
 
 EXIT_REFUSED = 4
-# `required` refuses to load a model where the machine cannot confine it
-_MODE = "MODEL_SERVER_SANDBOX"
 # what a cluster shows of a container that ended; other places have no such file
 _LAST_WORDS = Path("/dev/termination-log")
 
@@ -68,7 +66,7 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
 
     The socket exists before, because a confined process opens none; nobody is answered until the model is loaded.
     """
-    mode = os.environ.get(_MODE, BEST_EFFORT)
+    mode = mode_of(os.environ)
     digest = os.environ.get("MODEL_SERVER_DIGEST")
     listening = _private_socket(options.socket) if options.socket else _tcp_socket(options.host, options.port)
     kept = {listening.fileno(), *([last_words.fileno()] if last_words else [])}

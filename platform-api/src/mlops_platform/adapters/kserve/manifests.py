@@ -66,8 +66,9 @@ def _url(name: str, where: str) -> str:
 def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]:
     """Return the InferenceService of one revision: a fixed artifact, image and approval."""
     resources = spec.resources or {"cpu": "500m", "memory": "1Gi"}
-    # the digest last: no setting of a model may name another artifact as the approved one
-    environment = {**spec.environment_vars, "MODEL_SERVER_DIGEST": spec.digest}
+    # ours last: no setting of a model may name another artifact as the approved one, or open its sandbox
+    sandbox = "required" if spec.environment == "production" else "best-effort"
+    environment = {**spec.environment_vars, "MODEL_SERVER_DIGEST": spec.digest, "MODEL_SERVER_SANDBOX": sandbox}
     return {
         "apiVersion": f"{SERVING_GROUP}/{SERVING_VERSION}",
         "kind": "InferenceService",
