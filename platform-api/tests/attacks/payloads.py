@@ -6,7 +6,6 @@ Standard library only, and nothing of the sandbox: the same code runs confined a
 import contextlib
 import ctypes
 import fcntl
-import glob
 import os
 import resource
 import signal
@@ -59,7 +58,7 @@ for _name, _path in {
 
 @payload
 def list_the_bundles(world: World) -> Any:
-    return os.listdir(Path(world["home"]) / "bundles")
+    return [*(Path(world["home"]) / "bundles").iterdir()]
 
 
 @payload
@@ -75,11 +74,11 @@ def read_an_environment(world: World) -> Any:
 @payload
 def read_every_environment(_: World) -> Any:
     found = []
-    for path in glob.glob("/proc/[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*/environ"):
         # some belong to the system alone
         with contextlib.suppress(OSError):
-            if path.split("/")[2] != str(os.getpid()):
-                found.append(Path(path).read_bytes())
+            if path.parts[2] != str(os.getpid()):
+                found.append(path.read_bytes())
     if not found:
         raise PermissionError("no environment of another process can be read")
     return found
@@ -218,7 +217,7 @@ def move_a_file(world: World) -> Any:
 
 @payload
 def change_permissions(world: World) -> Any:
-    return os.chmod(Path(world["home"]) / "touched", 0o777) is None
+    return (Path(world["home"]) / "touched").chmod(0o777) is None
 
 
 @payload
@@ -261,8 +260,7 @@ def write_shared_memory(_: World) -> Any:
 
 @payload
 def use_system_v_memory(_: World) -> Any:
-    number = _checked(_LIBC.shmctl(_LIBC.shmget(0, 4096, 0o1600), 0, None))
-    return number
+    return _checked(_LIBC.shmctl(_LIBC.shmget(0, 4096, 0o1600), 0, None))
 
 
 @payload
@@ -280,7 +278,7 @@ def run_a_shell(_: World) -> Any:
 
 @payload
 def become_a_program(_: World) -> Any:
-    os.execv("/bin/echo", ["echo", "REACHED"])  # noqa: S606 - what is tried
+    os.execv("/bin/echo", ["echo", "REACHED"])
 
 
 @payload
@@ -296,9 +294,10 @@ def start_threads_without_end(_: World) -> Any:
             thread = threading.Thread(target=done.wait)
             thread.start()
             started.append(thread)
-        return True
     except RuntimeError as error:
         raise OSError(str(error)) from error
+    else:
+        return True
     finally:
         done.set()
 
@@ -394,5 +393,4 @@ def enter_a_user_namespace(_: World) -> Any:
 
 @payload
 def watch_files(world: World) -> Any:
-    number = _checked(_LIBC.inotify_add_watch(_LIBC.inotify_init(), os.fsencode(world["home"]), 0x100))
-    return number
+    return _checked(_LIBC.inotify_add_watch(_LIBC.inotify_init(), os.fsencode(world["home"]), 0x100))

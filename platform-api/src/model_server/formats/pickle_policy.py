@@ -39,6 +39,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
             "frozenset",
             "tuple",
             "bytearray",
+            "bytes",
             "str",
             "int",
             "float",
