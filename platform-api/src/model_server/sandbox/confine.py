@@ -130,7 +130,11 @@ def _elsewhere(wanted: Confinement) -> Sealed:
 
 
 def _narrower(abi: int, holds: dict[Name, str], missing: list[Missing]) -> None:
-    for name, there in (("network rules", landlock.rules_tcp(abi)), ("signals", landlock.rules_signals(abi))):
+    both: tuple[tuple[Name, bool], ...] = (
+        ("network rules", landlock.rules_tcp(abi)),
+        ("signals", landlock.rules_signals(abi)),
+    )
+    for name, there in both:
         if there:
             holds[name] = f"Landlock, ABI {abi}"
         else:

@@ -94,6 +94,8 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
                 "minReplicas": spec.replicas,
                 "maxReplicas": spec.replicas * place.replicas_factor,
                 "serviceAccountName": place.service_account,
+                # a model has nothing to say to the cluster's API
+                "automountServiceAccountToken": False,
                 "timeout": place.request_timeout_seconds,
                 "labels": {
                     **_labels(spec.model_name, spec.tenant, spec.environment),
