@@ -52,6 +52,13 @@ class Settings(BaseSettings):
         description="OIDC issuer whose tokens are accepted; empty means the embedded development issuer.",
     )
     audience: str = Field("mlops-platform", description="The 'aud' every token must carry.")
+    subject_claim: str = Field(
+        "sub",
+        pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
+        description="The claim that names who is calling; requests, decisions and the audit log use it. With 'email', only tokens "
+        "whose 'email_verified' is true are accepted (a service is named by 'sub'). Changing it makes everybody somebody else: "
+        "settle open requests first.",
+    )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
     )

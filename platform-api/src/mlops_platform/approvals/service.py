@@ -18,6 +18,8 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict, Forbidden, Invalid
+from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
@@ -32,6 +34,17 @@ class ApproverIsRequester(Forbidden):
 
     def __init__(self) -> None:
         super().__init__("You asked for this yourself; somebody else with the needed role must decide.")
+
+
+class ServicesDoNotDecide(Forbidden):
+    """A program tried to decide."""
+
+    title = "Only people decide"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A service cannot approve or reject, whatever roles its token has; a person with the role must."
+        )
 
 
 class RoleNotNeeded(Forbidden):
@@ -108,7 +121,7 @@ async def request(
         digest=digest,
         subject_id=subject_id,
         tenant=tenant,
-        requester=requester.subject,
+        requester=requester.starter,
         justification=justification,
         risk_level=risk_level,
         policy_version=policy.version,
@@ -141,19 +154,28 @@ async def request(
 
 
 async def decide(
-    session: Session, subjects: Subjects, caller: Principal, approval_id: str, body: DecisionRequest
+    session: Session,
+    subjects: Subjects,
+    authorizer: Authorizer,
+    caller: Principal,
+    approval_id: str,
+    body: DecisionRequest,
 ) -> Approval:
     """Record the caller's decision and settle the request when it is the last one needed.
 
-    Two people deciding at once are counted one after the other. Raises ApprovalNotFound, ApprovalSettled,
-    ApproverIsRequester, AlreadyDecided, RoleNotNeeded, and RejectionNeedsReason when a rejection says nothing.
+    Two people deciding at once are counted one after the other. Only roles that reach the request's tenant count. Raises
+    ServicesDoNotDecide, ApprovalNotFound, NotPermitted, ApprovalSettled, ApproverIsRequester, AlreadyDecided, RoleNotNeeded,
+    and RejectionNeedsReason when a rejection says nothing.
     """
+    if caller.kind == "service":
+        raise ServicesDoNotDecide
     if body.decision == "reject" and not body.comment.strip():
         raise RejectionNeedsReason
-    row = await _open(session, subjects, caller, approval_id)
+    row = await _open(session, subjects, authorizer, caller, approval_id, "approval:decide")
     made = await decisions(session, row.id)
     requirements = requirements_of(row)
-    proposed = Decision(person=caller.subject, roles=caller.roles, verdict=body.decision)
+    roles = authorizer.roles_for(caller, "approval:decide", row.tenant)
+    proposed = Decision(person=caller.subject, roles=roles, verdict=body.decision)
     match objection(requirements, made_of(made), row.requester, proposed):
         case "is_requester":
             raise ApproverIsRequester
@@ -164,7 +186,7 @@ async def decide(
     fresh = ApprovalDecisionRow(
         approval_id=row.id,
         person=caller.subject,
-        roles=sorted(caller.roles),
+        roles=sorted(roles),
         verdict=body.decision,
         comment=body.comment,
         at=now(),
@@ -179,7 +201,7 @@ async def decide(
         tenant=row.tenant,
         details={
             "decision": body.decision,
-            "roles": sorted(caller.roles),
+            "roles": sorted(roles),
             "digest": row.digest,
             "policy": row.policy_version,
         },
@@ -194,10 +216,15 @@ async def decide(
     return shown(row, made)
 
 
-async def withdraw(session: Session, subjects: Subjects, caller: Principal, approval_id: str, reason: str) -> Approval:
-    """Take the caller's own request back; what is live stays. Raises ApprovalNotFound, ApprovalSettled, NotTheRequester."""
-    row = await _open(session, subjects, caller, approval_id)
-    if row.requester != caller.subject:
+async def withdraw(
+    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, reason: str
+) -> Approval:
+    """Take the caller's own request back; what is live stays.
+
+    Raises ApprovalNotFound, NotPermitted, ApprovalSettled, NotTheRequester.
+    """
+    row = await _open(session, subjects, authorizer, caller, approval_id, "approval:withdraw")
+    if row.requester != caller.starter:
         raise NotTheRequester(row.requester)
     await _settle(session, row, "withdrawn", reason, caller)
     approval = shown(row, await decisions(session, row.id))
@@ -230,9 +257,12 @@ async def expire(session: Session, subjects: Subjects, approval_id: str) -> None
         await subjects.settled(session, shown(row, await decisions(session, row.id)))
 
 
-async def _open(session: Session, subjects: Subjects, caller: Principal, approval_id: str) -> ApprovalRow:
-    """Return a locked request that can still be decided. Raises ApprovalNotFound and ApprovalSettled."""
+async def _open(
+    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, action: str
+) -> ApprovalRow:
+    """Return a locked request that can still be decided. Raises ApprovalNotFound, NotPermitted and ApprovalSettled."""
     row = await _locked(session, subjects, caller, approval_id)
+    demand(authorizer, caller, action, row.tenant)
     if row.status != "pending":
         raise ApprovalSettled(row.status)
     if now() >= row.expires_at:

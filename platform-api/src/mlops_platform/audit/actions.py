@@ -21,4 +21,6 @@ class Action(StrEnum):
     GATE_RECORDED = "check:gate:recorded"
     GATE_OVERRIDDEN = "check:gate:overridden"
     AUDIT_LOG_RECOVERED = "audit:log:recovered"
+    FEATURES_PUSHED = "feature:rows:pushed"
+    FEATURES_MATERIALIZED = "feature:view:materialized"
     PIPELINE_RUN_RECORDED = "pipeline:run:recorded"

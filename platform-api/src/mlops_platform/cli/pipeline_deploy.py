@@ -1,5 +1,6 @@
 """`mlops pipeline request-approval|deploy|smoke`."""
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,23 @@ from mlops_platform.cli.api import call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_json
 from mlops_platform.cli.output import Json, say, show_json, wants_json
-from mlops_platform.cli.pipeline_gates import Environment, Name, Timeout, Version, outcome, version_path
+from mlops_platform.cli.pipeline_gates import (
+    Environment,
+    Name,
+    Timeout,
+    Version,
+    outcome,
+    platform_measures,
+    version_path,
+)
 from mlops_platform.cli.waiting import wait_for
 
 To = Annotated[Environment, typer.Option(help="Target environment.")]
 Justification = Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")]
 _OVER = frozenset({"failed", "rejected", "expired", "withdrawn", "rolled_back", "retired"})
+# rows reach the table of predictions within a minute, on whatever machine they were answered
+_LOGGED_SECONDS = 60
+_SMOKE_SECONDS = 600
 # a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
@@ -140,7 +152,10 @@ def smoke(
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when it fails.")] = False,
     _json: Json = False,
 ) -> None:
-    """Send a real prediction request to the deployed version. If the answer is wrong, the deployment is rolled back."""
+    """Send a real prediction request to the deployed version. If the answer is wrong, the deployment is rolled back.
+
+    In staging, when production requires this gate, the platform then also measures it itself: production counts only that.
+    """
     from mlops_platform.cli import traffic
 
     found = traffic.answering(name, version, to)
@@ -162,13 +177,34 @@ def smoke(
         "prediction_id": answer.get("prediction_id"),
     }
     try:
-        result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
+        result = _report(f"{version_path(name, version)}/gates/smoke", body)
     finally:
         # also when the result cannot be recorded: what answers wrongly must not go on answering
         done = take_back(deployment["id"], f"smoke test: {wrong[0]}"[:2_000]) if wrong and not keep else ""
     if done:
         result = {**result, "sentence": f"{result['sentence']}; {done}"}
+    elif to == "staging" and not wrong and _required_by_production("smoke", name, version):
+        result = platform_measures("smoke", name, version, fresh=False, timeout=_SMOKE_SECONDS)
     outcome("smoke", name, version, result)
+
+
+def _required_by_production(gate: str, name: str, version: int) -> bool:
+    return gate in call("GET", f"{version_path(name, version)}/gates", params={"environment": "production"})["required"]
+
+
+def _report(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a result; the prediction it names is in the platform's log within seconds."""
+    deadline = time.monotonic() + _LOGGED_SECONDS
+    while True:
+        try:
+            answer: dict[str, Any] = call("POST", path, body=body)
+        except CommandFailed as failed:
+            not_yet = (failed.problem or {}).get("type") == "/problems/prediction-not-in-log"
+            if not not_yet or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return answer
 
 
 def take_back(deployment_id: str, reason: str) -> str:

@@ -15,6 +15,8 @@ from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.errors import Conflict, Invalid
+from mlops_platform.identity.delegation import acting_for
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
@@ -65,14 +67,17 @@ class AnotherRolloutRuns(Conflict):
 async def deploy(session: Session, services: Services, caller: Principal, body: DeployRequest) -> DeployResponse:
     """Record what is wanted, ask for the approval it needs and write the audit event, in one transaction.
 
-    Raises NotADeploymentTarget, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
+    Who asks is the caller, or the person a service acts for. Raises NotADeploymentTarget, NotPermitted,
+    OnlyServicesActForOthers, StarterContradicted, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
     GatesNotPassed and RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
     A request that waits for approval blocks no other: whichever is approved rolls out, one after the other.
     """
     if body.target_stage not in ("staging", "production"):
         raise NotADeploymentTarget(body.target_stage)
     environment: Environment = body.target_stage
+    caller = acting_for(caller, body.on_behalf_of)
     version = await models.ensure_version(session, services.registry, caller, body.model_name, body.model_version)
+    demand(services.authorizer, caller, "deployment:create", version.tenant)
     digest = await models.ensure_digest(session, services.registry, version)
     policy = load(services.settings.policy_file)
     deployment = await _deployment(session, body.model_name, environment, version.tenant)
@@ -87,6 +92,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         digest=digest,
         environment=environment,
         risk_level=version.risk_level,
+        requester=caller.starter,
     )
     revision = _revision(deployment.id, number, version, digest, policy, environment, caller, body)
     approval = await approvals.request(
@@ -123,6 +129,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             "approval": revision.approval_id,
             "policy": policy.version,
             "replicas": body.replicas,
+            **({"on_behalf_of": caller.on_behalf_of} if caller.on_behalf_of else {}),
         },
     )
     return _answer(deployment.id, revision, environment, approval)
@@ -160,7 +167,7 @@ def _revision(
         plan=[step.model_dump() for step in policy.plan(environment, version.risk_level)],
         config={"replicas": body.replicas, "resources": body.resources, "environment_vars": body.environment_vars},
         approval_id=None,
-        requested_by=caller.subject,
+        requested_by=caller.starter,
         justification=body.justification,
         state="approved",
         reason="",

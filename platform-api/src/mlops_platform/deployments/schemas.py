@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from mlops_platform.audit.schemas import AuditEvent
 from mlops_platform.deployments.state import Build, State
+from mlops_platform.identity.subjects import normalised
 from mlops_platform.policy.definition import Environment, RiskLevel
 
 # a model's settings may not reach into the platform, the loader or the interpreter
@@ -30,6 +31,16 @@ class DeployRequest(BaseModel):
         default_factory=dict, max_length=50
     )
     justification: str = Field(min_length=1, max_length=5_000)
+    on_behalf_of: str | None = Field(
+        None,
+        max_length=255,
+        description="only from a service: the person who started its run, as the platform names them; they cannot approve",
+    )
+
+    @field_validator("on_behalf_of")
+    @classmethod
+    def _names_somebody(cls, value: str | None) -> str | None:
+        return None if value is None else normalised(value)
 
     @field_validator("environment_vars")
     @classmethod

@@ -99,6 +99,16 @@ async def answers(
     return (await session.execute(query)).first() is not None
 
 
+async def requesters(session: ReadSession | Session, model_name: str, version: int) -> set[str]:
+    """Return everybody who asked for a deployment of a version, in any environment."""
+    query = (
+        select(RevisionRow.requested_by)
+        .join(DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id)
+        .where(DeploymentRow.model_name == model_name, RevisionRow.version == version)
+    )
+    return set((await session.execute(query)).scalars())
+
+
 async def routing_generation(session: ReadSession) -> int:
     """Return the number that changes with every change of what answers."""
     return await repository.routing_generation(session)

@@ -1,6 +1,7 @@
 """Endpoints read as permissions: `caller: Annotated[Principal, requires("model:read")]`."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, Request
@@ -27,6 +28,11 @@ class NotPermitted(Forbidden):
         )
 
 
+def may(authorizer: Authorizer, principal: Principal, action: str) -> Callable[[str], bool]:
+    """Return the question whether the principal may do this to a resource of a given tenant."""
+    return partial(authorizer.allowed, principal, action)
+
+
 def demand(
     authorizer: Authorizer, principal: Principal, action: str, resource_tenant: str, *, own: bool = False
 ) -> None:
@@ -50,7 +56,8 @@ def requires(action: str) -> Any:
     """Return the dependency that yields the caller when a Cedar policy permits the action in the caller's own tenant.
 
     Raises UnknownAction at import for a misspelt action, MissingToken/InvalidToken (401) and NotPermitted (403) at run
-    time. Resources of other tenants are the repository's business: what a caller may not see does not exist.
+    time. This is the door; whose the thing is, only the service that reads it knows: it asks again, with the thing's tenant
+    (`demand`). What a caller may not see does not exist.
     """
     if action not in ACTIONS:
         raise UnknownAction(action)

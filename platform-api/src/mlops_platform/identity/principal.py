@@ -34,6 +34,13 @@ class Principal:
     roles: frozenset[Role]
     tenant: str
     kind: Literal["human", "service"] = "human"
+    on_behalf_of: str | None = None
+    """The person who started what a service does; only a service has one."""
+
+    @property
+    def starter(self) -> str:
+        """Who asks for what this principal asks for: the person behind a service, else the principal itself."""
+        return self.on_behalf_of or self.subject
 
     @property
     def company_wide(self) -> bool:

@@ -259,7 +259,7 @@ class Gateway:
         try:
             caller = await self._caller(incoming)
             caller.require("feature:read")
-            content = await retrieve_raw(self._services, caller.principal, await self._body(incoming))
+            content = await retrieve_raw(self._services, caller, await self._body(incoming))
             answer = reply(200, content, incoming.request_id)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             answer = refused(as_refusal(error), incoming.request_id)
