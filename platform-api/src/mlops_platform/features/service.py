@@ -152,6 +152,7 @@ async def list_views(store: FeatureStore, may_read: MayRead) -> ViewList:
                 types=view.features,
                 ttl=view.ttl_seconds,
                 tenant=view.tenant,
+                writer=view.writer,
                 description=view.description,
             )
             for view in store.views().values()
