@@ -146,7 +146,7 @@ def build_signals(settings: Settings) -> Signals:
         return PrometheusSignals(settings.prometheus_url)
     from mlops_platform.adapters.local.signals import MetricsSignals
 
-    return MetricsSignals(settings.url)
+    return MetricsSignals(settings.url, settings.scrape_token)
 
 
 def build(settings: Settings) -> BuiltServices:

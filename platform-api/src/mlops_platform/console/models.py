@@ -62,7 +62,7 @@ async def version_page(
     revisions = [
         (place, revision)
         for place in places.items
-        for revision in (await deployments.get(session, caller, place.id)).revisions
+        for revision in (await deployments.get(session, services.authorizer, caller, place.id)).revisions
         if revision.version == detail.version
     ]
     known = [

@@ -82,7 +82,9 @@ class RevisionView(BaseModel):
     approval_id: str | None
     requested_by: str
     justification: str
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(
+        description="as requested; values of `environment_vars` are null for who may not operate the deployment"
+    )
     created_at: datetime
     updated_at: datetime
 

@@ -1,12 +1,17 @@
 """Endpoints read as permissions: `caller: Annotated[Principal, requires("model:read")]`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from mlops_platform.errors import Forbidden
+from mlops_platform.identity.admission import refuse_two_tokens
 from mlops_platform.identity.authorizer import ACTIONS, OWNABLE, Authorizer, UnknownAction
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.tokens import MissingToken
@@ -43,6 +48,7 @@ def demand(
 
 async def authenticate(request: Request) -> Principal:
     """Return the caller of a request. Raises MissingToken or InvalidToken (401)."""
+    refuse_two_tokens(request.headers.raw)
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise MissingToken
@@ -50,6 +56,22 @@ async def authenticate(request: Request) -> Principal:
     request.state.principal = verified.principal
     principal: Principal = verified.principal
     return principal
+
+
+def permission_of(routers: Iterable[APIRouter], scope: Scope) -> str | None:
+    """Return the action that the route of a request asks for; None when there is no such route, or it asks for none."""
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.matches(scope)[0] == Match.FULL:
+                return _action_of(route.dependant)
+    return None
+
+
+def _action_of(dependant: Dependant) -> str | None:
+    own = getattr(dependant.call, PERMISSION, None)
+    if own is not None:
+        return str(own)
+    return next((found for child in dependant.dependencies if (found := _action_of(child)) is not None), None)
 
 
 def requires(action: str) -> Any:
