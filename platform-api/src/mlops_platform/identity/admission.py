@@ -28,6 +28,10 @@ class TwoTokens(BadRequest):
         metrics.authentication_failures_total.labels("ambiguous").inc()
         super().__init__("Send one 'Authorization: Bearer <token>'; nobody chooses between two.")
 
+    def headers(self) -> dict[str, str]:
+        # nothing of the body was read
+        return {"Connection": "close", **super().headers()}
+
 
 def refuse_two_tokens(headers: Headers) -> None:
     """Raise TwoTokens when the caller names itself twice."""

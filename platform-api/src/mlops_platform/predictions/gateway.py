@@ -238,7 +238,11 @@ class Gateway:
         # every line that is logged from here on, in threads too, names the request
         current = CURRENT.set(request_id)
         try:
-            await send_reply(send, await answer(Incoming(scope, headers, receive, request_id, began)))
+            given = await answer(Incoming(scope, headers, receive, request_id, began))
+            if given.status == 401:  # noqa: PLR2004
+                # the body of a caller we do not know was not read: nothing else can follow on this connection
+                given.headers.append((b"connection", b"close"))
+            await send_reply(send, given)
         finally:
             CURRENT.reset(current)
 
