@@ -1,6 +1,6 @@
 """Errors that were wrong or unclear: each has its status, its sentence, and the form of the place it is shown in."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ DEPLOY = {"model_version": "1", "target_stage": "staging", "justification": "x"}
 
 
 @pytest.fixture
-async def console(client: httpx.AsyncClient, token_for: Callable[..., str]) -> AsyncIterator[httpx.AsyncClient]:
+async def console(client: httpx.AsyncClient, token_for: Callable[..., str]) -> httpx.AsyncClient:
     token = token_for("max@company.com", "manager", "platform-admin")
     assert (await client.post("/console/sign-in", data={"token": token})).status_code == 303
-    yield client
+    return client
 
 
 @pytest.mark.parametrize("sent", ["é", "\u0000", "😀", "", "x" * 5_000])
