@@ -23,13 +23,18 @@ PERMISSION = "mlops_permission"
 class NotPermitted(Forbidden):
     """The caller's roles do not include this action."""
 
-    def __init__(self, action: str, principal: Principal, authorizer: Authorizer) -> None:
+    def __init__(
+        self, action: str, principal: Principal, authorizer: Authorizer, resource_tenant: str | None = None
+    ) -> None:
         # counted here because both planes raise it
         metrics.authorization_denials_total.labels(action).inc()
         roles = ", ".join(sorted(principal.roles)) or "no role"
         able = ", ".join(authorizer.roles_that_may(action))
+        where = "" if resource_tenant in {None, principal.tenant} else f" of the tenant '{resource_tenant}'"
         super().__init__(
-            f"'{action}' needs one of the roles {able}; yours: {roles}. Ask somebody who has one, or an administrator for it."
+            f"'{action}' needs one of the roles {able}{where}; yours: {roles}"
+            + (f", in the tenant '{principal.tenant}'" if where else "")
+            + ". Ask somebody who has one, or an administrator for it."
         )
 
 
@@ -43,7 +48,7 @@ def demand(
 ) -> None:
     """Raise NotPermitted unless the principal may do this to a resource of that tenant."""
     if not authorizer.allowed(principal, action, resource_tenant, own=own):
-        raise NotPermitted(action, principal, authorizer)
+        raise NotPermitted(action, principal, authorizer, resource_tenant)
 
 
 async def authenticate(request: Request) -> Principal:
