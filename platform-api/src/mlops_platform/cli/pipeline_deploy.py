@@ -27,6 +27,13 @@ _OVER = frozenset({"failed", "rejected", "expired", "withdrawn", "rolled_back", 
 # rows reach the table of predictions within a minute, on whatever machine they were answered
 _LOGGED_SECONDS = 60
 _SMOKE_SECONDS = 600
+OnBehalfOf = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLOPS_ON_BEHALF_OF",
+        help="Only with a service's token: the person who started the run, as the platform names them. They cannot approve it.",
+    ),
+]
 # a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
@@ -44,6 +51,7 @@ def request_approval(
         Literal["low", "medium", "high"] | None,
         typer.Option(help="The risk level you expect. The request fails if the platform has another one."),
     ] = None,
+    on_behalf_of: OnBehalfOf = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until everybody has decided.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
@@ -56,7 +64,7 @@ def request_approval(
             f"version {version} of {name} is of {known} risk, not {risk}",
             f"start again with --risk {known}; the level comes from the version's tag risk_level",
         )
-    deployment, revision = _ask(name, version, to, justification)
+    deployment, revision = _ask(name, version, to, justification, on_behalf_of)
     approval_id = revision["approval_id"]
     if approval_id is None:
         _tell(
@@ -98,13 +106,14 @@ def deploy(
         typer.Option(help="How far to wait: built and signed, serving a share of requests, or serving all of them."),
     ] = "live",
     justification: Justification = "deployment pipeline",
+    on_behalf_of: OnBehalfOf = None,
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when --timeout ends a rollout.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
 ) -> None:
     """Wait for a requested deployment (or request it). If it is not healthy in time, it is rolled back."""
     # a request that failed or was refused is an outcome of this pipeline: asking again is for request-approval
-    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification)
+    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification, on_behalf_of)
     number = revision["number"]
 
     def look() -> dict[str, Any]:
@@ -219,12 +228,16 @@ def take_back(deployment_id: str, reason: str) -> str:
     return "it was rolled back to what answered before"
 
 
-def _ask(name: str, version: int, to: str, justification: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ask(
+    name: str, version: int, to: str, justification: str, on_behalf_of: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the deployment and the version's open revision in it; asks for one when there is none."""
     found = _newest(name, version, to)
     if found is not None and found[1]["state"] not in {*_OVER, "standby"}:
         return found
     body = {"model_name": name, "model_version": version, "target_stage": to, "justification": justification}
+    if on_behalf_of:
+        body["on_behalf_of"] = on_behalf_of
     answer = call("POST", "/api/v1/models/deploy", body=body)
     detail = call("GET", f"/api/v1/deployments/{answer['deployment_id']}")
     return detail, _revision(detail, answer["revision"])
