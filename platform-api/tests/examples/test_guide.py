@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.tracking import fluent
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -65,8 +66,12 @@ CASES = {
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[str]:
-    """An MLflow store of this test's own."""
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An MLflow store of this test's own; the experiment is none of the next test's."""
+    monkeypatch.setattr(fluent, "_active_experiment_id", None)
+    # both, so that it is absent again afterwards: set_experiment writes it
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(

@@ -34,12 +34,6 @@ WITHOUT_ITEMS = {
     "audit-anchor": "anchors in order",
     "idempotency-keys": "one statement",
 }
-# what is known to fail, and the file to mend
-KNOWN: dict[str, str] = {
-    "approval-metrics": "approvals/reading.py: still_missing() reads the requirements of all requests or of none",
-    "certificates": "monitoring/jobs.py: watch_certificates() catches OSError only",
-    "drift": "monitoring/jobs.py: watch_inputs() examines all models or none",
-}
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -153,7 +147,9 @@ async def _a_model_whose_inputs_cannot_be_compared(ground: Ground, _: pytest.Mon
     _log_rows(ground, 5)
     ground.spoil("prediction_log", "window", lambda name, *_: name == ground.poisoned)
     await ground.run("drift")
-    compared = {name: REGISTRY.get_sample_value("drift_rows_compared", {"model": name}) for name in ground.neighbours}
+    compared = {
+        name: REGISTRY.get_sample_value("drift_rows_compared", {"model_name": name}) for name in ground.neighbours
+    }
     assert compared == dict.fromkeys(ground.neighbours, 5)
 
 
@@ -243,13 +239,7 @@ def _log_rows(ground: Ground, count: int) -> None:
     log.move()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=KNOWN[name])) if name in KNOWN else name
-        for name in sorted(CASES)
-    ],
-)
+@pytest.mark.parametrize("name", sorted(CASES))
 async def test_its_neighbours_are_done(name: str, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     assert job(name)
     await CASES[name](ground, monkeypatch)

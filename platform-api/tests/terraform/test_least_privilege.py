@@ -190,7 +190,7 @@ def mirror_calls(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> Callable[
     def mirror_of(workload: str) -> Faulty:
         mirror = Faulty(name, aws.url)
         for service in ("s3", "dynamodb"):
-            mirror._client(service).meta.events.register(
+            mirror._clients[service].meta.events.register(
                 "provide-client-params",
                 lambda params, model, **_: made[workload].add((model.name, params.get("Prefix", ""))),
             )

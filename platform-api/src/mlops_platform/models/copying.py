@@ -61,7 +61,8 @@ async def copy_changes(services: Services) -> None:
     models = await services.registry.changed_models(None if whole else seen.models)
     versions = await services.registry.changed_versions(None if whole else seen.versions)
     retried = [item for item in seen.left if seen.retries.due(item)]
-    for item in (*await _differing(services.database, models, versions), *retried):
+    fresh = [item for item in await _differing(services.database, models, versions) if item not in seen.left]
+    for item in (*fresh, *retried):
         await _isolated(services, seen, item)
     seen.models = max((model.updated_at for model in models), default=seen.models)
     seen.versions = max((version.updated_at for version in versions), default=seen.versions)
