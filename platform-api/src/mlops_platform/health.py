@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from mlops_platform.dependencies import ServicesDep
-from mlops_platform.identity.scraping import ScrapeTokenNeeded, may_scrape
+from mlops_platform.identity.scraping import may_scrape, scrapes
 from mlops_platform.kit.clock import now
 from mlops_platform.monitoring import probes
 from mlops_platform.monitoring.probes import Check
@@ -63,9 +63,7 @@ async def ready(services: ServicesDep, request: Request, response: Response) -> 
     )
 
 
-@router.get("/metrics", operation_id="metrics", response_class=Response)
-def metrics(services: ServicesDep, request: Request) -> Response:
+@router.get("/metrics", operation_id="metrics", response_class=Response, dependencies=[scrapes()])
+def metrics() -> Response:
     """Return the metrics of all API processes in the Prometheus text format, to who has the scrape token."""
-    if not may_scrape(request.headers.raw, services.settings.scrape_token):
-        raise ScrapeTokenNeeded
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

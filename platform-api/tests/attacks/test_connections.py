@@ -184,7 +184,7 @@ async def test_a_known_callers_body_over_the_limit_is_413(server: Server) -> Non
     assert _status(await server.say(head)) == 413
 
 
-@pytest.mark.parametrize("path", ["/console/sign-in", "/console/sign-out", "/health", "/metrics"])
+@pytest.mark.parametrize("path", ["/console/sign-in", "/console/sign-out", "/health", "/ready"])
 async def test_what_is_open_takes_a_short_body_only(server: Server, path: str) -> None:
     assert _status(await server.say(server.head(f"POST {path}", **{"Content-Length": "20000"}))) == 413
 

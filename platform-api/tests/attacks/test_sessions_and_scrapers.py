@@ -9,6 +9,7 @@ from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.console.sessions import COOKIE, form_token
 from mlops_platform.identity import sessions
 from mlops_platform.identity.hosts import HostNotTrusted, TrustedHosts
+from mlops_platform.identity.principal import Role
 from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.identity.session_cookie import new_session, token_of
 from tests.conftest import client_for
@@ -135,8 +136,11 @@ async def test_metrics_are_for_who_has_the_scrape_token(
 ) -> None:
     token = scrape_token(services.settings.scrape_token)
     assert services.settings.scrape_token.stat().st_mode & 0o777 == 0o600
-    for who in ({}, as_("root@company.com", "platform-admin"), {"Authorization": f"Bearer {token}x"}):
+    for who in ({}, {"Authorization": f"Bearer {token}x"}):
         assert (await client.get("/metrics", headers=who)).status_code == 401
+    everybody = [role.value for role in Role if role is not Role.PLATFORM_ADMIN]
+    assert (await client.get("/metrics", headers=as_("eve@company.com", *everybody))).status_code == 403
+    assert (await client.get("/metrics", headers=as_("root@company.com", "platform-admin"))).status_code == 200
     scraper = {"Authorization": f"Bearer {token}"}
     assert "http_requests_total" in (await client.get("/metrics", headers=scraper)).text
     # it opens nothing else

@@ -27,6 +27,7 @@ ACTIONS = (
     "gate:measure",
     "gate:record",
     "gate:override",
+    "metrics:read",
 )
 
 # distinct (roles, own tenant?, own?, action) combinations are few; the bound only stops a hostile issuer

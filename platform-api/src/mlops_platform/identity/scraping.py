@@ -1,11 +1,17 @@
-"""Who may read metrics: whoever has the scrape token. It opens nothing else, and no other token opens metrics."""
+"""Who may read metrics: whoever has the scrape token, which opens nothing else, and people with the permission."""
 
 import secrets
 from pathlib import Path
+from typing import Any
+
+from fastapi import Depends, Request
 
 from mlops_platform.errors import Unauthenticated, Unavailable
 from mlops_platform.identity.admission import Headers, bearer_of
+from mlops_platform.identity.dependencies import PERMISSION, authenticate, demand
 from mlops_platform.kit.keyfiles import load_or_create
+
+_ACTION = "metrics:read"
 
 
 class ScrapeTokenNeeded(Unauthenticated):
@@ -48,3 +54,24 @@ def may_scrape(headers: Headers, path: Path) -> bool:
     except OSError as error:
         raise ScrapeTokenUnreadable from error
     return secrets.compare_digest(sent.encode(), known.encode())
+
+
+def scrapes() -> Any:
+    """Return the dependency of a route for scrapers.
+
+    Raises ScrapeTokenNeeded or InvalidToken (401), NotPermitted (403) for a person without the permission, and
+    ScrapeTokenUnreadable (503).
+    """
+
+    async def check(request: Request) -> None:
+        services = request.app.state.services
+        headers = request.headers.raw
+        if may_scrape(headers, services.settings.scrape_token):
+            return
+        if bearer_of(headers) is None:
+            raise ScrapeTokenNeeded
+        principal = await authenticate(request)
+        demand(services.authorizer, principal, _ACTION, principal.tenant)
+
+    setattr(check, PERMISSION, _ACTION)
+    return Depends(check)
