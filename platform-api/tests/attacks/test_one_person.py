@@ -113,9 +113,10 @@ async def test_who_starts_a_run_is_who_asks_and_cannot_approve(
     events = (
         await ground.client.get("/api/v1/audit/events?action=deployment:revision:requested", headers=auditor)
     ).json()
-    assert [(one["actor"], one["details"]["on_behalf_of"]) for one in events["items"]] == [
-        ("pipeline", "max@company.com")
-    ]
+    # the person under the pseudonym that can be erased, and the program that says so
+    assert [(one["actor"], one["details"]["through"]) for one in events["items"]] == [("max@company.com", "pipeline")]
+    assert "max@" not in str([one["details"] for one in events["items"]])
+    assert (await ground.client.get("/api/v1/audit/verify", headers=auditor)).json()["intact"]
 
 
 async def test_only_a_service_acts_for_somebody_and_its_token_has_the_last_word(

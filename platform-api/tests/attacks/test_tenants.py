@@ -27,7 +27,7 @@ HOME, AWAY = "default", "other"
 _FIGURES = {"requests": 100, "errors": 0, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1, "seconds": 1}
 _PLACE = {"environment": "staging", "revision": 99}
 # what a company-wide reader may see of another team's
-READ_BY = {"models": "model:read", "deployments": "deployment:read", "approvals": "approval:read"}
+READ_BY = {"models": "model:read", "risk": "model:read", "deployments": "deployment:read", "approvals": "approval:read"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Way:
         return self.method, self.template or self.path
 
 
+_RISK = "/api/v1/risk/records/{digest}"
 _V = "/api/v1/models/{model_name}/versions/{version}"
 _DEPLOY = {"model_name": "{model_name}", "model_version": "1", "target_stage": "staging", "justification": "x"}
 WAYS = (
@@ -77,6 +78,9 @@ WAYS = (
     Way("POST", "/api/v1/approvals/{approval_id}/withdraw", "approval:withdraw", {"reason": "x"}),
     Way("POST", "/api/v1/features/push", "feature:write", {"view": "mine", "rows": {"customer": ["c"], "value": [1]}}),
     Way("POST", "/api/v1/features/materialize", "feature:write", {"views": ["mine"]}),
+    Way("POST", "/api/v1/approvals/{approval_id}/revoke", "approval:decide", {"reason": "x"}),
+    Way("POST", f"{_RISK}/proposals", "risk:propose", {"level": "medium", "reason": "x"}),
+    Way("POST", f"{_RISK}/decisions", "risk:lower", {"proposal": "x", "decision": "refuse"}),
     # reading what only those read who may also ask the model
     Way("GET", f"{_V}/example", "prediction:create"),
 )
@@ -84,7 +88,8 @@ WAYS = (
 MAKE_ONES_OWN = {("POST", "/api/v1/models/register"), ("POST", "/api/v1/risk/assess")}
 REFUSED = {"/problems/not-permitted", "/problems/not-your-view"}
 HIDDEN = {
-    f"/problems/{kind}-not-found" for kind in ("model", "model-version", "deployment", "approval", "feature-view")
+    f"/problems/{kind}-not-found"
+    for kind in ("model", "model-version", "deployment", "approval", "feature-view", "risk-record")
 }
 
 
@@ -130,6 +135,7 @@ async def world(services: BuiltServices, as_: Callable[..., dict[str, str]]) -> 
         names = {
             "model_name": at.names[0],
             "version": "1",
+            "digest": (await at.ask("GET", f"/models/{at.names[0]}/versions/1"))["digest"],
             "deployment_id": held["deployment_id"],
             "approval_id": waiting["approval_id"],
         }
@@ -171,8 +177,9 @@ async def test_an_engineer_who_also_reviews_writes_nothing_of_another_team(world
     roles = frozenset({"ml-engineer", reviewer, "team-lead", "senior-data-scientist", "manager"})
     found = {f"{way.method} {way.path}": await world.go(way, roles, AWAY) for way in WAYS}
     # architects and cab-members decide for every team: that is their task
-    decides = "POST /api/v1/approvals/{approval_id}/decisions"
-    assert found.pop(decides) == ("refused" if reviewer == "auditor" else "went on")
+    for decides in ("decisions", "revoke"):
+        done = found.pop(f"POST /api/v1/approvals/{{approval_id}}/{decides}")
+        assert done == ("refused" if reviewer == "auditor" else "went on")
     assert set(found.values()) <= {"refused", "hidden"}, found
 
 

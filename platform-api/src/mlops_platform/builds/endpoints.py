@@ -1,5 +1,6 @@
 """Gates of a version over HTTP: what is required, what was found, measuring, recording, overruling."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -28,6 +29,7 @@ from mlops_platform.deployments.service import answers, requesters
 from mlops_platform.errors import Conflict
 from mlops_platform.identity.dependencies import demand, requires
 from mlops_platform.identity.principal import Principal
+from mlops_platform.models import resolving
 from mlops_platform.models import service as models
 from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import Environment, GateName
@@ -104,7 +106,7 @@ async def measure(
 
 @router.get("/example", operation_id="input_example")
 async def example(
-    caller: CanPredict, model_name: Name, version: Version, session: ReadSessionDep, services: ServicesDep
+    caller: CanPredict, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
 ) -> Example:
     """Return rows of the version's own input example, to ask it with; 404 until it was built."""
     return await measurements.example(session, services, caller, model_name, version)
@@ -190,7 +192,7 @@ async def override(
 
     Who asked for a deployment of the version, or reported the result, is not that person.
     """
-    view, digest = await _bytes(session, services, caller, model_name, version, "gate:override")
+    view, digest = await _bytes(services, caller, model_name, version, "gate:override")
     return await gates.override(
         session,
         load(services.settings.policy_file),
@@ -229,17 +231,24 @@ def _reporter(caller: Principal) -> dict[str, str]:
 
 
 async def _bytes(
-    session: Session, services: Services, caller: Principal, name: str, version: str, action: str
+    services: Services, caller: Principal, name: str, version: str, action: str
 ) -> tuple[VersionView, str]:
-    view = await models.ensure_version(session, services.registry, caller, name, version)
-    demand(services.authorizer, caller, action, view.tenant)
-    return view, await models.ensure_digest(session, services.registry, view)
+    return await resolving.resolve(
+        services.database,
+        services.registry,
+        services.holders,
+        caller,
+        name,
+        version,
+        permitted=partial(demand, services.authorizer, caller, action),
+        read_tags=False,
+    )
 
 
 async def _answering(
     session: Session, services: Services, caller: Principal, name: str, version: str, environment: str, revision: int
 ) -> tuple[VersionView, str]:
-    view, digest = await _bytes(session, services, caller, name, version, "gate:record")
+    view, digest = await _bytes(services, caller, name, version, "gate:record")
     if not await answers(session, view.model_name, view.version, digest, environment, revision):
         raise NothingAnswers(environment, revision)
     return view, digest

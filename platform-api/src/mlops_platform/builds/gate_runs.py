@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import anyio
 import structlog
 from sqlalchemy import select
 
+from mlops_platform.audit import service as audit
+from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds import load_test as trial
 from mlops_platform.builds.building import keep_evidence
@@ -28,6 +31,7 @@ from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.models import resolving
 from mlops_platform.models import service as models
 from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import GateName
@@ -74,9 +78,16 @@ async def ask(
     What others reported is no measurement of the platform's. Asking twice is one measurement. Raises ModelVersionNotFound,
     NotAVersion, NotPermitted and RegistryUnavailable.
     """
-    view = await models.ensure_version(session, services.registry, caller, name, version)
-    demand(services.authorizer, caller, "gate:measure", view.tenant)
-    digest = await models.ensure_digest(session, services.registry, view)
+    view, digest = await resolving.resolve(
+        services.database,
+        services.registry,
+        services.holders,
+        caller,
+        name,
+        version,
+        permitted=partial(demand, services.authorizer, caller, "gate:measure"),
+        read_tags=False,
+    )
     known = (await gates.newest_own(session, name, view.version, digest)).get(body.gate)
     if known is not None and known.status == "passed" and known.expires_at > now() and not body.fresh:
         return Measurement(gate=body.gate, state="done", digest=digest, result=known)
@@ -117,8 +128,11 @@ async def demand_prediction(services: Services, view: VersionView, environment: 
     raise PredictionNotInLog(environment)
 
 
-async def example(session: ReadSession, services: Services, caller: Principal, name: str, version: str) -> Example:
-    """Return rows of the version's own input example. Raises ModelVersionNotFound, NotPermitted and NoExample."""
+async def example(session: Session, services: Services, caller: Principal, name: str, version: str) -> Example:
+    """Return rows of the version's own input example, and record who read them.
+
+    Raises ModelVersionNotFound, NotPermitted and NoExample.
+    """
     view = await models.get_version(session, caller, name, version)
     demand(services.authorizer, caller, "prediction:create", view.tenant)
     found = None
@@ -127,6 +141,14 @@ async def example(session: ReadSession, services: Services, caller: Principal, n
     if found is None:
         raise NoExample(name, view.version)
     rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"][:_EXAMPLE_ROWS]]
+    await audit.record(
+        session,
+        action=Action.INPUTS_READ,
+        actor=caller,
+        resource=f"model:{name}:{view.version}",
+        tenant=view.tenant,
+        details={"what": "input example", "digest": view.digest, "rows": len(rows)},
+    )
     return Example(columns=found["columns"], rows=rows, source=found["source"])
 
 

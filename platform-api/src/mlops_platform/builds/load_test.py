@@ -20,6 +20,8 @@ import structlog
 from mlops_platform.builds.bundles import EXAMPLE
 from mlops_platform.checks.policy import Figures, figures
 from mlops_platform.policy.definition import PerformanceLimits
+from model_server.sandbox import seatbelt
+from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,7 @@ _START_SECONDS = 60
 _ANSWER_SECONDS = 10
 _SMOKE_ROWS = 5
 # nothing of the platform's own settings: a model process knows no database, no key, no token
-_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+_INHERITED = frozenset({"PATH", "LANG"})
 
 
 class TrialFailed(Exception):
@@ -97,16 +99,13 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
     # the system's folder for temporary files: a Unix socket's path may have about a hundred characters
     folder = Path(tempfile.mkdtemp(prefix="mlops-trial-"))
     socket = folder / "s"
-    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "model_server.serve",
-        "--bundle",
-        str(bundle),
-        "--socket",
-        str(socket),
-        env=inherited,
+        *_command(bundle, folder),
+        env={
+            **{name: value for name, value in os.environ.items() if name in _INHERITED},
+            MODE_VARIABLE: mode_of(os.environ),
+        },
+        cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -121,6 +120,16 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
             process.kill()
         await process.communicate()
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _command(bundle: Path, folder: Path) -> list[str]:
+    """The model server as it would serve: it confines itself before it loads the model."""
+    scratch, socket = folder / "scratch", folder / "s"
+    scratch.mkdir(mode=0o700)
+    # nobody has agreed to it yet: that is what the figures are for
+    command = [sys.executable, "-I", "-m", "model_server.serve", "--trial", "--bundle", str(bundle.absolute())]
+    command += ["--socket", str(socket), "--scratch", str(scratch)]
+    return seatbelt.under(command, [bundle.absolute()], scratch, socket)
 
 
 async def _until_ready(process: asyncio.subprocess.Process, client: httpx.AsyncClient) -> None:

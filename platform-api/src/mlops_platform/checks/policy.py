@@ -117,7 +117,9 @@ def validation(
         return Outcome(
             "failed", f"the version cannot be served: {report.get('detail') or report.get('reason')}", detail
         )
-    schema = steps.get("schema", {})
+    # as read from the files by a process without the model; reports from before that have it with the schema
+    proven = steps.get("background", {})
+    schema = proven if "origin" in proven else steps.get("schema", {})
     wanting = [
         sentence
         for missing, sentence in (

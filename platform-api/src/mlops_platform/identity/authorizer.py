@@ -28,6 +28,8 @@ ACTIONS = (
     "gate:record",
     "gate:override",
     "metrics:read",
+    "risk:propose",
+    "risk:lower",
 )
 
 # distinct (roles, own tenant?, own?, action) combinations are few; the bound only stops a hostile issuer

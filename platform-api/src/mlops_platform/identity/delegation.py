@@ -41,3 +41,13 @@ def acting_for(caller: Principal, person: str | None) -> Principal:
     if caller.on_behalf_of is not None and caller.on_behalf_of != person:
         raise StarterContradicted
     return replace(caller, on_behalf_of=person)
+
+
+def asking(caller: Principal) -> Principal:
+    """Return who asks: the person a service acts for, with the service that says so, else the caller.
+
+    What may be done was asked of the caller before: this principal is for names on records, and permits nothing.
+    """
+    if caller.on_behalf_of is None:
+        return caller
+    return replace(caller, subject=caller.on_behalf_of, roles=frozenset(), on_behalf_of=None, through=caller.subject)

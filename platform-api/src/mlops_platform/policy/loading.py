@@ -1,5 +1,6 @@
 """Reading the policy file."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,9 +20,14 @@ class PolicyNotValid(Unavailable):
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _modified: int) -> Policy:
+def _read(path: Path, content: bytes) -> Policy:
     try:
-        return Policy.model_validate(yaml.safe_load(path.read_text()))
+        said = yaml.safe_load(content)
+        if isinstance(said, dict) and "content_hash" in said:
+            raise PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE): content_hash is computed, not written. {_ASK}")
+        # what a policy is, is what it says: two files of one version and two contents are two policies
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return Policy.model_validate({**said, "content_hash": digest} if isinstance(said, dict) else said)
     except yaml.YAMLError as error:
         raise PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE) is not YAML: {_place(error)}. {_ASK}") from error
     except ValidationError as error:
@@ -29,12 +35,6 @@ def _read(path: Path, _modified: int) -> Policy:
             f"{'.'.join(map(str, entry['loc'])) or 'policy'}: {entry['msg']}" for entry in error.errors()
         )
         raise PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE): {problems}. {_ASK}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: Path) -> PolicyNotValid:
-    return PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE) cannot be read. {_ASK}")
 
 
 def _place(error: yaml.YAMLError) -> str:
@@ -44,9 +44,12 @@ def _place(error: yaml.YAMLError) -> str:
 
 
 def load(path: Path) -> Policy:
-    """Return the policy in a file; read again only when the file changed. Raises PolicyNotValid."""
+    """Return the policy in a file, as the file is now; parsed again only when it changed.
+
+    Times of files are no evidence of that: whoever may write one may set them. Raises PolicyNotValid.
+    """
     try:
-        modified = path.stat().st_mtime_ns
+        content = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path) from error
-    return _read(path, modified)
+        raise PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE) cannot be read. {_ASK}") from error
+    return _read(path, content)

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "5b7d0c9e41f2"
-down_revision: str | Sequence[str] | None = "cb085b396f59"
+down_revision: str | Sequence[str] | None = "b8473800c8a0"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
