@@ -65,10 +65,16 @@ def build_identity(settings: Settings) -> IdentityProvider:
     """Return the identity provider the settings name."""
     if settings.issuer is None:
         issuer = DevelopmentIssuer.from_settings(settings)
-        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
+        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds, settings.subject_claim)
     from mlops_platform.adapters.oidc.identity import OidcIdentity
 
-    return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
+    return OidcIdentity(
+        settings.issuer,
+        settings.audience,
+        settings.clock_skew_seconds,
+        settings.jwks_cache_seconds,
+        subject_claim=settings.subject_claim,
+    )
 
 
 def build_audit_mirror(settings: Settings) -> Mirror | None:
@@ -165,7 +171,7 @@ def build_signals(settings: Settings) -> Signals:
         return PrometheusSignals(settings.prometheus_url)
     from mlops_platform.adapters.local.signals import MetricsSignals
 
-    return MetricsSignals(settings.url)
+    return MetricsSignals(settings.url, settings.scrape_token)
 
 
 def build(settings: Settings) -> BuiltServices:

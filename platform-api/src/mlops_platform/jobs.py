@@ -7,6 +7,7 @@ from mlops_platform.costs import jobs as costs
 from mlops_platform.deployments import jobs as deployments
 from mlops_platform.features import jobs as features
 from mlops_platform.idempotency import jobs as idempotency
+from mlops_platform.identity import jobs as identity
 from mlops_platform.kit.jobs import Job
 from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring
@@ -26,5 +27,6 @@ JOBS: tuple[Job, ...] = (
     *monitoring.JOBS,
     *audit.JOBS,
     *idempotency.JOBS,
+    *identity.JOBS,
     *costs.JOBS,
 )

@@ -25,6 +25,8 @@ class Action(StrEnum):
     GATE_RECORDED = "check:gate:recorded"
     GATE_OVERRIDDEN = "check:gate:overridden"
     AUDIT_LOG_RECOVERED = "audit:log:recovered"
+    FEATURES_PUSHED = "feature:rows:pushed"
+    FEATURES_MATERIALIZED = "feature:view:materialized"
     AUDIT_IDENTITY_ERASED = "audit:identity:erased"
     AUDIT_ANCHORS_RENEWED = "audit:anchors:renewed"
     INPUTS_READ = "data:inputs:read"

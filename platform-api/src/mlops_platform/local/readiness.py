@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from mlops_platform.local.process import Process
 
 
-def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | None:
-    """Return status and body of a GET, None when nothing answers."""
+def http_status(url: str, timeout_seconds: float = 5, bearer: str = "") -> tuple[int, bytes] | None:
+    """Return status and body of a GET, None when nothing answers; `bearer` is sent as its token."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)
     try:
-        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path or "/")
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path or "/", headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):

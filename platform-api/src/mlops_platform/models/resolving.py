@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,16 +30,18 @@ async def resolve(
     name: str,
     version: str | int,
     *,
+    permitted: Callable[[str], None],
     read_tags: bool = True,
 ) -> tuple[VersionView, str]:
     """Return a version as it is now and the digest of its bytes: read from the registry, classified, and kept.
 
-    `read_tags`: read its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which end before the
+    `permitted` raises when the caller may not do this to a version of that tenant: before gigabytes are read. `read_tags`: read its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which end before the
     caller's begins: it may read gigabytes, and it records events. Raises ModelVersionNotFound, NotAVersion and
     RegistryUnavailable; what the catalogue has learned until then stays.
     """
     async with database.session() as session:
         view = await ensure_version(session, registry, caller, name, version)
+    permitted(view.tenant)
     if read_tags:
         async with database.session() as session:
             await _read_tags_again(session, registry, view)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import requests
+import structlog
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
@@ -17,15 +19,18 @@ from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
 
 from mlops_platform.models.interfaces import (
+    ArtifactsUnavailable,
     ModelRegistry,
     NotInRegistry,
     RegisteredModel,
     RegisteredVersion,
     RegistryRefused,
     RegistryUnavailable,
+    SourceNotReadable,
 )
 from mlops_platform.telemetry import metrics
 
+log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 # what a run logs for explanations to be measured against: {"columns": […], "rows": [[…], …]}
 SAMPLE = "background.json"
@@ -90,17 +95,33 @@ class MlflowRegistry(ModelRegistry):
         def create() -> RegisteredVersion:
             import mlflow
 
+            made = True
             try:
                 self._client.create_registered_model(name, tags=model_tags, description=description)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+                made = False
             # the module-level function resolves runs:/ and models:/ sources; both URIs are this registry's
             mlflow.set_tracking_uri(self._url)
-            entry = mlflow.register_model(model_uri, name, tags=tags)
+            try:
+                entry = mlflow.register_model(model_uri, name, tags=tags)
+            except BaseException:
+                if made:
+                    self._take_back(name)
+                raise
             return _version(entry, self._client.get_run(entry.run_id) if entry.run_id else None)
 
         return await self._call("register", create)
+
+    def _take_back(self, name: str) -> None:
+        """Remove a model that was made a moment ago for a version that was then refused; one with a version stays."""
+        try:
+            if not self._client.search_model_versions(f"name = '{_quoted(name)}'", 1):
+                self._client.delete_registered_model(name)
+        except (MlflowException, requests.RequestException) as error:
+            # the refusal is what the caller must hear; an empty name is found by the next registration
+            log.warning("an empty model stays in MLflow", model=name, cause=repr(error))
 
     async def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
         await self._call("set_version_tag", lambda: self._client.set_model_version_tag(name, str(version), key, value))
@@ -115,7 +136,17 @@ class MlflowRegistry(ModelRegistry):
         def fetch() -> Path:
             # the version's own source: a models:/ download would add a file naming the version, and so change the digest
             source = self._client.get_model_version_download_uri(name, str(version))
-            return Path(download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self._url))
+            try:
+                return Path(download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self._url))
+            except (MlflowException, requests.RequestException) as error:
+                missing = isinstance(error, MlflowException) and error.error_code in _MISSING
+                if missing or not self._healthy():
+                    raise
+                raise SourceNotReadable(name, version, urlsplit(source).scheme) from error
+            except Exception as error:
+                # MLflow reads each kind of address by another library, and passes on whatever that raises
+                log.warning("artifacts not read", model=name, version=version, cause=repr(error))
+                raise ArtifactsUnavailable(name, version, urlsplit(source).scheme) from error
 
         return await self._call("download", fetch)
 
@@ -154,6 +185,9 @@ class MlflowRegistry(ModelRegistry):
         status, began = "ok", time.perf_counter()
         try:
             return await anyio.to_thread.run_sync(function)
+        except (SourceNotReadable, ArtifactsUnavailable):
+            status = "refused"
+            raise
         except MlflowException as error:
             known = await self._known(error)
             status = _STATUSES[type(known)]
