@@ -6,13 +6,15 @@ starts in a second.
 
 from dataclasses import dataclass
 
+from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Notifier, Subjects
-from mlops_platform.audit.interfaces import Mirror
+from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
+from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
 from mlops_platform.features.interfaces import FeatureStore
@@ -20,8 +22,11 @@ from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.mlflow_door.interfaces import Upstream
+from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
+from mlops_platform.risk.claims import RecordedRisk
+from mlops_platform.risk.interfaces import Holders
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
 from mlops_platform.statements.interfaces import StatementSigner
@@ -47,7 +52,14 @@ class BuiltServices:
     notifier: Notifier
     approval_subjects: Subjects
     """What requests for approval are about: it learns how a request ended."""
+    holders: Holders
+    """Which versions hold the bytes whose risk is recorded."""
+    audit_verifier: Verifier
     costs: Bill | Meter
+
+
+# the rooms whose rows must follow from the audit log
+RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,16 @@ def build_identity(settings: Settings) -> IdentityProvider:
     """Return the identity provider the settings name."""
     if settings.issuer is None:
         issuer = DevelopmentIssuer.from_settings(settings)
-        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
+        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds, settings.subject_claim)
     from mlops_platform.adapters.oidc.identity import OidcIdentity
 
-    return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
+    return OidcIdentity(
+        settings.issuer,
+        settings.audience,
+        settings.clock_skew_seconds,
+        settings.jwks_cache_seconds,
+        subject_claim=settings.subject_claim,
+    )
 
 
 def build_audit_mirror(settings: Settings) -> Mirror | None:
@@ -88,7 +106,7 @@ def build_database(settings: Settings) -> Database:
     return Database(
         settings.database_url.get_secret_value(),
         settings.database_pool_size,
-        {"audit_log": audit},
+        {"audit_log": audit, "recorded_states": RECORDED_STATES},
         after_commit=anchor_committed,
     )
 
@@ -166,7 +184,7 @@ def build_signals(settings: Settings) -> Signals:
         return PrometheusSignals(settings.prometheus_url)
     from mlops_platform.adapters.local.signals import MetricsSignals
 
-    return MetricsSignals(settings.url)
+    return MetricsSignals(settings.url, settings.scrape_token)
 
 
 def build_registry(settings: Settings) -> ModelRegistry:
@@ -195,6 +213,7 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
     from mlops_platform.adapters.feast.store import FeastStore
     from mlops_platform.adapters.local.notifier import LogNotifier
+    from mlops_platform.adapters.local.verifier import ProcessVerifier
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
     return BuiltServices(
@@ -216,5 +235,7 @@ def build(settings: Settings) -> BuiltServices:
         ),
         notifier=LogNotifier(),
         approval_subjects=HeldRevisions(),
+        holders=Catalogue(),
+        audit_verifier=ProcessVerifier(settings),
         costs=build_costs(settings),
     )

@@ -7,6 +7,7 @@ one entry `path NUL size NUL hex(sha256(content)) LF` is fed to SHA-256. Links a
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 from model_server.refusals import Refused
@@ -37,6 +38,21 @@ def plain_files(root: Path) -> list[Path]:
                 )
         found += [Path(folder, name) for name in names]
     return found
+
+
+def copy_plain(source: str, target: str) -> str:
+    """Copy one regular file's bytes; for shutil.copytree. Raises Refused `unsafe_tree` when it has become something else."""
+    try:
+        # never waits: a pipe that took the file's place after it was checked opens at once
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused("unsafe_tree", f"'{Path(source).name}' could not be read as a plain file.") from error
+    with open(descriptor, "rb") as reading, Path(target).open("wb") as writing:  # noqa: PTH123 - an open descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise Refused("unsafe_tree", f"'{Path(source).name}' is a link or special file; log the model again.")
+        while chunk := reading.read(_CHUNK):
+            writing.write(chunk)
+    return target
 
 
 def tree_digest(root: Path) -> str:

@@ -51,6 +51,8 @@ IMAGES = (
             "mlops_platform.worker",
             "mlops_platform.adapters.feast.elasticache",
             "model_server.build.__main__",
+            "model_server.build.inspect",
+            "model_server.build.prove",
             "model_server.build.worker",
             # the load test before a deployment
             "model_server.serve.__main__",

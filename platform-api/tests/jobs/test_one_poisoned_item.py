@@ -14,12 +14,15 @@ from sqlalchemy import select, text, update
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
+from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.mlflow_door.tables import PendingChangeRow
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
+from mlops_platform.statements import service as statements
+from mlops_platform.statements.agreement import Agreement, Subject
 from tests.support.ground import Ground, job
 
 Case = Callable[[Ground, pytest.MonkeyPatch], Awaitable[None]]
@@ -137,11 +140,18 @@ async def _a_request_of_a_role_there_is_no_more(ground: Ground, _: pytest.Monkey
 
 
 @case("approval-reviews")
-async def _a_revision_whose_version_is_gone(ground: Ground, _: pytest.MonkeyPatch) -> None:
+async def _a_revision_that_cannot_be_judged(ground: Ground, patch: pytest.MonkeyPatch) -> None:
     await ground.answering()
+    prove = statements.prove
+
+    async def spoiled(services: Services, subject: Subject) -> Agreement:
+        if subject.model_name == ground.poisoned:
+            raise ValueError("no event like this was foreseen")
+        return await prove(services, subject)
+
+    patch.setattr(statements, "prove", spoiled)
     async with ground.services.database.session() as session:
-        await session.execute(update(ModelVersionRow).values(risk_level="high"))
-        await session.execute(text("DELETE FROM model_versions WHERE name = :name"), {"name": ground.poisoned})
+        await session.execute(text("UPDATE risk_records SET level = 'high'"))
     await ground.run("approval-reviews")
     async with ground.services.database.read_session() as session:
         due = select(DeploymentRow.model_name).join(RevisionRow).where(RevisionRow.review_since.is_not(None))
@@ -217,6 +227,19 @@ async def _an_event_that_is_no_event(ground: Ground, _: pytest.MonkeyPatch) -> N
     assert REGISTRY.get_sample_value("audit_verification_ok") == 0
     shown = await ground.client.get("/api/v1/audit/verify", headers=ground.headers)
     assert shown.is_success or shown.status_code == 403
+    assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
+
+
+@case("audit-verification-new")
+async def _an_event_that_is_no_event_and_new(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.registered(2)
+    await ground.run("audit-verification-new")
+    await ground.registered(2)
+    async with ground.services.database.session() as session:
+        await session.execute(text("UPDATE audit_events SET payload = 'null' WHERE seq = 3"))
+        await session.execute(text("UPDATE audit_events SET tenant = 'another' WHERE seq = 4"))
+    await ground.run("audit-verification-new")
+    assert REGISTRY.get_sample_value("audit_verification_ok") == 0
     assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
 
 

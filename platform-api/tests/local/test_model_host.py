@@ -155,10 +155,13 @@ async def test_a_model_process_sees_its_own_variables_and_none_of_the_platforms(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql://secret")
-    runtime.order("churn", environment_vars={"THRESHOLD": 0.5})
+    runtime.order(
+        "churn", environment_vars={"MODEL_THRESHOLD": 0.5, "LD_PRELOAD": "/evil.so", "MODEL_SERVER_DIGEST": "x"}
+    )
     async with runtime.hosted():
         environment = psutil.Process(await runtime.is_ready("churn")).environ()
-        assert environment["THRESHOLD"] == "0.5"
+        assert environment["MODEL_THRESHOLD"] == "0.5"
+        assert not {"LD_PRELOAD", "MODEL_SERVER_DIGEST"} & environment.keys()
         assert "MLOPS_DATABASE_URL" not in environment
 
 

@@ -33,7 +33,7 @@ from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.engine import OnnxModel, describe
 from model_server.build.__main__ import build
 from model_server.build.answers import Settled, settle
-from model_server.build.parity import compare
+from model_server.build.parity import NativeAnswers, compare
 from model_server.build.schema import infer_inputs
 from model_server.build.tree_ensemble import NotCompilable
 from model_server.bundle import AnswerForm, parse_bundle, read_bundle
@@ -212,7 +212,14 @@ def test_the_proof_compares_shapes() -> None:
         model.SerializeToString(), "tensor", "float64", {}, {"value": "y", "label": None, "probabilities": None}
     )
     with pytest.raises(NotCompilable, match="shape"):
-        compare(native, flat, inputs, FRAME.head(3).to_numpy().tolist(), "array")
+        compare(
+            NativeAnswers.of(native, FRAME.head(3).to_numpy()),
+            flat,
+            inputs,
+            FRAME.head(3).to_numpy().tolist(),
+            "regression",
+            (),
+        )
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from model_server.build.__main__ import build, main
 from model_server.build.report import Report
-from model_server.sandbox.isolation import Limits
+from model_server.sandbox.limits import Limits
 
 QUICK = Limits(memory_bytes=3 << 30, cpu_seconds=60, timeout_seconds=60)
 
@@ -183,7 +183,7 @@ def test_description_that_points_outside_is_refused(built: Callable[[str], Built
 
 
 def test_model_that_eats_memory_is_refused(tmp_path: Path) -> None:
-    content = pickle.dumps(Calls(list, range(10**11)))
+    content = pickle.dumps(Calls(set, range(10**11)))
     report = judged(pickled(tmp_path, content), Limits(memory_bytes=1 << 30, cpu_seconds=60, timeout_seconds=60))
     assert (report.verdict, report.reason) == ("refused", "load_out_of_memory")
 

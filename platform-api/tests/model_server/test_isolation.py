@@ -1,52 +1,67 @@
-"""The isolated process sees no secrets and no network, and its limits hold."""
+"""A process of a build sees no secrets of its caller, its limits hold, and whatever it says is no more than its own steps."""
 
 import json
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from model_server.sandbox import isolation
-from model_server.sandbox.isolation import Limits, run_isolated
-
-PROBE = """
-import json, os, socket, sys
-from model_server.sandbox.isolation import enter_isolation
-missing = enter_isolation({"memory_bytes": 2 << 30, "cpu_seconds": 60})
-try:
-    socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=1)
-    reached = True
-except OSError:
-    reached = False
-try:
-    bytearray(3 << 30)
-    allocated = True
-except MemoryError:
-    allocated = False
-print(json.dumps([missing, reached, allocated]))
-"""
+from model_server.build.report import Report
+from model_server.build.stages import Stages
+from model_server.refusals import Refused
+from model_server.sandbox import environment
+from model_server.sandbox.isolation import Outcome, run_isolated
+from model_server.sandbox.limits import Limits
+from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, Missing, Sealed
 
 
-def test_isolated_process_has_no_network_and_limited_memory() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        command = [sys.executable, "-c", PROBE, str(listening.getsockname()[1])]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    missing, reached, allocated = json.loads(ended.stdout)
-    assert reached is ("network namespace" in missing)
-    assert allocated is ("memory limit" in missing)
-
-
-def test_secrets_of_the_caller_are_not_in_the_childs_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql://secret")
-    assert not {name for name in isolation._clean_environment(tmp_path) if name.startswith("MLOPS")}
+def test_secrets_of_the_caller_are_not_in_the_childs_environment(tmp_path: Path) -> None:
+    kept = environment.clean({"MLOPS_DATABASE_URL": "postgresql://secret", "LD_PRELOAD": "x", "TZ": "UTC"}, tmp_path)
+    assert not {name for name in kept if name.startswith(("MLOPS", "LD_"))}
+    assert kept["HOME"] == kept["TMPDIR"] == str(tmp_path)
 
 
 def test_child_that_dies_at_once_is_an_outcome_not_an_error(tmp_path: Path) -> None:
-    outcome = run_isolated({"nothing": "useful"}, tmp_path, Limits(timeout_seconds=30))
+    outcome = run_isolated("model_server.build.worker", {"readable": []}, tmp_path, Limits(timeout_seconds=30))
     assert outcome.ended == "crashed"
-    assert outcome.events == []
+    assert [event["event"] for event in outcome.events] == ["sealed"]
     assert "KeyError" in outcome.detail
+
+
+def _taken(stage: str, *events: dict[str, object]) -> Report:
+    report = Report()
+    stages = Stages(Path("/nowhere"), report, Limits(), BEST_EFFORT)
+    with pytest.raises(Refused):
+        stages._taken(stage, Outcome([dict(event) for event in events], "crashed", ""))  # type: ignore[arg-type]
+    return report
+
+
+def test_a_model_cannot_report_steps_of_others_nor_one_twice() -> None:
+    step = {"event": "step", "step": {"name": "scan", "status": "passed", "detail": "all is well"}}
+    load = {"event": "step", "step": {"name": "load", "status": "passed", "measured_by": "platform", "seconds": "x"}}
+    report = _taken("model", step, load, load, {"event": "described", "content": {}})
+    assert [(found["name"], found["measured_by"]) for found in report.steps] == [
+        ("load", "model"),
+        ("schema", "platform"),
+    ]
+    assert report.steps[0]["seconds"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"event": "step"}, {"event": "step", "step": []}, {"event": "refused", "code": "../x"}]
+)
+def test_nonsense_is_no_error_of_ours(said: dict[str, object]) -> None:
+    content = json.dumps(said).encode()
+    from model_server.sandbox.isolation import _events
+
+    report = _taken("model", *_events(content + b"\n" + b'{"event": "step", "step": NaN}\n[[[['))
+    assert all(step["name"] == "load" for step in report.steps)
+
+
+def test_a_missing_protection_refuses_where_it_is_required_and_a_misspelt_mode_counts_as_required() -> None:
+    sealed = Sealed({}, (Missing("files", "Landlock is not there"),))
+    sealed.demand(BEST_EFFORT)
+    for mode in (REQUIRED, "Required", ""):
+        with pytest.raises(Refused, match="Landlock is not there") as refused:
+            sealed.demand(mode)
+        assert refused.value.code == "not_confined"
+    Sealed({}, (Missing("own user", "only root can"),)).demand(REQUIRED)

@@ -192,7 +192,11 @@ PORTS = [
 
 
 def _selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels"}
+    assert set(selector) <= {"matchLabels", "matchExpressions"}
+    for one in selector.get("matchExpressions", []):
+        assert one["operator"] == "NotIn"
+        if labels.get(one["key"]) in one["values"]:
+            return False
     return all(labels.get(name) == value for name, value in selector.get("matchLabels", {}).items())
 
 
@@ -244,6 +248,13 @@ def test_a_tenant_reaches_dns_the_platform_mlflow_feast_and_itself() -> None:
     assert reachable("Egress", {"app": "notebook"}, {}) == inside | services
     dns = {("kube-system", "UDP", 53), ("kube-system", "TCP", 53)}
     assert reachable("Egress", {"app": "notebook"}, {"k8s-app": "kube-dns"}) == inside | services | dns
+
+
+def test_a_predictor_begins_no_conversation_but_for_its_bundle() -> None:
+    """Its code may be hostile: the platform, MLflow, features and its own neighbours are not there for it."""
+    assert reachable("Egress", {"component": "predictor"}, {}) == set()
+    dns = {("kube-system", "UDP", 53), ("kube-system", "TCP", 53)}
+    assert reachable("Egress", {"component": "predictor"}, {"k8s-app": "kube-dns"}) == dns
 
 
 def test_no_tenant_reaches_another_nor_its_own_other_environment() -> None:

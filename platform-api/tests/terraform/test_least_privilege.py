@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import MirroredEvent
-from mlops_platform.audit.signing import SignedHead
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from tests.emulated_mirror import Faulty, create

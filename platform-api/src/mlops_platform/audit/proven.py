@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import select
 
 from mlops_platform.audit.actions import Action
+from mlops_platform.audit.heads import SignedHead, signature_holds
 from mlops_platform.audit.merkle import Frontier, leaf_hash
 from mlops_platform.audit.service import audit_log
-from mlops_platform.audit.signing import SignedHead, signature_holds
 from mlops_platform.audit.tables import AuditEventRow, AuditHeadRow
 from mlops_platform.database.session import Database, ReadSession
 

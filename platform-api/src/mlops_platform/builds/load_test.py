@@ -20,13 +20,16 @@ import structlog
 from mlops_platform.builds.bundles import EXAMPLE
 from mlops_platform.checks.policy import Figures, figures
 from mlops_platform.policy.definition import PerformanceLimits
+from model_server.sandbox import seatbelt
+from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 
 log = structlog.get_logger(__name__)
 
 _START_SECONDS = 60
 _ANSWER_SECONDS = 10
+_SMOKE_ROWS = 5
 # nothing of the platform's own settings: a model process knows no database, no key, no token
-_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+_INHERITED = frozenset({"PATH", "LANG"})
 
 
 class TrialFailed(Exception):
@@ -62,6 +65,27 @@ async def measure(bundle: Path, limits: PerformanceLimits) -> Figures:
     return figures(answered, errors)
 
 
+async def answer_once(bundle: Path) -> tuple[int, Any]:
+    """Start the model server on the bundle and ask it rows of its own example; return how many, and its predictions.
+
+    Raises TrialFailed, also when the rows are not answered.
+    """
+    example = await anyio.to_thread.run_sync(read_example, bundle)
+    if example is None:
+        raise TrialFailed("the version has no input example to ask with; log it with input_example=")
+    rows = example["rows"][:_SMOKE_ROWS]
+    body = orjson.dumps({"columns": example["columns"], "rows": rows})
+    async with _served(bundle) as client:
+        try:
+            answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})
+            content = answer.json() if answer.is_success else None
+        except (httpx.HTTPError, ValueError) as error:
+            raise TrialFailed("the model server did not answer its own example") from error
+    if not isinstance(content, dict):
+        raise TrialFailed(f"the model server refused its own example: status {answer.status_code}")
+    return len(rows), content.get("prediction")
+
+
 async def _ask(client: httpx.AsyncClient, body: bytes) -> bool:
     try:
         answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})
@@ -75,18 +99,13 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
     # the system's folder for temporary files: a Unix socket's path may have about a hundred characters
     folder = Path(tempfile.mkdtemp(prefix="mlops-trial-"))
     socket = folder / "s"
-    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "model_server.serve",
-        # nobody has agreed to it yet: that is what the figures are for
-        "--trial",
-        "--bundle",
-        str(bundle),
-        "--socket",
-        str(socket),
-        env=inherited,
+        *_command(bundle, folder),
+        env={
+            **{name: value for name, value in os.environ.items() if name in _INHERITED},
+            MODE_VARIABLE: mode_of(os.environ),
+        },
+        cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -101,6 +120,16 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
             process.kill()
         await process.communicate()
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def _command(bundle: Path, folder: Path) -> list[str]:
+    """The model server as it would serve: it confines itself before it loads the model."""
+    scratch, socket = folder / "scratch", folder / "s"
+    scratch.mkdir(mode=0o700)
+    # nobody has agreed to it yet: that is what the figures are for
+    command = [sys.executable, "-I", "-m", "model_server.serve", "--trial", "--bundle", str(bundle.absolute())]
+    command += ["--socket", str(socket), "--scratch", str(scratch)]
+    return seatbelt.under(command, [bundle.absolute()], scratch, socket)
 
 
 async def _until_ready(process: asyncio.subprocess.Process, client: httpx.AsyncClient) -> None:

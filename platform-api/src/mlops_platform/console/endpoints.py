@@ -6,7 +6,7 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from mlops_platform.console import approvals, audit, deployments, models, sessions
+from mlops_platform.console import approvals, audit, classification, deployments, models, sessions
 from mlops_platform.console.rendering import FOLDER, PREFIX, page_router, render
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.errors import PlatformError, Unauthenticated
@@ -22,7 +22,8 @@ def sign_in_page(request: Request, services: ServicesDep, problem: str = "") -> 
 
 @router.post("/sign-in")
 async def sign_in(request: Request, services: ServicesDep, token: Annotated[str, Form(max_length=8_192)]) -> Response:
-    """Verify a token and keep it in a cookie."""
+    """Verify a token and keep it in a cookie; a form of another site signs nobody in."""
+    sessions.refuse_other_sites(request)
     try:
         verified = await services.identity.authenticate(token.strip())
     except Unauthenticated as error:
@@ -34,8 +35,10 @@ async def sign_in(request: Request, services: ServicesDep, token: Annotated[str,
 
 
 @router.post("/sign-out")
-def sign_out() -> Response:
-    """Forget the session."""
+async def sign_out(request: Request, services: ServicesDep) -> Response:
+    """End the session, here and in every other API process: its cookie opens nothing any more."""
+    sessions.refuse_other_sites(request)
+    await sessions.end(request, services)
     response = RedirectResponse(f"{PREFIX}/sign-in", 303)
     response.delete_cookie(sessions.COOKIE, path="/")
     return response
@@ -52,6 +55,13 @@ def problem_page(request: Request, error: PlatformError) -> Response:
 def install(app: FastAPI) -> None:
     """Mount the console's pages and style sheet."""
     app.mount(f"{PREFIX}/static", StaticFiles(directory=FOLDER / "static"), name="console-static")
-    for pages in (router, models.router, approvals.router, deployments.router, audit.router):
+    for pages in (
+        router,
+        models.router,
+        classification.router,
+        approvals.router,
+        deployments.router,
+        audit.router,
+    ):
         app.include_router(pages)
     app.add_api_route("/", lambda: RedirectResponse(PREFIX, 303), include_in_schema=False, methods=["GET"])

@@ -1,6 +1,5 @@
 """What the deployments room shows and takes."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -8,12 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from mlops_platform.audit.schemas import AuditEvent
+from mlops_platform.deployments.serving_settings import first_problem
 from mlops_platform.deployments.state import Build, State
+from mlops_platform.identity.subjects import normalised
 from mlops_platform.policy.definition import Environment, RiskLevel
-
-# a model's settings may not reach into the platform, the loader or the interpreter
-_RESERVED = re.compile(r"^(MLOPS_|PYTHON|LD_|DYLD_|PATH$|HOME$|AWS_|MLFLOW_)", re.IGNORECASE)
-_NAME = re.compile(r"^[A-Z_][A-Z0-9_]{0,63}$")
 
 
 class DeployRequest(BaseModel):
@@ -30,15 +27,29 @@ class DeployRequest(BaseModel):
         default_factory=dict, max_length=50
     )
     justification: str = Field(min_length=1, max_length=5_000)
+    on_behalf_of: str | None = Field(
+        None,
+        max_length=255,
+        description="only from a service: the person who started its run, as the platform names them; they cannot approve",
+    )
+
+    @field_validator("on_behalf_of")
+    @classmethod
+    def _names_somebody(cls, value: str | None) -> str | None:
+        return None if value is None else normalised(value)
+
+    @field_validator("resources")
+    @classmethod
+    def _quantities(cls, value: dict[str, str]) -> dict[str, str]:
+        if sentence := first_problem(value, {}):
+            raise ValueError(sentence)
+        return value
 
     @field_validator("environment_vars")
     @classmethod
-    def _not_reserved(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if not _NAME.match(name):
-                raise ValueError(f"'{name}' is not a variable name: capital letters, digits and underscores")
-            if _RESERVED.match(name):
-                raise ValueError(f"'{name}' is reserved for the platform and the interpreter")
+    def _on_the_list(cls, value: dict[str, str]) -> dict[str, str]:
+        if sentence := first_problem({}, value):
+            raise ValueError(sentence)
         return value
 
 
@@ -71,7 +82,9 @@ class RevisionView(BaseModel):
     approval_id: str | None
     requested_by: str
     justification: str
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(
+        description="as requested; values of `environment_vars` are null for who may not operate the deployment"
+    )
     created_at: datetime
     updated_at: datetime
 

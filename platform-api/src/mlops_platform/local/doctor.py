@@ -80,6 +80,7 @@ def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
         _memory(),
         _permissions(home),
         _root(),
+        sandbox(),
         _clock(),
         *_programs(),
         _running(home),
@@ -200,6 +201,17 @@ def _root() -> Finding:
     if sys.platform == "linux" and shutil.which("unshare"):
         return Finding("user", "ok", "root; PostgreSQL gets a user namespace")
     return Finding("user", "fail", "root, and no user namespaces here", "run as an ordinary user")
+
+
+def sandbox() -> Finding:
+    """Say what a model process can be confined with on this machine; a gap refuses models in production."""
+    from model_server.sandbox.confine import available
+
+    given = available()
+    if given.gaps:
+        todo = "use Linux 6.2 or later with Landlock switched on; in production models are refused without"
+        return Finding("sandbox", "warn", f"no {'; no '.join(map(str, given.missing))}", todo)
+    return Finding("sandbox", "ok", given.sentence)
 
 
 def _clock() -> Finding:

@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import json
 import math
+import os
+import shutil
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from mlops_platform.local.readiness import socket_answers
 from mlops_platform.local.state import ChildState, replace_text
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.watchdog_client import Watchdog
+from model_server.sandbox import environment, seatbelt
+from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 
 _PASS_SECONDS = 0.25
 _PROBE_SECONDS = 2.0
@@ -29,7 +33,7 @@ _ERROR_SECONDS = 5.0
 # the model server's exit code for a bundle that is not what was approved: a restart would not help
 _REFUSED = 4
 # nothing of the platform's own settings: a model process knows no database, no key, no token
-_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV"})
+_INHERITED = frozenset({"PATH", "LANG"})
 _MESSAGES = {
     "waiting": "loading the model",
     "starting": "loading the model",
@@ -71,14 +75,14 @@ class ModelHost:
         self._runtime = runtime_dir.absolute()
         self._watchdog = watchdog
         self._report = report
-        self._command = command or (sys.executable, "-m", "model_server.serve")
+        self._command = command or (sys.executable, "-I", "-m", "model_server.serve")
         self._models: dict[str, _Model] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Keep running what is specified, from now until `stop`. One bad specification stops no other."""
-        for name in ("specs", "status", "s", "logs"):
+        for name in ("specs", "status", "s", "logs", "scratch"):
             (self._runtime / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._end_orphans()
         self._task = asyncio.create_task(self._run(), name="model host")
@@ -121,7 +125,7 @@ class ModelHost:
 
     def _started(self, revision_id: str, text: str) -> _Model:
         try:
-            spec = self._process_spec(json.loads(text))
+            spec = self._process_spec(revision_id, json.loads(text))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return _Model(text, refusal=f"the order for this model process cannot be read: {error!r}")
         log = self._runtime / "logs" / f"{revision_id}.log"
@@ -140,17 +144,22 @@ class ModelHost:
         if model.process is not None:
             await model.process.stop()
         self._status(revision_id).unlink(missing_ok=True)
+        shutil.rmtree(self._runtime / "scratch" / revision_id, ignore_errors=True)
 
-    def _process_spec(self, order: dict[str, Any]) -> ProcessSpec:
-        socket = Path(order["socket"])
+    def _process_spec(self, revision_id: str, order: dict[str, Any]) -> ProcessSpec:
+        socket, bundle = Path(order["socket"]), Path(order["bundle"])
+        scratch = self._scratch(revision_id)
+        command = [*self._command, "--bundle", str(bundle), "--socket", str(socket), "--scratch", str(scratch)]
+        asked = {name: str(value) for name, value in order["environment_vars"].items()}
         return ProcessSpec(
             name=f"model {order['model_name']} v{order['version']}",
-            argv=[*self._command, "--bundle", order["bundle"], "--socket", str(socket), "--warm-explanations"],
-            # last: no variable of a model may name another statement or other keys
+            argv=seatbelt.under([*command, "--warm-explanations"], [bundle], scratch, socket),
+            # ours last: no variable of a model may name another statement or other keys, or open its sandbox
             env={
-                **{name: str(value) for name, value in order["environment_vars"].items()},
+                **environment.of_models(asked),
                 "MODEL_SERVER_STATEMENT": order["statement"],
                 "MODEL_SERVER_PUBLIC_KEYS": order["public_keys"],
+                MODE_VARIABLE: mode_of(os.environ),
             },
             inherit=_INHERITED,
             socket=socket,
@@ -161,6 +170,13 @@ class ModelHost:
             final_codes=frozenset({_REFUSED}),
             stop_seconds=5,
         )
+
+    def _scratch(self, revision_id: str) -> Path:
+        """Return an empty folder for what a model process writes: nothing of an earlier one is left in it."""
+        folder = self._runtime / "scratch" / revision_id
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
 
     def _write_status(self, revision_id: str, model: _Model) -> None:
         text = json.dumps(model.status())

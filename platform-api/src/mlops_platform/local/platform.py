@@ -8,6 +8,7 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.local import feature_project, orphans, ports, process_specs, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
@@ -122,7 +123,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
         else:
             supervisor.state.urls["prometheus"] = options.prometheus_url
             targets = {
-                "platform-api": f"{options.host}:{options.port}",
+                prometheus_server.PLATFORM: f"{options.host}:{options.port}",
                 "prometheus": f"{options.host}:{options.prometheus_port}",
             }
             group.create_task(
@@ -130,7 +131,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
                     prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)
                 )
             )
-    return await _until_ready(options)
+    return await _until_ready(options, home)
 
 
 async def _database_side(
@@ -194,11 +195,13 @@ async def _feature_project(options: Options, supervisor: Supervisor, home: Home,
         supervisor.report(Event("note", "demo", f"the demo was not prepared: {failed}"))
 
 
-async def _until_ready(options: Options) -> str:
+async def _until_ready(options: Options, home: Home) -> str:
     """Wait until the platform itself says that every dependency answers; return what does not after a while."""
     deadline = time.monotonic() + _READY_SECONDS
+    # what is missing is said to who may read it
+    token = scrape_token(home.scrape_token_file)
     while True:
-        answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10)
+        answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10, token)
         if answer is not None and answer[0] == HTTPStatus.OK:
             return ""
         if time.monotonic() > deadline:

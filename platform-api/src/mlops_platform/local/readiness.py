@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from mlops_platform.local.process import Process
 
 
-def http_status(url: str, timeout_seconds: float = 5, bearer: str | None = None) -> tuple[int, bytes] | None:
-    """Return status and body of a GET, None when nothing answers."""
+def http_status(url: str, timeout_seconds: float = 5, bearer: str = "") -> tuple[int, bytes] | None:
+    """Return status and body of a GET, None when nothing answers; `bearer` is sent as its token."""
     parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)
@@ -25,7 +25,7 @@ def http_status(url: str, timeout_seconds: float = 5, bearer: str | None = None)
         connection.close()
 
 
-def answers(url: str, timeout_seconds: float = 20, bearer: str | None = None) -> Callable[[Process], Awaitable[bool]]:
+def answers(url: str, timeout_seconds: float = 20, bearer: str = "") -> Callable[[Process], Awaitable[bool]]:
     """Ready when the URL answers 200."""
 
     async def ready(_process: Process) -> bool:

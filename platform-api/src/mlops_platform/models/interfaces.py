@@ -32,6 +32,31 @@ class RegistryRefused(Conflict):
     title = "The model registry refused this"
 
 
+class SourceNotReadable(Conflict):
+    """The version's artifacts lie where this platform does not read."""
+
+    title = "The source of this version cannot be read"
+
+    def __init__(self, name: str, version: int, scheme: str) -> None:
+        super().__init__(
+            f"The source of version {version} of '{name}' ({scheme or 'a path'}) is none that this platform reads; log the model "
+            "again with this MLflow server, and register that."
+        )
+
+
+class ArtifactsUnavailable(Unavailable):
+    """The store of the version's artifacts does not let this platform read them."""
+
+    title = "The artifacts of this version cannot be read"
+
+    def __init__(self, name: str, version: int, scheme: str) -> None:
+        super().__init__(
+            f"The store of the artifacts of version {version} of '{name}' ({scheme}) does not answer, or gives this platform no "
+            "access; an administrator looks at its credentials. Nothing was changed.",
+            retry_after=30,
+        )
+
+
 @dataclass(frozen=True)
 class RegisteredModel:
     """A model as the registry knows it."""

@@ -34,6 +34,8 @@ class ModelVersionRow(Base):
     __tablename__ = "model_versions"
     __table_args__ = (
         Index("ix_model_versions_updated_at", "registry_updated_at"),
+        Index("ix_model_versions_digest", "digest"),
+        Index("ix_model_versions_source", "source"),
         # asked for every file that is written to the store
         Index("ix_model_versions_artifact_location", "artifact_location"),
         Index("ix_model_versions_run_id", "run_id"),
@@ -48,6 +50,8 @@ class ModelVersionRow(Base):
     stage: Mapped[Stage] = mapped_column(String(20))
     description: Mapped[str] = mapped_column(Text)
     risk_level: Mapped[RiskLevel] = mapped_column(String(10))
+    # what the tags said when they were last read: a tag that says it again changes nothing
+    risk_declared: Mapped[RiskLevel | None] = mapped_column(String(10))
     risk_warning: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(String(80))
     tags: Mapped[dict[str, str]] = mapped_column(JSONB)

@@ -12,9 +12,9 @@ from mlops_platform.deployments import revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import RUNNING
 from mlops_platform.kit.clock import now
-from mlops_platform.models import service as models
 from mlops_platform.policy.definition import RISK_LEVELS, Policy, RiskLevel
 from mlops_platform.policy.loading import load
+from mlops_platform.risk import service as risk
 from mlops_platform.rollouts.subjects import subject_of
 from mlops_platform.statements import service as statements
 from mlops_platform.statements.agreement import NotProven
@@ -94,12 +94,12 @@ async def _standing(services: Services, revision: Revision, deployment: Deployme
     except NotProven as missing:
         not_proven = str(missing)
     async with services.database.read_session() as session:
-        version = await models.get_version(session, None, deployment.model_name, revision.version)
+        level = await risk.level_of(session, revision.digest)
     return Standing(
         valid_until=found.valid_until,
         policy=found.policy,
         approved_level=_level(revision.risk_level),
-        level_today=version.risk_level,
+        level_today=level,
         not_proven=not_proven,
     )
 

@@ -1,6 +1,6 @@
 """A revision as statements of approval name it."""
 
-from mlops_platform.deployments.config import config_digest
+from mlops_platform.deployments.configuration import configuration_hash
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.statements.agreement import Subject
 
@@ -16,6 +16,6 @@ def subject_of(deployment: Deployment, revision: Revision) -> Subject:
         environment=deployment.environment,
         tenant=deployment.tenant,
         digest=revision.digest,
-        config=config_digest(revision.config),
+        configuration=configuration_hash(revision.config),
         approval_id=revision.approval_id,
     )

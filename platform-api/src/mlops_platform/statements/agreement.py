@@ -30,7 +30,7 @@ class Subject:
     environment: str
     tenant: str
     digest: str
-    config: str
+    configuration: str
     """`sha256:<hex>` of its configuration."""
     approval_id: str | None
 
@@ -70,7 +70,7 @@ def agreement_on(subject: Subject, events: Sequence[ProvenEvent]) -> Agreement:
         ],
         "asked for this revision",
     )
-    _same(asked, _wanted(subject) | {"approval": subject.approval_id, "config": subject.config})
+    _same(asked, _wanted(subject) | {"approval": subject.approval_id, "configuration": subject.configuration})
     if subject.approval_id is None:
         if asked.details.get("requirements") != []:
             raise NotProven("The policy asked for approvals, and the revision names no request for them.")
@@ -80,7 +80,7 @@ def agreement_on(subject: Subject, events: Sequence[ProvenEvent]) -> Agreement:
 
 def _decisions(subject: Subject, events: Sequence[ProvenEvent]) -> tuple[Decided, ...]:
     request = _one([event for event in events if event.action == Action.APPROVAL_REQUESTED], "asked for approval")
-    _same(request, {**_wanted(subject), "subject": subject.revision_id, "config": subject.config})
+    _same(request, {**_wanted(subject), "subject": subject.revision_id, "configuration": subject.configuration})
     if any(event.action == Action.APPROVAL_REVOKED for event in events):
         raise NotProven("The approval was withdrawn.")
     ended = [event.details.get("status") for event in events if event.action == Action.APPROVAL_SETTLED]

@@ -86,7 +86,7 @@ def statement(
         "environment": subject.environment,
         "tenant": subject.tenant,
         "revision": subject.revision_id,
-        "config": subject.config,
+        "configuration": subject.configuration,
         "approval": subject.approval_id,
         "riskLevel": agreement.risk_level,
         "policyVersion": agreement.policy_version,

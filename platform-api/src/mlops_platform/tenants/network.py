@@ -14,6 +14,8 @@ def policies(places: Places) -> dict[str, dict[str, Any]]:
     """Return the spec of each NetworkPolicy by name."""
     label, value = places.predictor_label
     predictors = {"matchLabels": {label: value}}
+    # a model's pod fetches its bundle and answers: it begins no conversation with the platform or with its neighbours
+    people = {"matchExpressions": [{"key": label, "operator": "NotIn", "values": [value]}]}
     found: dict[str, dict[str, Any]] = {
         "default-deny": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         "allow-dns": _egress(
@@ -21,10 +23,10 @@ def policies(places: Places) -> dict[str, dict[str, Any]]:
         ),
         "allow-inside": {
             "podSelector": {},
-            "policyTypes": ["Ingress", "Egress"],
+            "policyTypes": ["Ingress"],
             "ingress": [{"from": [{"podSelector": {}}]}],
-            "egress": [{"to": [{"podSelector": {}}]}],
         },
+        "allow-inside-from-people": _egress([{"to": [{"podSelector": {}}]}], people),
         "allow-predictions": {
             "podSelector": predictors,
             "policyTypes": ["Ingress"],
@@ -40,7 +42,8 @@ def policies(places: Places) -> dict[str, dict[str, Any]]:
                 {"to": [_in(places.platform)], "ports": [_port(places.platform_port)]},
                 {"to": [_in(places.mlflow)], "ports": [_port(places.mlflow_port)]},
                 {"to": [_in(places.feast)], "ports": [_port(places.feast_port)]},
-            ]
+            ],
+            people,
         ),
         "allow-identity": _egress([{"to": [{"ipBlock": {"cidr": places.identity_agent}}], "ports": [_port(80)]}]),
     }
@@ -50,8 +53,8 @@ def policies(places: Places) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _egress(rules: list[Rule]) -> dict[str, Any]:
-    return {"podSelector": {}, "policyTypes": ["Egress"], "egress": rules}
+def _egress(rules: list[Rule], of: Rule | None = None) -> dict[str, Any]:
+    return {"podSelector": of or {}, "policyTypes": ["Egress"], "egress": rules}
 
 
 def _in(namespace: str) -> Rule:

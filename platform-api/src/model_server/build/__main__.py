@@ -5,6 +5,7 @@ and 3 when the model is refused; BUNDLE_DIR/report.json says why in both cases.
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from model_server.build.report import Report, write_json
+from model_server.build.stages import Stages
 from model_server.bundle import parse_bundle
-from model_server.digests import file_sha256, tree_digest
+from model_server.digests import copy_plain, file_sha256, plain_files, tree_digest
 from model_server.formats.allowed import check_formats
 from model_server.refusals import Refused
-from model_server.sandbox.isolation import Limits, Outcome, run_isolated
+from model_server.sandbox.limits import Limits
+from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, mode_of
 
 EXIT_BUILT, EXIT_REFUSED = 0, 3
 
@@ -29,8 +32,11 @@ def build(
     version: int,
     limits: Limits | None = None,
     feature_refs: tuple[str, ...] = (),
+    sandbox: str = BEST_EFFORT,
 ) -> Report:
     """Build the bundle and write its report; the report's verdict says whether it was built.
+
+    `sandbox` is `required` where a model may only be loaded in a process that is confined in every essential way.
 
     An earlier build in the output folder is removed first. A refused model leaves only report.json there.
     """
@@ -44,10 +50,13 @@ def build(
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
             digest = _check(source, Path(scratch), report)
-            content = _isolated(Path(scratch), report, limits or Limits())
+            Path(scratch).chmod(0o711)
+            stages = Stages(Path(scratch), report, limits or Limits(), sandbox)
+            stages.inspect()
+            content, proven = stages.prove(*stages.load())
             content |= {"format": 1, "digest": digest, "model_name": name, "model_version": version}
             content["feature_refs"] = list(feature_refs)
-            engine = _assemble(Path(scratch), output, content)
+            engine = _assemble(Path(scratch), output, content, proven)
         report.verdict = "built"
     except Refused as refusal:
         report.verdict, report.reason, report.sentence = "refused", refusal.code, refusal.sentence
@@ -58,66 +67,36 @@ def build(
 def _check(source: Path, scratch: Path, report: Report) -> str:
     """Copy the tree first and judge the copy, so that nothing can change between the check and the load."""
     with report.step("digest") as step:
-        if not source.is_dir():
+        if not source.is_dir() or source.is_symlink():
             raise Refused("no_artifact", "The artifact folder does not exist; log the model again.")
-        shutil.copytree(source, scratch / "native", symlinks=True)
+        # before the copy, which would wait for ever at a pipe
+        plain_files(source)
+        shutil.copytree(source, scratch / "native", symlinks=True, copy_function=copy_plain)
         digest = tree_digest(scratch / "native")
         step.detail = digest
     with report.step("format") as step:
         files = check_formats(scratch / "native")
         step.detail = f"{len(files)} files, all on the allow-list"
+    for path in (scratch / "native", *(scratch / "native").rglob("*")):
+        # the processes that look at it may be another user's; nobody but us writes it
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return digest
 
 
-def _isolated(scratch: Path, report: Report, limits: Limits) -> dict[str, Any]:
-    """Run the isolated half and take over its steps. Raises Refused with what the child said, or how it ended."""
-    produced, work = scratch / "produced", scratch / "work"
-    produced.mkdir()
-    work.mkdir()
-    request = {
-        "source": str(scratch / "native"),
-        "output": str(produced),
-        "limits": {"memory_bytes": limits.memory_bytes, "cpu_seconds": limits.cpu_seconds},
-    }
-    outcome = run_isolated(request, work, limits)
-    started = None
-    for event in outcome.events:
-        if event["event"] == "start":
-            started = event["step"]
-        elif event["event"] == "step":
-            report.steps.append(event["step"])
-            started = None
-        elif event["event"] == "refused":
-            raise Refused(event["code"], event["sentence"])
-        elif event["event"] == "bundle":
-            return {key: value for key, value in event.items() if key != "event"}
-    raise _killed(outcome, started or "load", report, limits)
-
-
-def _killed(outcome: Outcome, step: str, report: Report, limits: Limits) -> Refused:
-    sentences = {
-        "timeout": f"The step '{step}' did not end within {limits.timeout_seconds:g} seconds.",
-        "cpu_time_exceeded": f"The step '{step}' used more than {limits.cpu_seconds} seconds of processor time.",
-    }
-    ended = outcome.ended if outcome.ended in sentences else "crashed"
-    sentence = sentences.get(ended, f"The step '{step}' ended the process it ran in. {outcome.detail}".strip())
-    report.steps.append({"name": step, "status": "failed", "detail": sentence, "seconds": 0.0})
-    return Refused(f"{step}_{ended}", sentence)
-
-
-def _assemble(scratch: Path, output: Path, content: dict[str, Any]) -> str:
-    """Move the checked tree and the compiled model into the bundle. Raises Refused `build_inconsistent`."""
+def _assemble(scratch: Path, output: Path, content: dict[str, Any], proven: Path) -> str:
+    """Move the checked tree and the proven graph into the bundle. Raises Refused `build_inconsistent`."""
     try:
         bundle = parse_bundle(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Refused("build_inconsistent", "The isolated build returned an incomplete description.") from error
     if tree_digest(scratch / "native") != bundle.digest:
         raise Refused("build_inconsistent", "The model's files changed while they were being checked.")
-    if bundle.onnx and file_sha256(scratch / "produced" / "model.onnx") != bundle.onnx.sha256:
+    for path in plain_files(proven):
+        # copied, so that the bundle's files are ours and not the user's of a process that is gone
+        if path.name in ("model.onnx", "example.json", "background.json"):
+            shutil.copyfile(path, output / path.name)
+    if bundle.onnx and file_sha256(output / "model.onnx") != bundle.onnx.sha256:
         raise Refused("build_inconsistent", "The compiled model differs from the one that was proven.")
-    for file in ("model.onnx", "example.json", "background.json"):
-        if (scratch / "produced" / file).is_file():
-            shutil.move(scratch / "produced" / file, output / file)
     shutil.move(scratch / "native", output / "native")
     write_json(output / "bundle.json", content)
     return bundle.engine
@@ -140,6 +119,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--memory-bytes", type=int, default=Limits.memory_bytes)
     parser.add_argument("--cpu-seconds", type=int, default=Limits.cpu_seconds)
     parser.add_argument("--timeout-seconds", type=float, default=Limits.timeout_seconds)
+    parser.add_argument("--sandbox", choices=(REQUIRED, BEST_EFFORT), default=mode_of(os.environ))
     parser.add_argument("--feature-ref", action="append", default=[], help="a feature the model is served from")
     options = parser.parse_args(arguments)
     report = build(
@@ -149,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         version=options.version,
         limits=Limits(options.memory_bytes, options.cpu_seconds, options.timeout_seconds),
         feature_refs=tuple(options.feature_ref),
+        sandbox=options.sandbox,
     )
     sys.stdout.write(f"{report.verdict}: {report.sentence or options.output}\n")
     return EXIT_BUILT if report.verdict == "built" else EXIT_REFUSED

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from model_server.build.tree_ensemble import NotCompilable
-from model_server.bundle import InputColumn
+from model_server.bundle import InputColumn, Task
 from model_server.engines.compiled import Compiled, run_compiled
-from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 from model_server.engines.onnx_native import session_of
 
@@ -42,37 +41,60 @@ class Parity:
         )
 
 
-def proof_rows(inputs: tuple[InputColumn, ...], samples: Rows, estimator: Any) -> Rows:
-    """Return rows for the proof: the samples, perturbed and mixed ones, rows rounded to float32, and rows at splits."""
+def proof_rows(inputs: tuple[InputColumn, ...], samples: Rows) -> Rows:
+    """Return rows for the proof: the samples, perturbed and mixed ones, rows rounded to float32, and rows with nulls.
+
+    The same for the same inputs and samples, so that whoever judges the answers makes the rows anew.
+    """
     random = np.random.default_rng(_SEED)
     base = samples or [[0.0 if column.type != "string" else "" for column in inputs]]
     columns = list(zip(*base, strict=True))
     mixed = [[columns[place][random.integers(len(base))] for place in range(len(inputs))] for _ in range(_ROWS)]
     noisy = [_noisy(inputs, row, columns, random) for row in mixed]
-    at_splits = _at_splits(inputs, mixed, estimator, random)
     rounded = [_rounded(inputs, row) for row in (*base, *noisy[: _ROWS // 2])]
     with_nulls = [_with_nulls(inputs, row, random) for row in mixed[: _ROWS // 4]]
-    return [*base, *mixed, *noisy, *rounded, *at_splits, *with_nulls]
+    return [*base, *mixed, *noisy, *rounded, *with_nulls]
 
 
-def compare(native: NativeModel, compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows, form: Any) -> Parity:
-    """Run both models on the rows. Raises NotCompilable for answers of another shape, and what either library raises."""
-    data = table(inputs, rows, form)
-    expected = native.outputs(data)
-    session = session_of(compiled.model)
-    found = run_compiled(session, compiled, inputs, rows, native.labels)
-    values = found["value" if native.task == "regression" else "probabilities"]
-    if values.shape != expected.shape:
-        raise NotCompilable(f"the graph answers in the shape {values.shape}, the model in {expected.shape}")
-    if native.task == "regression":
-        difference = np.abs(values - expected) / np.maximum(1.0, np.abs(expected))
+@dataclass(frozen=True)
+class NativeAnswers:
+    """What the model itself answered to rows: probabilities or values, and classes where it has labels."""
+
+    outputs: Any
+    classes: list[Any]
+
+    @classmethod
+    def of(cls, native: NativeModel, data: Any) -> "NativeAnswers":
+        """Ask the model. Raises what its library raises."""
+        classes = native.classes(data).tolist() if native.labels else []
+        return cls(np.asarray(native.outputs(data), dtype=np.float64), classes)
+
+
+def compare(
+    expected: NativeAnswers,
+    compiled: Compiled,
+    inputs: tuple[InputColumn, ...],
+    rows: Rows,
+    task: Task,
+    labels: tuple[Any, ...],
+) -> Parity:
+    """Run the graph on the rows the model answered. Raises NotCompilable for answers of another shape, and what
+    onnxruntime raises.
+    """
+    found = run_compiled(session_of(compiled.model), compiled, inputs, rows, labels)
+    values = found["value" if task == "regression" else "probabilities"]
+    outputs = expected.outputs
+    if values.shape != outputs.shape:
+        raise NotCompilable(f"the graph answers in the shape {values.shape}, the model in {outputs.shape}")
+    if task == "regression":
+        difference = np.abs(values - outputs) / np.maximum(1.0, np.abs(outputs))
         largest = float(np.max(difference)) if np.isfinite(difference).all() else float("inf")
         return Parity(len(rows), largest, 0, 0, largest <= VALUE_TOLERANCE)
-    largest = float(np.abs(values - expected).max())
+    largest = float(np.abs(values - outputs).max())
     largest = largest if np.isfinite(largest) else float("inf")
-    top = np.sort(expected, axis=1)
+    top = np.sort(outputs, axis=1)
     ties = (top[:, -1] - top[:, -2]) < TIE
-    differ = np.array([ours != theirs for ours, theirs in zip(found["label"], native.classes(data), strict=True)])
+    differ = np.array([ours != theirs for ours, theirs in zip(found["label"], expected.classes, strict=True)])
     wrong = int((differ & ~ties).sum())
     return Parity(len(rows), largest, wrong, int(ties.sum()), largest <= PROBABILITY_TOLERANCE and wrong == 0)
 
@@ -109,10 +131,11 @@ def _with_nulls(inputs: tuple[InputColumn, ...], row: list[Any], random: np.rand
     ]
 
 
-def _at_splits(inputs: tuple[InputColumn, ...], rows: Rows, estimator: Any, random: np.random.Generator) -> Rows:
+def rows_at_splits(inputs: tuple[InputColumn, ...], rows: Rows, estimator: Any) -> Rows:
     """Rows that lie exactly on, just below and just above split thresholds, where precision decides the branch."""
     from model_server.build.tree_readers import read_trees
 
+    random = np.random.default_rng(_SEED)
     try:
         ensemble = read_trees(estimator)
     except NotCompilable:

@@ -36,10 +36,14 @@ class Step:
 
 
 class Report:
-    """Collects steps; ends in exactly one verdict: `built`, or `refused` with a reason code and a sentence."""
+    """Collects steps; ends in exactly one verdict: `built`, or `refused` with a reason code and a sentence.
+
+    Each step says who measured it (build/stages.py); `sandbox` says by process what confined it and what could not.
+    """
 
     def __init__(self) -> None:
         self.steps: list[dict[str, Any]] = []
+        self.sandbox: dict[str, Any] = {}
         self.verdict: Literal["built", "refused"] | None = None
         self.reason: str | None = None
         self.sentence = ""
@@ -56,7 +60,7 @@ class Report:
             raise
         finally:
             step.seconds = time.monotonic() - started
-            self.steps.append(step.as_json())
+            self.steps.append({**step.as_json(), "measured_by": "platform"})
 
     def write(self, path: Path, **extra: Any) -> None:
         """Write the report atomically; `extra` adds fields such as the digest and the engine."""
@@ -66,6 +70,7 @@ class Report:
             "reason": self.reason,
             "detail": self.sentence,
             **extra,
+            "sandbox": self.sandbox,
             "steps": self.steps,
         }
         write_json(path, content)

@@ -1,101 +1,12 @@
-"""Which names a pickle may bring in. Deny by default; pure decisions, no input or output.
+"""Which names a pickle may bring in, and which of them it may call. Deny by default; pure decisions, no input or output.
 
-A pickle is a program whose instructions can call anything it can name, so the names are the whole danger. Estimator
-classes of the libraries we serve are allowed by package; functions are allowed one by one, because packages such as
-numpy and pandas also hold functions which run or read whatever they are given.
+A pickle is a program whose instructions can call anything it can name, so the names are the whole danger. They are decided by
+what estimators need: classes by name (pickle_names.py), functions one by one. Bringing in a class is not calling it: an
+instance is made without its constructor, and constructors that evaluate, open or fetch are never called.
 """
 
-import re
+from model_server.formats import pickle_names
 
-_CLASS_NAME = re.compile(r"_?[A-Z][A-Za-z0-9_]*")
-
-# Classes (names that start with a capital) of these packages and their submodules.
-CLASS_PACKAGES = (
-    "sklearn",
-    "xgboost.sklearn",
-    "xgboost.core",
-    "lightgbm.sklearn",
-    "lightgbm.basic",
-    "pandas.core",
-    "pandas._libs",
-    "scipy.interpolate",
-    "scipy.sparse",
-    "numpy.random",
-    "numpy.ma.core",
-)
-# Parts of these packages that load, fetch, compile or test things instead of predicting.
-EXCLUDED_PACKAGES = (
-    "sklearn.datasets",
-    "sklearn.externals",
-    "sklearn.utils._testing",
-    "sklearn.utils.estimator_checks",
-    "sklearn.utils._joblib",
-    "sklearn.utils.parallel",
-    "sklearn.conftest",
-    "sklearn.callback",
-)
-
-_UFUNCS = frozenset(
-    [
-        "log",
-        "log1p",
-        "log2",
-        "log10",
-        "exp",
-        "expm1",
-        "exp2",
-        "sqrt",
-        "square",
-        "cbrt",
-        "absolute",
-        "fabs",
-        "negative",
-        "sign",
-        "reciprocal",
-        "sin",
-        "cos",
-        "tan",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "arcsinh",
-        "arctanh",
-        "floor",
-        "ceil",
-        "rint",
-        "trunc",
-        "isnan",
-        "isfinite",
-        "identity",
-        "nan_to_num",
-    ]
-)
-_SCALARS = frozenset(
-    [
-        "dtype",
-        "ndarray",
-        "bool",
-        "bool_",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "float16",
-        "float32",
-        "float64",
-        "str_",
-        "bytes_",
-        "datetime64",
-        "timedelta64",
-    ]
-)
 _SPARSE = frozenset(
     f"{kind}_{form}" for kind in ("csr", "csc", "coo", "bsr", "dia", "dok", "lil") for form in ("matrix", "array")
 )
@@ -128,6 +39,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
             "frozenset",
             "tuple",
             "bytearray",
+            "bytes",
             "str",
             "int",
             "float",
@@ -142,12 +54,17 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "copy_reg": frozenset({"_reconstructor"}),
     "_codecs": frozenset({"encode"}),
     "datetime": frozenset({"datetime", "date", "time", "timedelta", "timezone"}),
-    "numpy": _SCALARS | _UFUNCS,
+    "numpy": pickle_names.SCALARS | pickle_names.UFUNCS,
     "numpy._core.multiarray": frozenset({"_reconstruct", "scalar"}),
     "numpy.core.multiarray": frozenset({"_reconstruct", "scalar"}),
     "numpy._core.numeric": frozenset({"_frombuffer"}),
     "numpy.core.numeric": frozenset({"_frombuffer"}),
     "numpy.ma.core": frozenset({"_mareconstruct"}),
+    "scipy._lib.array_api_compat.numpy._aliases": frozenset({"asarray"}),
+    "sklearn.cluster._kmeans": frozenset({"_kmeans_single_lloyd", "_kmeans_single_elkan"}),
+    "sklearn.metrics._classification": pickle_names.SCORES,
+    "sklearn.metrics._regression": pickle_names.SCORES,
+    "sklearn.metrics._ranking": pickle_names.SCORES,
     "numpy.random._pickle": frozenset(
         {"__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor"},
     ),
@@ -156,6 +73,11 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "scipy.special._ufuncs": frozenset({"expit", "logit"}),
     "pandas": frozenset({"DataFrame", "Series", "Index", "Timestamp", "Timedelta", "CategoricalDtype"}),
     "pandas.core.indexes.base": frozenset({"_new_Index"}),
+    "pandas.core.indexes.datetimes": frozenset({"_new_DatetimeIndex"}),
+    "pandas.core.indexes.interval": frozenset({"_new_IntervalIndex"}),
+    "pandas._libs.tslibs.nattype": frozenset({"__nat_unpickle"}),
+    "pandas._libs.tslibs.timedeltas": frozenset({"_timedelta_unpickle"}),
+    "pandas._libs.tslibs.timestamps": frozenset({"_unpickle_timestamp"}),
     "pandas._libs.internals": frozenset({"_unpickle_block"}),
     "pandas._libs.arrays": frozenset({"__pyx_unpickle_NDArrayBacked"}),
     "sklearn.feature_selection._univariate_selection": frozenset({"f_classif", "f_regression", "chi2", "r_regression"}),
@@ -165,6 +87,55 @@ FUNCTIONS: dict[str, frozenset[str]] = {
     "functools": frozenset({"partial"}),
     "joblib.numpy_pickle": frozenset({"NumpyArrayWrapper"}),
 }
+
+
+_CLASSES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("sklearn", pickle_names.ESTIMATORS | pickle_names.PARTS),
+    ("xgboost.sklearn", pickle_names.XGBOOST),
+    ("xgboost.core", pickle_names.XGBOOST),
+    ("lightgbm.sklearn", pickle_names.LIGHTGBM),
+    ("lightgbm.basic", pickle_names.LIGHTGBM),
+    ("pandas.core", pickle_names.PANDAS),
+    ("pandas._libs", pickle_names.PANDAS),
+    ("scipy.interpolate", pickle_names.SCIPY_INTERPOLATE),
+    ("scipy.sparse", _SPARSE),
+    ("numpy.random", pickle_names.NUMPY_RANDOM),
+    ("numpy.ma", frozenset({"MaskedArray"})),
+)
+# what is called with arguments when an honest model is loaded; nothing of it evaluates, opens or fetches
+_CALLED: dict[str, frozenset[str]] = {
+    "builtins": frozenset({"bytearray", "bytes", "slice", "set", "frozenset", "complex", "range"}),
+    "__builtin__": frozenset({"bytearray", "bytes", "slice", "set", "frozenset", "complex", "object"}),
+    "collections": frozenset({"OrderedDict", "defaultdict", "deque", "Counter"}),
+    "numpy": frozenset({"dtype"}),
+    "pandas._libs.interval": frozenset({"Interval"}),
+    "pandas.core.arrays.string_": frozenset({"StringDtype"}),
+    "pandas.core.internals.managers": frozenset({"BlockManager"}),
+    "datetime": frozenset({"datetime", "date", "time", "timedelta", "timezone"}),
+}
+_CALLED_WHOLLY = frozenset(
+    {
+        "copyreg",
+        "copy_reg",
+        "_codecs",
+        "functools",
+        "numpy._core.multiarray",
+        "numpy.core.multiarray",
+        "numpy._core.numeric",
+        "numpy.core.numeric",
+        "numpy.ma.core",
+        "numpy.random._pickle",
+        "numpy.random.bit_generator",
+        "pandas.core.indexes.base",
+        "pandas.core.indexes.datetimes",
+        "pandas.core.indexes.interval",
+        "pandas._libs.internals",
+        "pandas._libs.arrays",
+        "pandas._libs.tslibs.nattype",
+        "pandas._libs.tslibs.timedeltas",
+        "pandas._libs.tslibs.timestamps",
+    }
+)
 
 
 def is_allowed(module: str, name: str) -> bool:
@@ -177,20 +148,41 @@ def is_allowed(module: str, name: str) -> bool:
         return False
     if name in FUNCTIONS.get(module, frozenset()):
         return True
-    if _inside(module, EXCLUDED_PACKAGES):
+    if _inside(module, pickle_names.EXCLUDED):
         return False
-    if _inside(module, ("scipy.sparse",)) and name in _SPARSE:
+    if _is_constructor_of_cython(module, name):
         return True
-    if _inside(module, ("sklearn",)) and (name == "newObj" or name.startswith("__pyx_unpickle_")):
+    return any(_inside(module, (package,)) and name in names for package, names in _CLASSES)
+
+
+def may_be_called(module: str, name: str) -> bool:
+    """Whether a pickle may call an allowed name with arguments of its own choosing."""
+    if name in _CALLED.get(module, frozenset()) or _is_constructor_of_cython(module, name):
         return True
-    return _inside(module, CLASS_PACKAGES) and _CLASS_NAME.fullmatch(name) is not None
+    if module in _CALLED_WHOLLY:
+        return name in FUNCTIONS.get(module, frozenset())
+    # compiled parts of estimators, which take numbers only
+    return _inside(
+        module, ("sklearn._loss._loss", "sklearn.linear_model._sgd_fast", "sklearn.tree._tree")
+    ) and is_allowed(module, name)
+
+
+def _is_constructor_of_cython(module: str, name: str) -> bool:
+    return (
+        _inside(module, ("sklearn",))
+        and not _inside(module, pickle_names.EXCLUDED)
+        and (name == "newObj" or name.startswith("__pyx_unpickle_"))
+    )
+
+
+_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "numpy", "scipy", "pandas")
 
 
 def defined_in_allowed_package(module: str) -> bool:
     """Whether an object that an allowed name resolved to was really defined in a package we allow."""
     return (
         module in FUNCTIONS
-        or _inside(module, (*CLASS_PACKAGES, "numpy", "scipy", "pandas"))
+        or (_inside(module, _LIBRARIES) and not _inside(module, pickle_names.EXCLUDED))
         or module
         in {
             "_collections",

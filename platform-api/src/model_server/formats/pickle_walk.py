@@ -57,6 +57,18 @@ class Made:
     arguments: Any
 
 
+# the oldest protocols make instances by these: they call the constructor of the base they are given
+_RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
+_PLAIN_BASES = frozenset({"object", "dict", "list", "tuple", "set", "frozenset", "str", "int", "float"})
+
+
+def _of_a_plain_type(arguments: Any) -> bool:
+    match arguments:
+        case (_, Name(module=("builtins" | "__builtin__"), name=base), _):
+            return base in _PLAIN_BASES
+    return False
+
+
 class Unknown:
     """A value whose content does not matter for the names."""
 
@@ -72,6 +84,8 @@ class PickleWalk:
         self._memo: dict[int, Any] = {}
         self._frame_end = 0
         self.names: set[Name] = set()
+        self.calls: set[Name] = set()
+        """What is called with arguments of the pickle's choosing; an instance made without its constructor is no call."""
 
     def run(self) -> set[Name]:
         """Return all names. Raises Refused `unreadable_pickle` for what the walk cannot follow."""
@@ -227,13 +241,21 @@ class PickleWalk:
         arguments, called = self._pop(), self._pop()
         self._call(called, arguments)
 
-    _on_newobj = _on_reduce
+    def _on_newobj(self, _: Any) -> None:
+        arguments, called = self._pop(), self._pop()
+        self._make(called, arguments)
 
     def _on_newobj_ex(self, _: Any) -> None:
         _keywords, arguments, called = self._pop(), self._pop(), self._pop()
-        self._call(called, arguments)
+        self._make(called, arguments)
 
     def _call(self, called: Any, arguments: Any) -> None:
+        self._make(called, arguments)
+        self.calls.add(called)
+        if str(called) in _RECONSTRUCTORS and not _of_a_plain_type(arguments):
+            raise self._unreadable("it calls a constructor through another one")
+
+    def _make(self, called: Any, arguments: Any) -> None:
         if not isinstance(called, Name):
             raise self._unreadable("it calls something it has computed")
         self._stack.append(Made(called, arguments))
@@ -254,6 +276,8 @@ class PickleWalk:
             raise self._unreadable("an array starts inside a frame")
         wrapper = ArrayWrapper.of(state)
         if wrapper.holds_objects:
-            self.names |= PickleWalk(self._stream, self._where).run()
+            inner = PickleWalk(self._stream, self._where)
+            self.names |= inner.run()
+            self.calls |= inner.calls
         else:
             skip_array(self._stream, wrapper)

@@ -1,7 +1,7 @@
 """Look into every file that could carry instructions, before anything is loaded.
 
 Pickles, joblib files (also compressed), pickled numpy object arrays, and the members of zip containers (.skops, .npz)
-are walked name by name; modelscan gives a second opinion with its own rules.
+are walked name by name; scanners.py has the opinions of others.
 """
 
 import bz2
@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy.lib.format
 
 from model_server.formats.allowed import PICKLES
-from model_server.formats.pickle_policy import is_allowed
+from model_server.formats.pickle_policy import is_allowed, may_be_called
 from model_server.formats.pickle_walk import PickleWalk
 from model_server.refusals import Refused
 
@@ -38,18 +38,6 @@ def scan_tree(root: Path, files: list[Path]) -> dict[str, Any]:
     return {"pickles": pickles, "imports": sorted(names)}
 
 
-def second_opinion(root: Path) -> list[str]:
-    """Return what modelscan found at high or critical severity, one line each; empty is good."""
-    from modelscan.modelscan import ModelScan
-
-    found = ModelScan().scan(root)
-    return [
-        f"{issue.get('operator', '?')} from {issue.get('module', '?')} ({issue.get('severity', '?')})"
-        for issue in found.get("issues", [])
-        if str(issue.get("severity", "")).upper() in {"HIGH", "CRITICAL"}
-    ]
-
-
 def _scan_file(path: Path, relative: str) -> set[str] | None:
     suffix = path.suffix.lower()
     if suffix in PICKLES:
@@ -64,8 +52,14 @@ def _scan_file(path: Path, relative: str) -> set[str] | None:
 
 
 def _walk(stream: IO[bytes], where: str, *, joblib: bool = False) -> set[str]:
-    names = PickleWalk(stream, where, joblib=joblib).run()
+    walk = PickleWalk(stream, where, joblib=joblib)
+    names = walk.run()
     refused = sorted(str(name) for name in names if not is_allowed(name.module, name.name))
+    refused += sorted(
+        f"{name}(...)"
+        for name in walk.calls
+        if is_allowed(name.module, name.name) and not may_be_called(name.module, name.name)
+    )
     if refused:
         raise Refused(
             "unsafe_pickle",

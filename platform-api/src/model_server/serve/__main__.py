@@ -1,20 +1,27 @@
 """Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H])`.
 
 In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER_STATEMENT names the signed statement of
-approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with, and
-MODEL_SERVER_DIGEST the artifact that was approved. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has changed.
+approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
+MODEL_SERVER_DIGEST the artifact that was approved, and MODEL_SERVER_SANDBOX=required says that it is loaded only where the
+machine can confine it. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
+changed.
 """
 
 import argparse
+import contextlib
 import logging
 import os
 import socket
 import sys
+import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from model_server.refusals import Refused
+from model_server.sandbox.confine import Confinement, confine
+from model_server.sandbox.limits import SERVING
+from model_server.sandbox.protections import mode_of
 
 if TYPE_CHECKING:
     from model_server.serve.served_model import ServedModel
@@ -29,7 +36,7 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_TH
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load the bundle, then listen; a socket file appears only when the model can answer."""
+    """Load the bundle, then listen; nobody is answered before the model is loaded, in a process that is confined."""
     parser = argparse.ArgumentParser(prog="model_server.serve", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument(
@@ -47,44 +54,70 @@ def main(arguments: list[str] | None = None) -> int:
     where.add_argument("--port", type=int, help="TCP port to listen on")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log-level", default="warning")
+    parser.add_argument("--scratch", type=Path, help="the one folder it may write; one of its own when not given")
     options = parser.parse_args(arguments)
+    with _LAST_WORDS.open("w") if _LAST_WORDS.exists() else contextlib.nullcontext() as last_words:
+        try:
+            model, listening = _loaded(options, last_words)
+        except Refused as refusal:
+            sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
+            if last_words is not None:
+                last_words.write(f"{refusal.code}: {refusal.sentence}")
+            return EXIT_REFUSED
+    _answer(model, listening, options)
+    return 0
+
+
+def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["ServedModel", socket.socket]:
+    """Listen, confine this process, and only then load the model. Raises Refused.
+
+    The socket exists before, because a confined process opens none; nobody is answered until the model is loaded.
+    """
+    mode = mode_of(os.environ)
+    digest = os.environ.get("MODEL_SERVER_DIGEST")
+    listening = _private_socket(options.socket) if options.socket else _tcp_socket(options.host, options.port)
+    kept = {listening.fileno(), *([last_words.fileno()] if last_words else [])}
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    # Imported only now: the libraries read their environment when they are imported.
-    import uvicorn
-
+    sealed = confine(
+        Confinement(
+            readable=(options.bundle.absolute(),),
+            scratch=(options.scratch or Path(tempfile.mkdtemp(prefix="model-"))).absolute(),
+            limits=SERVING,
+            descriptors=frozenset(kept),
+            private=True,
+        )
+    )
+    if sealed.missing:
+        sys.stderr.write(f"{sealed.sentence}\n")
+    sealed.demand(mode)
+    # Imported only now: they start threads, which would stay free, and read their environment
     from model_server.serve.approval import approved
-    from model_server.serve.asgi import ModelServerApp
     from model_server.serve.served_model import ServedModel
     from model_server.trust.files import BuiltFiles
 
-    try:
-        files = BuiltFiles(options.bundle) if options.trial else approved(options.bundle, os.environ)
-        model = ServedModel(files, os.environ.get("MODEL_SERVER_DIGEST"))
-    except Refused as refusal:
-        sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
-        if _LAST_WORDS.exists():
-            _LAST_WORDS.write_text(f"{refusal.code}: {refusal.sentence}")
-        return EXIT_REFUSED
+    bundle: Path = options.bundle.absolute()
+    files = BuiltFiles(bundle) if options.trial else approved(bundle, os.environ)
+    return ServedModel(files, digest), listening
+
+
+def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Namespace) -> None:
+    import uvicorn
+
+    from model_server.serve.asgi import ModelServerApp
+
     if options.warm_explanations:
         threading.Thread(target=_warm, args=(model,), name="warm-explanations", daemon=True).start()
     config = uvicorn.Config(
         ModelServerApp(model),
-        host=options.host,
-        port=options.port or 0,
         loop="uvloop",
         http="httptools",
         lifespan="on",
         access_log=False,
         log_level=options.log_level,
     )
-    sockets = [_private_socket(options.socket)] if options.socket else None
-    try:
-        uvicorn.Server(config).run(sockets=sockets)
-    finally:
-        if options.socket:
-            options.socket.unlink(missing_ok=True)
-    return 0
+    # who ordered this process removes its socket: it may not change anything outside its scratch folder
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _private_socket(path: Path) -> socket.socket:
@@ -96,6 +129,14 @@ def _private_socket(path: Path) -> socket.socket:
         listening.bind(str(path))
     finally:
         os.umask(before)
+    return listening
+
+
+def _tcp_socket(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
     return listening
 
 

@@ -40,7 +40,7 @@ class Statement:
     artifact: str
     """`sha256:<hex>` of the artifact tree that people agreed to."""
     files: Mapping[str, str]
-    config: str
+    configuration: str
     """`sha256:<hex>` of the canonical JSON of replicas, resources and environment variables."""
     approval: str | None
     """The request people agreed to; None when the policy needed nobody."""
@@ -102,7 +102,7 @@ def _parsed(payload: bytes, content: dict[str, Any]) -> Statement:
                 if name.startswith(FILE)
             }
         ),
-        config=_text(said["config"]),
+        configuration=_text(said["configuration"]),
         approval=None if said["approval"] is None else _text(said["approval"]),
         policy=f"sha256:{_hex(predicate['policy']['digest']['sha256'])}",
         risk_level=_text(said["riskLevel"]),

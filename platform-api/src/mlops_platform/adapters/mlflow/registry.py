@@ -11,9 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import requests
+import structlog
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
@@ -24,15 +26,18 @@ from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from mlops_platform.adapters.mlflow import credentials
 from mlops_platform.models.interfaces import (
+    ArtifactsUnavailable,
     ModelRegistry,
     NotInRegistry,
     RegisteredModel,
     RegisteredVersion,
     RegistryRefused,
     RegistryUnavailable,
+    SourceNotReadable,
 )
 from mlops_platform.telemetry import metrics
 
+log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 # what a run logs for explanations to be measured against: {"columns": […], "rows": [[…], …]}
 SAMPLE = "background.json"
@@ -121,10 +126,9 @@ class MlflowRegistry(ModelRegistry):
             mlflow.set_tracking_uri(self._url)
             try:
                 entry = mlflow.register_model(model_uri, name, tags=tags)
-            except MlflowException:
-                # a refused version must not leave a name without versions behind
+            except BaseException:
                 if made:
-                    self._client.delete_registered_model(name)
+                    self._take_back(name)
                 raise
             return self._whole(entry)
 
@@ -133,6 +137,15 @@ class MlflowRegistry(ModelRegistry):
                 return create()
 
         return await self._call("register", create_there)
+
+    def _take_back(self, name: str) -> None:
+        """Remove a model that was made a moment ago for a version that was then refused; one with a version stays."""
+        try:
+            if not self._client.search_model_versions(f"name = '{_quoted(name)}'", 1):
+                self._client.delete_registered_model(name)
+        except (MlflowException, requests.RequestException) as error:
+            # the refusal is what the caller must hear; an empty name is found by the next registration
+            log.warning("an empty model stays in MLflow", model=name, cause=repr(error))
 
     async def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:
         def write(_workspace: str) -> None:
@@ -156,7 +169,17 @@ class MlflowRegistry(ModelRegistry):
         def fetch(_workspace: str) -> Path:
             # the version's own source: a models:/ download would add a file naming the version, and so change the digest
             source = self._client.get_model_version_download_uri(name, str(version))
-            return Path(download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self._url))
+            try:
+                return Path(download_artifacts(artifact_uri=source, dst_path=str(into), tracking_uri=self._url))
+            except (MlflowException, requests.RequestException) as error:
+                missing = isinstance(error, MlflowException) and error.error_code in _MISSING
+                if missing or not self._healthy():
+                    raise
+                raise SourceNotReadable(name, version, urlsplit(source).scheme) from error
+            except Exception as error:
+                # MLflow reads each kind of address by another library, and passes on whatever that raises
+                log.warning("artifacts not read", model=name, version=version, cause=repr(error))
+                raise ArtifactsUnavailable(name, version, urlsplit(source).scheme) from error
 
         return await self._call("download", lambda: self._at(name, fetch))
 
@@ -248,6 +271,9 @@ class MlflowRegistry(ModelRegistry):
             return await anyio.to_thread.run_sync(function)
         except NotInRegistry:
             status = "missing"
+            raise
+        except (SourceNotReadable, ArtifactsUnavailable):
+            status = "refused"
             raise
         except MlflowException as error:
             known = await self._known(error)

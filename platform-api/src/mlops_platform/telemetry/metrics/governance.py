@@ -116,7 +116,7 @@ audit_verification_ok = Gauge(
 )
 audit_last_verification_timestamp_seconds = Gauge(
     "audit_last_verification_timestamp_seconds",
-    "When the audit log was last verified, whatever was found (Unix seconds).",
+    "When the whole audit log was last verified, whatever was found (Unix seconds).",
     multiprocess_mode=NEWEST,
 )
 audit_verification_problems = Gauge(

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "b8473800c8a0"
-down_revision: str | Sequence[str] | None = "cb085b396f59"
+down_revision: str | Sequence[str] | None = "a3d94c1f70b2"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "b7d1f0c25e3a"
-down_revision: str | Sequence[str] | None = "b8473800c8a0"
+down_revision: str | Sequence[str] | None = "5b7d0c9e41f2"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

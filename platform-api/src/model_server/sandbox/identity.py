@@ -1,0 +1,79 @@
+"""Another user for a model process, and none of root's powers. Linux only; called while the process has one thread."""
+
+import ctypes
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+# no distribution, container or directory service gives these numbers to anybody (systemd's table of user ids)
+_FIRST = 1_879_048_192
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 4, 8, 1, 2
+_CAP_SETGID, _CAP_SETUID = 6, 7
+_CAP_DAC_READ_SEARCH = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def own_user(pid: int) -> int:
+    """Return the user id of the model process with this process id: no two living ones share it."""
+    return _FIRST + pid
+
+
+def may_change_user() -> bool:
+    """Whether this process is root with root's power to become somebody else."""
+    return os.geteuid() == 0 and _effective() >> _CAP_SETUID & 1 == 1 and _effective() >> _CAP_SETGID & 1 == 1
+
+
+def become(user: int, needed: Iterable[Path], *, ruled: bool) -> str:
+    """Become the user, for good, without capabilities. Returns how, for the report. Raises OSError.
+
+    A home or an interpreter below a folder that only root may enter could not be read any more: then the power to read
+    stays, if `ruled`: Landlock's rules are what decides about every file in that case.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    dies_with_parent = ctypes.c_int()
+    libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(dies_with_parent), 0, 0, 0)
+    libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    closed = any(_closed_to_us(path) for path in needed)
+    _keep(libc, 1 << _CAP_DAC_READ_SEARCH if closed and ruled else 0)
+    # a change of user takes these away: dying with the parent, and reading its own entries of /proc
+    libc.prctl(_PR_SET_PDEATHSIG, dies_with_parent.value, 0, 0, 0)
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+    return f"user {user}{', reads what Landlock permits' if closed and ruled else ''}"
+
+
+def without_capabilities() -> None:
+    """Give up every power of root, for good, and stay the same user. Raises OSError."""
+    _keep(ctypes.CDLL(None, use_errno=True), 0)
+
+
+def _closed_to_us(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    except OSError:
+        # not there: nobody needs it
+        return False
+    return False
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def _effective() -> int:
+    with Path("/proc/self/status").open() as lines:
+        return next(int(line.split()[1], 16) for line in lines if line.startswith("CapEff:"))
+
+
+def _keep(libc: ctypes.CDLL, capabilities: int) -> None:
+    """Hold exactly these as effective and permitted, none inheritable."""
+    low = capabilities & 0xFFFFFFFF
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    # effective, permitted, inheritable; twice, for capabilities 0 to 31 and the rest
+    data = (ctypes.c_uint32 * 6)(low, low, 0, 0, 0, 0)
+    if libc.capset(ctypes.byref(header), ctypes.byref(data)) != 0:
+        raise OSError(ctypes.get_errno(), "capabilities cannot be given up")
