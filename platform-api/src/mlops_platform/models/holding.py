@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, or_, select
 
+from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
-from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.models import mirror
+from mlops_platform.database.session import Database, ReadSession, Session
+from mlops_platform.identity.principal import Principal
+from mlops_platform.models import classified, mirror
+from mlops_platform.models.classified import MIRROR
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 
@@ -67,19 +70,37 @@ async def holds_logged_model(session: ReadSession | Session, model_id: str) -> b
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def copy(session: Session, registry: ModelRegistry, name: str, version: int | None) -> bool:
+async def copy(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    version: int | None,
+    actor: Principal | SystemActor = MIRROR,
+) -> bool:
     """Make the catalogue equal to the registry for a model, and for one version of it when a number is given.
 
-    Returns False for what the registry does not list as a model: nothing, or a prompt.
+    `actor` is who changed it there. Returns False for what the registry does not list as a model: nothing, or a prompt.
     """
     try:
         if version is not None:
-            await mirror.copy(session, registry, name, version)
+            await mirror.copy(session, registry, name, version, actor)
         else:
             await mirror.put_model(session, await registry.get_model(name))
     except NotInRegistry:
         return False
     return True
+
+
+async def take_over_risk(database: Database, registry: ModelRegistry, name: str) -> None:
+    """Let versions that have no risk level of their own follow what the model's tags say in the registry now.
+
+    Each version in a transaction of its own, before the caller's writes an event: that is the order of locks.
+    """
+    try:
+        model = await registry.get_model(name)
+    except NotInRegistry:
+        return
+    await classified.declare_versions(database, name, model.tags)
 
 
 async def renamed(session: Session, registry: ModelRegistry, name: str, new_name: str) -> None:
