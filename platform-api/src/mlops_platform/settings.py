@@ -3,13 +3,14 @@
 Each field's description is the reference: docs/reference/settings.md is generated from it and a test compares them.
 """
 
-import re
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlops_platform.settings_rules import RULES
 
 PACKAGE = Path(__file__).parent
 
@@ -298,73 +299,7 @@ class Settings(BaseSettings):
         return self.issuer or f"{self.url}/issuer"
 
     @model_validator(mode="after")
-    def _refuse_half_a_mirror(self) -> Self:
-        if (self.audit_mirror_table is None) != (self.audit_mirror_bucket is None):
-            raise ValueError(
-                "MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET belong together: events without locked heads, or heads "
-                "without events, prove nothing."
-            )
-        if self.audit_mirror_table is not None and not re.fullmatch(r"[\w.-]{3,255}", self.audit_mirror_table):
-            raise ValueError("MLOPS_AUDIT_MIRROR_TABLE must be the plain name of a DynamoDB table.")
-        if self.audit_mirror_bucket is not None and not re.fullmatch(r"[a-z0-9.-]{3,63}", self.audit_mirror_bucket):
-            raise ValueError("MLOPS_AUDIT_MIRROR_BUCKET must be the plain name of a bucket, without s3://.")
-        return self
-
-    @model_validator(mode="after")
-    def _know_whose_costs_are_read(self) -> Self:
-        if self.costs == "aws" and not self.costs_aws_environment:
-            raise ValueError("MLOPS_COSTS_AWS_ENVIRONMENT must name the environment tag whose costs are read.")
-        return self
-
-    @model_validator(mode="after")
-    def _know_addresses_on_s3(self) -> Self:
-        for name, uri in (
-            ("MLOPS_BUNDLE_URI", self.bundle_uri),
-            ("MLOPS_PREDICTION_TABLE_URI", self.prediction_table_uri),
-        ):
-            if uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", uri):
-                raise ValueError(f"{name} must look like s3://bucket/prefix.")
-        return self
-
-    @model_validator(mode="after")
-    def _refuse_half_a_cluster(self) -> Self:
-        if self.signals == "prometheus" and self.prometheus_url is None:
-            raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
-        if self.serving == "local":
-            if self.bundle_uri is not None:
-                raise ValueError("MLOPS_BUNDLE_URI needs MLOPS_SERVING=kserve: local model processes read this disk.")
-            return self
-        if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.kserve_image or ""):
-            raise ValueError(
-                "MLOPS_KSERVE_IMAGE must name the model server's image by digest (name@sha256:...): "
-                "a tag may mean another image tomorrow than the one that was scanned."
-            )
-        if self.bundle_uri is None:
-            raise ValueError("MLOPS_BUNDLE_URI must be set with MLOPS_SERVING=kserve: pods do not see this disk.")
-        if self.signals != "prometheus":
-            raise ValueError(
-                "MLOPS_SIGNALS must be 'prometheus' with MLOPS_SERVING=kserve: one API process's counters do not show "
-                "what the others answered."
-            )
-        if set(re.findall(r"{(.*?)}", self.kserve_namespace)) != {"tenant", "environment"}:
-            raise ValueError(
-                "MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _refuse_development_conveniences_in_production(self) -> Self:
-        if self.environment == "production" and self.issuer is None:
-            raise ValueError(
-                "MLOPS_ISSUER must name an OIDC issuer: the embedded development issuer refuses to run in production."
-            )
-        if self.environment == "production" and not (self.issuer or "").startswith("https://"):
-            raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
-        if self.statement_kms_key is not None and self.statement_public_keys_file is None:
-            raise ValueError(
-                "MLOPS_STATEMENT_PUBLIC_KEYS_FILE must hold the public half of MLOPS_STATEMENT_KMS_KEY: a verifier is given its "
-                "keys, it does not ask for them."
-            )
-        if (self.model_signing_certificate_file is None) != (self.model_signing_roots_file is None):
-            raise ValueError("MLOPS_MODEL_SIGNING_CERTIFICATE_FILE and MLOPS_MODEL_SIGNING_ROOTS_FILE belong together.")
+    def _refuse_illegal_combinations(self) -> Self:
+        for rule in RULES:
+            rule(self)
         return self

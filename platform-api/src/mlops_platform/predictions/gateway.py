@@ -6,16 +6,14 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
 
 import anyio
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.identity.admission import refuse_two_tokens
@@ -26,10 +24,11 @@ from mlops_platform.kit.replies import Reply, send_reply
 from mlops_platform.predictions import oip
 from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.predictions.callers import Caller, Callers
+from mlops_platform.predictions.counts import EndpointCounts
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
+from mlops_platform.predictions.incoming import Answering, Generation, Headers, Incoming, Revocations, Routes
 from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
-from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
@@ -46,24 +45,6 @@ _FLUSH_SECONDS = 0.25
 _REVOCATIONS_SECONDS = 30.0
 # any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Incoming(NamedTuple):
-    """One request of the data plane, its body not read yet."""
-
-    scope: Scope
-    headers: Mapping[bytes, bytes]
-    receive: Receive
-    request_id: str
-    began: float
-
-
-Answering = Callable[[Incoming], Awaitable[Reply]]
-Routes = Callable[[], Awaitable[RoutingSnapshot]]
-Generation = Callable[[], Awaitable[int]]
-Revocations = Callable[[], Awaitable[bytes | None]]
 
 
 class Gateway:
@@ -98,9 +79,7 @@ class Gateway:
         self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
         self._oip = oip.OpenInference(self.table, self._predictor)
-        self._recorders: dict[tuple[str, str], EndpointRecorder] = {}
-        self._predictions: dict[str, EndpointRecorder] = {}
-        self._nameless = EndpointRecorder("POST", PREDICT)
+        self._counts = EndpointCounts(self.table)
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
         # request ids only have to be unique: a random part per process and a count are, and cost nothing
@@ -198,7 +177,7 @@ class Gateway:
         for gone in self.table.swap(snapshot, targets):
             await self._let_go(gone)
         for name in self.table.models:
-            self._prediction_recorder(name)
+            self._counts.of_predictions(name)
 
     async def _let_go(self, target: Loaded) -> None:
         try:
@@ -221,8 +200,7 @@ class Gateway:
 
     def flush(self) -> None:
         """Hand what was counted to the metrics."""
-        for recorder in (*self._recorders.values(), *self._predictions.values(), self._nameless):
-            recorder.flush()
+        self._counts.flush()
         self.table.flush()
         self._trust.report()
         self._refused_codes.replace({(code,): float(count) for code, count in self.table.refused.items()})
@@ -292,7 +270,7 @@ class Gateway:
         return self._predicted(answer, incoming.request_id, incoming.began)
 
     def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
-        recorder = self._prediction_recorder(answer.target.live.model_name)
+        recorder = self._counts.of_predictions(answer.target.live.model_name)
         recorder.record(200, time.perf_counter() - began)
         return reply(
             200,
@@ -304,7 +282,7 @@ class Gateway:
 
     def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)
-        self._prediction_recorder(model_name).record(refusal.status, time.perf_counter() - began)
+        self._counts.of_predictions(model_name).record(refusal.status, time.perf_counter() - began)
         return refused(refusal, request_id)
 
     async def _retrieve(self, incoming: Incoming) -> Reply:
@@ -315,7 +293,7 @@ class Gateway:
             answer = reply(200, content, incoming.request_id)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             answer = refused(as_refusal(error), incoming.request_id)
-        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
+        self._counts.of("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
     async def _open_inference(self, incoming: Incoming) -> Reply:
@@ -327,7 +305,7 @@ class Gateway:
             partial(self._body, incoming),
             incoming.request_id,
         )
-        recorder = self._prediction_recorder(model_name) if model_name else self._recorder(_method(scope), endpoint)
+        recorder = self._counts.of_predictions(model_name) if model_name else self._counts.of(_method(scope), endpoint)
         recorder.record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
@@ -347,7 +325,7 @@ class Gateway:
             # the template, never the path: a path can hold anything
             route = scope.get("route")
             endpoint = getattr(route, "path", None) or "unmatched"
-            self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
+            self._counts.of(_method(scope), endpoint).record(status, time.perf_counter() - began)
 
     async def _caller(self, incoming: Incoming) -> Caller:
         refuse_two_tokens(incoming.scope["headers"])
@@ -359,21 +337,6 @@ class Gateway:
         if b"content-encoding" in incoming.headers:
             return decoded(body, incoming.headers[b"content-encoding"], self.limit)
         return body
-
-    def _prediction_recorder(self, model_name: str) -> EndpointRecorder:
-        # only names of models that answer become labels: what a caller makes up does not
-        if model_name not in self.table.models:
-            return self._nameless
-        recorder = self._predictions.get(model_name)
-        if recorder is None:
-            recorder = self._predictions[model_name] = EndpointRecorder("POST", PREDICT, model_name)
-        return recorder
-
-    def _recorder(self, method: str, endpoint: str) -> EndpointRecorder:
-        recorder = self._recorders.get((method, endpoint))
-        if recorder is None:
-            recorder = self._recorders[method, endpoint] = EndpointRecorder(method, endpoint)
-        return recorder
 
 
 def _method(scope: Scope) -> str:
