@@ -24,8 +24,10 @@ from mlops_platform.kit.replies import problem_reply
 from mlops_platform.predictions import description
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
+from mlops_platform.predictions.trust import Trust
 from mlops_platform.routes import ROUTERS
 from mlops_platform.settings import Settings
+from mlops_platform.statements import revoking
 from mlops_platform.telemetry import logging as telemetry_logging
 from mlops_platform.telemetry.bodies import BodyLimit
 from mlops_platform.telemetry.requests import RequestIds
@@ -123,7 +125,13 @@ def compose(services: BuiltServices) -> Gateway:
         async with services.database.read_session() as session:
             return await deployments.routing_generation(session)
 
-    return Gateway(guarded, services, routes, generation)
+    async def revocations() -> bytes | None:
+        async with services.database.read_session() as session:
+            return await revoking.newest_list(session)
+
+    settings = services.settings
+    trust = Trust(settings.statement_public_keys, services.bundles, settings.statement_grace_until)
+    return Gateway(guarded, services, routes, generation, revocations, trust)
 
 
 _PROBLEMS = {

@@ -6,23 +6,29 @@ starts in a second.
 
 from dataclasses import dataclass
 
+from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Notifier, Subjects
-from mlops_platform.audit.interfaces import Mirror
+from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
+from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
+from mlops_platform.risk.claims import RecordedRisk
+from mlops_platform.risk.interfaces import Holders
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
+from mlops_platform.statements.interfaces import StatementSigner
 from mlops_platform.tenants.interfaces import TenantCluster
 
 
@@ -40,11 +46,19 @@ class BuiltServices:
     bundles: BundleStore
     signals: Signals
     signer: BundleSigner
+    statement_signer: StatementSigner
     prediction_log: PredictionLog
     notifier: Notifier
     approval_subjects: Subjects
     """What requests for approval are about: it learns how a request ended."""
+    holders: Holders
+    """Which versions hold the bytes whose risk is recorded."""
+    audit_verifier: Verifier
     costs: Bill | Meter
+
+
+# the rooms whose rows must follow from the audit log
+RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -73,7 +87,7 @@ def build_database(settings: Settings) -> Database:
     return Database(
         settings.database_url.get_secret_value(),
         settings.database_pool_size,
-        {"audit_log": audit},
+        {"audit_log": audit, "recorded_states": RECORDED_STATES},
         after_commit=anchor_committed,
     )
 
@@ -132,6 +146,17 @@ def build_bundles(settings: Settings) -> BundleStore:
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
+def build_statement_signer(settings: Settings) -> StatementSigner:
+    """Return what signs statements of approval: a key of AWS KMS, or a file, which is made when there is none."""
+    if settings.statement_kms_key is not None:
+        from mlops_platform.adapters.aws.statement_key import KmsStatementSigner
+
+        return KmsStatementSigner(settings.statement_kms_key)
+    from mlops_platform.adapters.local.statement_key import FileStatementSigner
+
+    return FileStatementSigner(settings.statement_key, settings.statement_public_keys)
+
+
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
@@ -148,6 +173,7 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
     from mlops_platform.adapters.feast.store import FeastStore
     from mlops_platform.adapters.local.notifier import LogNotifier
+    from mlops_platform.adapters.local.verifier import ProcessVerifier
     from mlops_platform.adapters.mlflow.registry import MlflowRegistry
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
@@ -164,10 +190,13 @@ def build(settings: Settings) -> BuiltServices:
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file
         ),
+        statement_signer=build_statement_signer(settings),
         prediction_log=DeltaPredictionLog(
             settings.prediction_log_dir, settings.prediction_table_uri, settings.s3_endpoint_url
         ),
         notifier=LogNotifier(),
         approval_subjects=HeldRevisions(),
+        holders=Catalogue(),
+        audit_verifier=ProcessVerifier(settings),
         costs=build_costs(settings),
     )

@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 # names for type checkers only: at run time this file must be importable by every room
 if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier, Subjects
+    from mlops_platform.audit.interfaces import Verifier
     from mlops_platform.builds.interfaces import BundleSigner, BundleStore
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from mlops_platform.identity.interfaces import IdentityProvider
     from mlops_platform.models.interfaces import ModelRegistry
     from mlops_platform.predictions.interfaces import PredictionLog
+    from mlops_platform.risk.interfaces import Holders
     from mlops_platform.rollouts.interfaces import Signals
     from mlops_platform.settings import Settings
+    from mlops_platform.statements.interfaces import StatementSigner
 
 
 class Services(Protocol):
@@ -40,6 +43,8 @@ class Services(Protocol):
     @property
     def signer(self) -> "BundleSigner": ...
     @property
+    def statement_signer(self) -> "StatementSigner": ...
+    @property
     def identity(self) -> "IdentityProvider": ...
     @property
     def authorizer(self) -> "Authorizer": ...
@@ -49,6 +54,10 @@ class Services(Protocol):
     def notifier(self) -> "Notifier": ...
     @property
     def approval_subjects(self) -> "Subjects": ...
+    @property
+    def holders(self) -> "Holders": ...
+    @property
+    def audit_verifier(self) -> "Verifier": ...
     @property
     def costs(self) -> "Bill | Meter": ...
 

@@ -12,12 +12,14 @@ from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring
 from mlops_platform.predictions import jobs as predictions
 from mlops_platform.rollouts import jobs as rollouts
+from mlops_platform.statements import revoking as statements
 
 JOBS: tuple[Job, ...] = (
     *models.JOBS,
     *approvals.JOBS,
     *builds.JOBS,
     *rollouts.JOBS,
+    *statements.JOBS,
     *deployments.JOBS,
     *predictions.JOBS,
     *features.JOBS,

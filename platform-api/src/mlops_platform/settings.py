@@ -4,6 +4,7 @@ Each field's description is the reference: docs/reference/settings.md is generat
 """
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Literal, Self
 
@@ -109,6 +110,26 @@ class Settings(BaseSettings):
         None, description="Root certificates (PEM) that a signing certificate must lead to."
     )
 
+    # statements of approval
+    statement_key_file: Path | None = Field(
+        None,
+        description="Elliptic-curve key (P-256, PEM) that signs statements of approval; by default <home>/keys/statements.pem. "
+        "Only the worker reads it.",
+    )
+    statement_kms_key: str | None = Field(
+        None,
+        description="ARN of an AWS KMS key (ECC_NIST_P256) that signs statements of approval instead of a file.",
+    )
+    statement_public_keys_file: Path | None = Field(
+        None,
+        description="Public keys (PEM, one or several) that statements of approval must be signed with; by default "
+        "<home>/keys/statements.pub. Every process that loads a model needs it.",
+    )
+    statement_grace_until: date | None = Field(
+        None,
+        description="Until this day (UTC), what runs from before statements existed is served without one; empty: never.",
+    )
+
     # serving
     serving: Literal["local", "kserve"] = Field(
         "local", description="What runs models: processes on this machine, or KServe on Kubernetes."
@@ -183,6 +204,16 @@ class Settings(BaseSettings):
     def model_signing_key(self) -> Path:
         """Private key that signs built models."""
         return self.model_signing_key_file or self.keys / "models.pem"
+
+    @property
+    def statement_key(self) -> Path:
+        """Private key that signs statements of approval."""
+        return self.statement_key_file or self.keys / "statements.pem"
+
+    @property
+    def statement_public_keys(self) -> Path:
+        """Public keys that statements of approval must be signed with."""
+        return self.statement_public_keys_file or self.keys / "statements.pub"
 
     @property
     def prediction_log_dir(self) -> Path:
@@ -282,6 +313,11 @@ class Settings(BaseSettings):
             )
         if self.environment == "production" and not (self.issuer or "").startswith("https://"):
             raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
+        if self.statement_kms_key is not None and self.statement_public_keys_file is None:
+            raise ValueError(
+                "MLOPS_STATEMENT_PUBLIC_KEYS_FILE must hold the public half of MLOPS_STATEMENT_KMS_KEY: a verifier is given its "
+                "keys, it does not ask for them."
+            )
         if (self.model_signing_certificate_file is None) != (self.model_signing_roots_file is None):
             raise ValueError("MLOPS_MODEL_SIGNING_CERTIFICATE_FILE and MLOPS_MODEL_SIGNING_ROOTS_FILE belong together.")
         return self

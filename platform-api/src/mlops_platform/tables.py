@@ -10,7 +10,9 @@ from mlops_platform.deployments import tables as deployments
 from mlops_platform.idempotency import tables as idempotency
 from mlops_platform.models import tables as models
 from mlops_platform.predictions import tables as predictions
+from mlops_platform.risk import tables as risk
+from mlops_platform.statements import tables as statements
 
 # importing a room's tables declares them on the one MetaData of Base
-TABLES = (approvals, audit, builds, checks, costs, deployments, idempotency, models, predictions)
+TABLES = (approvals, audit, builds, checks, costs, deployments, idempotency, models, predictions, risk, statements)
 METADATA = Base.metadata

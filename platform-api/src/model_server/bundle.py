@@ -1,13 +1,15 @@
 """What the build hands to whoever serves: `bundle.json` beside the model. Format 1."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from model_server.build.report import write_json
-from model_server.digests import file_sha256, tree_digest
+from model_server.digests import tree_digest
 from model_server.refusals import Refused
+from model_server.trust.files import Files
 
 Task = Literal["binary", "multiclass", "regression", "raw"]
 Engine = Literal["onnx", "process"]
@@ -93,15 +95,21 @@ class Bundle:
         write_json(path, asdict(self))
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_bundle(files: Files) -> Bundle:
     """Read a bundle. Raises Refused `not_built` unless its report says `built`, `bad_bundle` when it is damaged."""
     try:
-        report = json.loads((folder / "report.json").read_text("utf-8"))
+        report = json.loads(_needed(files, "report.json"))
         if report["verdict"] != "built":
             raise Refused("not_built", f"The build refused this model: {report.get('detail') or report.get('reason')}")
-        return parse_bundle(json.loads((folder / "bundle.json").read_text("utf-8")))
+        return parse_bundle(json.loads(_needed(files, "bundle.json")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused("bad_bundle", "The bundle is damaged or incomplete; build the version again.") from error
+
+
+def _needed(files: Files, name: str) -> bytes:
+    if (content := files.read(name)) is None:
+        raise FileNotFoundError(name)
+    return content
 
 
 def parse_bundle(content: dict[str, Any]) -> Bundle:
@@ -131,9 +139,18 @@ def _answer_form(content: dict[str, Any]) -> AnswerForm:
     return AnswerForm((len(content["labels"]),) if content["task"] == "multiclass" else (), "FP64")
 
 
-def verify_bundle(folder: Path, bundle: Bundle) -> None:
-    """Raises Refused `digest_mismatch` when native/ or model.onnx are not the bytes that were built."""
-    if tree_digest(folder / "native") != bundle.digest:
+def native_artifact(native: Path, bundle: Bundle) -> Path:
+    """Return the native folder. Raises Refused `digest_mismatch` when its files are not those the build was given."""
+    if tree_digest(native) != bundle.digest:
         raise Refused("digest_mismatch", "The model's files differ from those that were checked and approved.")
-    if bundle.onnx and file_sha256(folder / bundle.onnx.file) != bundle.onnx.sha256:
+    return native
+
+
+def compiled_graph(files: Files, bundle: Bundle) -> bytes | None:
+    """Return the compiled model, None when there is none. Raises Refused `digest_mismatch`."""
+    if bundle.onnx is None:
+        return None
+    content = files.read(bundle.onnx.file)
+    if content is None or hashlib.sha256(content).hexdigest() != bundle.onnx.sha256:
         raise Refused("digest_mismatch", "The compiled model differs from the one that was proven.")
+    return content

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
-from mlops_platform.audit import service
+from mlops_platform.audit import anchoring, service
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor, Verification
 from mlops_platform.audit.verify import verify
@@ -111,13 +111,28 @@ async def test_an_event_of_a_rolled_back_change_is_gone_and_not_anchored(log_of_
     assert result.anchored_heads == 9
 
 
-async def test_erasing_a_person_leaves_the_log_verifying(log_of_nine: Database) -> None:
+async def test_an_erased_person_is_a_recorded_state(log_of_nine: Database, principal: Callable[..., Principal]) -> None:
+    officer = principal("dpo@company.com", "platform-admin")
     async with log_of_nine.session() as session:
-        await session.execute(text("DELETE FROM audit_identities"))
-    assert (await _verify(log_of_nine)).intact
+        assert await service.erase_identity(session, actor=officer, subject="ana@company.com", tenant="default")
+        assert not await service.erase_identity(session, actor=officer, subject="nobody@company.com", tenant="default")
+    found = await _verify(log_of_nine)
+    assert found.intact, found.problems
     async with log_of_nine.read_session() as session:
         page = await service.events(session)
-    assert all(event.actor.startswith("person:") for event in page.items)
+    assert {event.actor for event in page.items if event.seq <= 9} == {page.items[-1].actor}
+    assert page.items[-1].actor.startswith("person:")
+    # who acts again is known again, and may be erased again
+    await _write(log_of_nine, 1, principal("ana@company.com", "data-scientist"))
+    assert (await _verify(log_of_nine)).intact
+
+
+async def test_who_erases_their_own_name_is_erased(log_of_nine: Database, principal: Callable[..., Principal]) -> None:
+    ana = principal("ana@company.com", "platform-admin")
+    async with log_of_nine.session() as session:
+        assert await service.erase_identity(session, actor=ana, subject=ana.subject, tenant="default")
+    found = await _verify(log_of_nine)
+    assert found.intact, found.problems
 
 
 async def test_heads_missing_from_the_anchor_are_written_later(log_of_nine: Database) -> None:
@@ -125,8 +140,8 @@ async def test_heads_missing_from_the_anchor_are_written_later(log_of_nine: Data
         audit = service.audit_log(session)
         kept = audit.anchor_file.read_bytes().splitlines(keepends=True)[:4]
         audit.anchor_file.write_bytes(b"".join(kept))
-        assert await service.anchor_missing(session) == 5
-        assert await service.anchor_missing(session) == 0
+        assert await anchoring.anchor_missing(session) == 5
+        assert await anchoring.anchor_missing(session) == 0
     assert (await _verify(log_of_nine)).anchored_heads == 9
 
 
@@ -139,7 +154,8 @@ async def test_auditors_page_through_events_and_others_may_not(
     assert [event["seq"] for event in first["items"] + second["items"]] == list(range(9, 0, -1))
     assert second["next_cursor"] is None
     assert (await client.get("/api/v1/audit/verify", headers=auditor)).json()["intact"] is True
-    assert (await client.get("/api/v1/audit/head", headers=auditor)).json()["size"] == 9
+    assert (await client.get("/api/v1/audit/verifications/latest", headers=auditor)).json()["events"] == 9
+    assert (await client.get("/api/v1/audit/heads/latest", headers=auditor)).json()["size"] == 9
     refused = await client.get("/api/v1/audit/events", headers=as_("ana@company.com", "data-scientist"))
     assert refused.status_code == 403
     assert refused.headers["content-type"] == "application/problem+json"

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -32,7 +31,9 @@ from mlops_platform.kit.canonical import canonical_bytes
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import metrics
 from mlops_platform.worker import run_job
+from tests.conftest import client_for
 from tests.emulated_mirror import Faulty, client, create
+from tests.support.verifying import InProcess
 from tests.support.waiting import eventually_async
 
 JOB = next(job for job in jobs.JOBS if job.name == "audit-mirror")
@@ -331,7 +332,7 @@ async def test_a_worker_killed_between_two_batches_loses_and_repeats_nothing(
 
 
 async def test_an_absent_mirror_stops_nothing_and_catches_up(
-    log_of_ten: BuiltServices, faulty: Faulty, as_: Callable[..., dict[str, str]], client: httpx.AsyncClient
+    log_of_ten: BuiltServices, faulty: Faulty, as_: Callable[..., dict[str, str]]
 ) -> None:
     complete = sample("audit_mirror_complete_timestamp_seconds")
     faulty.error = DOWN
@@ -339,7 +340,8 @@ async def test_an_absent_mirror_stops_nothing_and_catches_up(
     assert await run_job(JOB, log_of_ten) == "failed"
     assert sample("audit_mirror_events") == 10
     assert sample("audit_mirror_complete_timestamp_seconds") == complete, "the lag grows"
-    answer = (await client.get("/api/v1/audit/verify", headers=as_("aud@company.com", "auditor"))).json()
+    async with client_for(log_of_ten, audit_verifier=InProcess(log_of_ten.database)) as client:
+        answer = (await client.get("/api/v1/audit/verify", headers=as_("aud@company.com", "auditor"))).json()
     assert (answer["intact"], answer["events"], answer["mirror"]) == (True, 15, "unreachable")
     faulty.error = None
     assert await run_job(JOB, log_of_ten) == "ok"

@@ -10,7 +10,10 @@ from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.database.session import Database
+from tests.conftest import client_for
+from tests.support.verifying import InProcess
 
 
 async def sign_in(client: httpx.AsyncClient, token: str) -> None:
@@ -71,12 +74,13 @@ async def test_only_auditors_see_the_log_and_can_verify_it(
 
 
 async def test_a_log_that_was_not_compared_with_its_mirror_says_so(
-    client: httpx.AsyncClient, token_for: Callable[..., str], database: Database
+    services: BuiltServices, token_for: Callable[..., str], database: Database
 ) -> None:
     async with database.read_session() as session:
         audit.audit_log(session).mirror = AwsAuditMirror("nowhere", "nowhere", "http://127.0.0.1:9")
-    await sign_in(client, token_for("aud@company.com", "auditor"))
-    shown = (await client.get("/console/audit/verify")).text
+    async with client_for(services, audit_verifier=InProcess(database)) as client:
+        await sign_in(client, token_for("aud@company.com", "auditor"))
+        shown = (await client.get("/console/audit/verify")).text
     assert "The mirror did not answer: the log was not compared with it." in shown
 
 

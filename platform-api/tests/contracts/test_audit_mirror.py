@@ -9,8 +9,8 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from mlops_platform.adapters.aws.audit_mirror import AwsAuditMirror
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import Mirror, MirrorConflict, MirroredEvent, MirrorUnavailable, Seal
-from mlops_platform.audit.signing import SignedHead
 from tests.emulated_mirror import Faulty, client, create
 
 

@@ -9,6 +9,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.tracking import fluent
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from model_server.build.__main__ import build
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "data-scientist.md"
 
@@ -65,8 +67,12 @@ CASES = {
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> Iterator[str]:
-    """An MLflow store of this test's own."""
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An MLflow store of this test's own; the experiment is none of the next test's."""
+    monkeypatch.setattr(fluent, "_active_experiment_id", None)
+    # both, so that it is absent again afterwards: set_experiment writes it
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(
@@ -89,7 +95,7 @@ def test_the_guides_snippet_works_for(tracking: str, tmp_path: Path, name: str) 
     exec(compile(snippet(), str(GUIDE), "exec"), {"model": model, "frame": frame})
     report = build(_logged_model(tmp_path), tmp_path / "b", name="m", version=1)
     assert report.verdict == "built", report.sentence
-    served = ServedModel(tmp_path / "b")
+    served = ServedModel(BuiltFiles(tmp_path / "b"))
     row = frame.head(1).astype(object).to_numpy().tolist()
     expected = model.predict_proba(frame.head(1))[0, 1]
     assert served.predict(list(frame.columns), row).prediction == pytest.approx([expected], abs=1e-5)
@@ -115,7 +121,7 @@ def test_the_seeds_own_call_is_built_and_explained_from_the_first_request(tracki
         mlflow.sklearn.log_model(model, "model")
     report = build(_logged_model(tmp_path), tmp_path / "b", name="m", version=1)
     assert report.verdict == "built", report.sentence
-    served = ServedModel(tmp_path / "b")
+    served = ServedModel(BuiltFiles(tmp_path / "b"))
     row = frame.head(1).to_numpy().tolist()
     explanation = served.explain(served.bundle.columns, row)
     assert explanation.background["source"] == "training_statistics"

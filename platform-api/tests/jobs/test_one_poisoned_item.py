@@ -14,6 +14,7 @@ from sqlalchemy import select, text, update
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
+from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.models.tables import ModelVersionRow
@@ -33,12 +34,7 @@ WITHOUT_ITEMS = {
     "audit-mirror": "copies in order: what comes after a damaged event must not hide it",
     "audit-anchor": "anchors in order",
     "idempotency-keys": "one statement",
-}
-# what is known to fail, and the file to mend
-KNOWN: dict[str, str] = {
-    "approval-metrics": "approvals/reading.py: still_missing() reads the requirements of all requests or of none",
-    "certificates": "monitoring/jobs.py: watch_certificates() catches OSError only",
-    "drift": "monitoring/jobs.py: watch_inputs() examines all models or none",
+    "revocation-list": "one list",
 }
 
 
@@ -124,6 +120,18 @@ async def _a_request_of_a_role_there_is_no_more(ground: Ground, _: pytest.Monkey
     assert REGISTRY.get_sample_value("approvals_pending", {"role": "manager"}) == len(ground.neighbours)
 
 
+@case("approval-reviews")
+async def _a_revision_whose_version_is_gone(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.answering()
+    async with ground.services.database.session() as session:
+        await session.execute(update(ModelVersionRow).values(risk_level="high"))
+        await session.execute(text("DELETE FROM model_versions WHERE name = :name"), {"name": ground.poisoned})
+    await ground.run("approval-reviews")
+    async with ground.services.database.read_session() as session:
+        due = select(DeploymentRow.model_name).join(RevisionRow).where(RevisionRow.review_since.is_not(None))
+        assert set(await session.scalars(due)) == ground.neighbours
+
+
 @case("prediction-log")
 async def _a_segment_that_is_none(ground: Ground, _: pytest.MonkeyPatch) -> None:
     log = ground.services.prediction_log
@@ -153,7 +161,9 @@ async def _a_model_whose_inputs_cannot_be_compared(ground: Ground, _: pytest.Mon
     _log_rows(ground, 5)
     ground.spoil("prediction_log", "window", lambda name, *_: name == ground.poisoned)
     await ground.run("drift")
-    compared = {name: REGISTRY.get_sample_value("drift_rows_compared", {"model": name}) for name in ground.neighbours}
+    compared = {
+        name: REGISTRY.get_sample_value("drift_rows_compared", {"model_name": name}) for name in ground.neighbours
+    }
     assert compared == dict.fromkeys(ground.neighbours, 5)
 
 
@@ -191,6 +201,19 @@ async def _an_event_that_is_no_event(ground: Ground, _: pytest.MonkeyPatch) -> N
     assert REGISTRY.get_sample_value("audit_verification_ok") == 0
     shown = await ground.client.get("/api/v1/audit/verify", headers=ground.headers)
     assert shown.is_success or shown.status_code == 403
+    assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
+
+
+@case("audit-verification-new")
+async def _an_event_that_is_no_event_and_new(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.registered(2)
+    await ground.run("audit-verification-new")
+    await ground.registered(2)
+    async with ground.services.database.session() as session:
+        await session.execute(text("UPDATE audit_events SET payload = 'null' WHERE seq = 3"))
+        await session.execute(text("UPDATE audit_events SET tenant = 'another' WHERE seq = 4"))
+    await ground.run("audit-verification-new")
+    assert REGISTRY.get_sample_value("audit_verification_ok") == 0
     assert (REGISTRY.get_sample_value("audit_verification_problems") or 0) >= 3
 
 
@@ -243,13 +266,7 @@ def _log_rows(ground: Ground, count: int) -> None:
     log.move()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=KNOWN[name])) if name in KNOWN else name
-        for name in sorted(CASES)
-    ],
-)
+@pytest.mark.parametrize("name", sorted(CASES))
 async def test_its_neighbours_are_done(name: str, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     assert job(name)
     await CASES[name](ground, monkeypatch)

@@ -45,6 +45,7 @@ from model_server.engines.native import NativeModel, _task
 from model_server.refusals import Refused
 from model_server.serve import protocols
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 random = np.random.default_rng(7)
 FRAME = pd.DataFrame(random.normal(size=(60, 3)), columns=list("abc"))
@@ -245,12 +246,12 @@ PAIRS = [[2.0, -1.0], [1.0, 0.0]]
 
 
 def test_graph_in_process_and_model_process_answer_a_pair_per_row(two_targets: Path) -> None:
-    served = ServedModel(two_targets)
+    served = ServedModel(BuiltFiles(two_targets))
     assert (served.bundle.engine, served.bundle.answer) == ("onnx", AnswerForm((2,), "FP64"))
-    engine = OnnxModel(two_targets, describe(two_targets))
+    engine = OnnxModel(BuiltFiles(two_targets), describe(BuiltFiles(two_targets)))
     in_process, labels = engine.predict([tuple(row) for row in ROWS])
     assert labels is None
-    by_its_library = ServedModel(two_targets)
+    by_its_library = ServedModel(BuiltFiles(two_targets))
     by_its_library._compiled = None  # the same bundle without its graph
     by_process = [one.predict(["a", "b", "c"], ROWS).prediction for one in (served, by_its_library)]
     for answers in (in_process, *by_process):
@@ -260,7 +261,7 @@ def test_graph_in_process_and_model_process_answer_a_pair_per_row(two_targets: P
 
 
 def test_tensors_of_several_targets_have_their_shape(two_targets: Path) -> None:
-    served = ServedModel(two_targets)
+    served = ServedModel(BuiltFiles(two_targets))
     [output] = protocols.v2_response(served.predict(["a", "b", "c"], ROWS), served.bundle, None)["outputs"]
     assert output["shape"] == [2, 2]
     assert output["data"] == pytest.approx([value for pair in PAIRS for value in pair])
@@ -270,7 +271,7 @@ def test_tensors_of_several_targets_have_their_shape(two_targets: Path) -> None:
 
 
 def test_several_targets_are_explained_one_by_one(two_targets: Path) -> None:
-    explanation = ServedModel(two_targets).explain(["a", "b", "c"], ROWS)
+    explanation = ServedModel(BuiltFiles(two_targets)).explain(["a", "b", "c"], ROWS)
     shares = np.asarray(explanation.shap_values)
     assert shares.shape == (2, 2, 3)
     np.testing.assert_allclose(explanation.raw_output, PAIRS, atol=1e-6)
@@ -278,7 +279,7 @@ def test_several_targets_are_explained_one_by_one(two_targets: Path) -> None:
 
 
 def test_texts_are_answered_and_explained_one_by_one(texts: Path) -> None:
-    served = ServedModel(texts)
+    served = ServedModel(BuiltFiles(texts))
     model = TEXTS["tf-idf"][0]()
     asked = ["good laptop", "bad bad phone", "good good"]
     answer = served.predict(["text"], [[text] for text in asked])
@@ -290,12 +291,12 @@ def test_texts_are_answered_and_explained_one_by_one(texts: Path) -> None:
 
 def test_a_bundle_that_states_another_shape_is_not_answered_from(two_targets: Path) -> None:
     """As a bundle does that was built when answers were flattened."""
-    served = ServedModel(two_targets)
+    served = ServedModel(BuiltFiles(two_targets))
     served.bundle = replace(served.bundle, answer=AnswerForm((), "FP64"))
     with pytest.raises(WrongAnswers):
         served.predict(["a", "b", "c"], ROWS)
-    described = describe(two_targets)
-    engine = OnnxModel(two_targets, replace(described, answer=replace(described.answer, shape=())))
+    described = describe(BuiltFiles(two_targets))
+    engine = OnnxModel(BuiltFiles(two_targets), replace(described, answer=replace(described.answer, shape=())))
     for rows in (ROWS, ROWS[:1]):
         with pytest.raises(AnswersDiffer):
             engine.predict([tuple(row) for row in rows])
@@ -313,8 +314,8 @@ def test_bundles_from_before_answers_were_described_are_read(two_targets: Path, 
         older = {**content, "task": task, "labels": labels}
         assert parse_bundle(older).answer.shape == shape
         (tmp_path / "bundle.json").write_text(json.dumps(older))
-        assert describe(tmp_path).answer.shape == shape
-    assert read_bundle(two_targets).answer.shape == (2,)
+        assert describe(BuiltFiles(tmp_path)).answer.shape == shape
+    assert read_bundle(BuiltFiles(two_targets)).answer.shape == (2,)
 
 
 def test_a_graph_that_answers_no_number_is_not_passed_on(tmp_path: Path) -> None:
@@ -346,7 +347,7 @@ def test_a_graph_that_answers_no_number_is_not_passed_on(tmp_path: Path) -> None
         "onnx": described,
     }
     (tmp_path / "bundle.json").write_text(json.dumps(content))
-    engine = OnnxModel(tmp_path, describe(tmp_path))
+    engine = OnnxModel(BuiltFiles(tmp_path), describe(BuiltFiles(tmp_path)))
     assert engine.predict([(1.0,)]) == ([0.0], None)
     for rows in ([(0.0,)], [(1.0,), (-1.0,)]):
         with pytest.raises(AnswersDiffer):

@@ -24,8 +24,10 @@ from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.jobs import rows_behind, sample
 from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.process import is_provisional
-from mlops_platform.predictions.routing import RoutingTable, Target
+from mlops_platform.predictions.routing import Target
 from model_server.build.__main__ import build
+
+from ..support.trust import routing_table
 
 
 class Pod:
@@ -89,10 +91,10 @@ async def serving(s3_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
     live = LiveRevision(
         "m", "risk", "staging", 1, "r1", 1, 1.0, address, "process", f"http://127.0.0.1:{pod.port}", (), "low"
     )
-    target = RoutingTable().load(fetch_bundles(RoutingSnapshot(1, (live,)), store))["r1"]
+    target = routing_table().load(fetch_bundles(RoutingSnapshot(1, (live,)), store))["r1"]
     services: Any = SimpleNamespace(bundles=store, prediction_log=None)
     rows = frame.head(30).to_numpy().tolist()
-    yield Serving(store, address, pod, target, Predictor(services, RoutingTable()), rows, list(frame.columns))
+    yield Serving(store, address, pod, target, Predictor(services, routing_table()), rows, list(frame.columns))
     assert target.process is not None
     await target.process.close()
     pod.stop()
@@ -119,7 +121,7 @@ async def test_a_bucket_that_is_away_costs_the_explanation_and_not_the_answer(se
         bundles=S3Bundles("s3://bundles/x", tmp_path / "cache", "http://127.0.0.1:9"), prediction_log=None
     )
     serving.keep_recent_inputs()
-    away = Predictor(services, RoutingTable())
+    away = Predictor(services, routing_table())
     assert (await away._explain(serving.target, serving.rows[:1]))["background"]["source"] == "zeros"
     assert (await serving.explain())["background"]["source"] == "recent_inputs"
 

@@ -21,6 +21,7 @@ from model_server.engines.native import NativeModel
 from model_server.explain.explainer import Explanation, NoBackground, NotExplainable
 from model_server.explain.without_sample import WithoutSample
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 Logged = Callable[[Any, pd.DataFrame], tuple[ServedModel, list[str]]]
 
@@ -32,7 +33,7 @@ def logged(tmp_path: Path) -> Logged:
     def make(model: Any, frame: pd.DataFrame) -> tuple[ServedModel, list[str]]:
         report = build(log(model, frame, "sklearn", tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
         assert report.verdict == "built", report.sentence
-        return ServedModel(tmp_path / "b"), list(frame.columns)
+        return ServedModel(BuiltFiles(tmp_path / "b")), list(frame.columns)
 
     return make
 
@@ -187,7 +188,7 @@ def test_answers_that_are_no_numbers_are_still_not_explained(logged: Logged) -> 
 def test_an_input_example_is_named_as_what_it_is(tmp_path: Path) -> None:
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a"), tmp_path / "b", name="m", version=1)
-    explanation = ServedModel(tmp_path / "b").explain(list(frame.columns), rows_of(frame, 0, 1))
+    explanation = ServedModel(BuiltFiles(tmp_path / "b")).explain(list(frame.columns), rows_of(frame, 0, 1))
     assert explanation.background == {
         "source": "input_example",
         "rows": 40,

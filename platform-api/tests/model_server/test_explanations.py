@@ -18,6 +18,7 @@ from model_server.bundle import read_bundle
 from model_server.engines.inputs import BadInput
 from model_server.explain.explainer import Explainer, NoBackground, NotAdditive, NotExplainable, is_additive
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 ALGORITHMS = {
     "logistic pipeline": "permutation",
@@ -37,7 +38,7 @@ ALGORITHMS = {
 
 @functools.cache
 def served(folder: Path) -> ServedModel:
-    return ServedModel(folder)
+    return ServedModel(BuiltFiles(folder))
 
 
 def gap(explanation: Any) -> float:
@@ -103,7 +104,9 @@ def test_input_the_model_ignores_gets_nothing(built: Callable[[str], Built]) -> 
 
 def test_same_row_gets_the_same_explanation(built: Callable[[str], Built]) -> None:
     sample = built("logistic pipeline")
-    first, second = (ServedModel(sample.folder).explain(list(sample.frame.columns), sample.rows(7, 8)) for _ in "ab")
+    first, second = (
+        ServedModel(BuiltFiles(sample.folder)).explain(list(sample.frame.columns), sample.rows(7, 8)) for _ in "ab"
+    )
     assert first == second
 
 
@@ -111,7 +114,7 @@ def test_what_came_with_one_request_is_kept_for_no_other(tmp_path: Path) -> None
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
     rows = frame.head(30).to_numpy().tolist()
-    served, columns = ServedModel(tmp_path / "b"), list(frame.columns)
+    served, columns = ServedModel(BuiltFiles(tmp_path / "b")), list(frame.columns)
     before = served.explain(columns, rows[:1])
     sample = {"columns": columns, "rows": rows}
     with_rows = served.explain(columns, rows[:1], sample)
@@ -123,7 +126,11 @@ def test_what_came_with_one_request_is_kept_for_no_other(tmp_path: Path) -> None
 def test_rows_of_one_request_change_no_other_explanation(tmp_path: Path) -> None:
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
-    served, columns, rows = ServedModel(tmp_path / "b"), list(frame.columns), frame.head(60).to_numpy().tolist()
+    served, columns, rows = (
+        ServedModel(BuiltFiles(tmp_path / "b")),
+        list(frame.columns),
+        frame.head(60).to_numpy().tolist(),
+    )
     ours, theirs = ({"columns": columns, "rows": part} for part in (rows[:30], rows[30:]))
     first = served.explain(columns, rows[:1], ours)
     assert served.explain(columns, rows[:1], theirs) != first
@@ -132,7 +139,7 @@ def test_rows_of_one_request_change_no_other_explanation(tmp_path: Path) -> None
 
 def test_a_models_own_sample_is_stronger_than_one_that_comes_with_a_request(built: Callable[[str], Built]) -> None:
     sample = built("ridge")
-    served, columns, rows = ServedModel(sample.folder), list(sample.frame.columns), sample.rows(0, 2)
+    served, columns, rows = ServedModel(BuiltFiles(sample.folder)), list(sample.frame.columns), sample.rows(0, 2)
     assert served.explain(columns, rows, {"columns": columns, "rows": sample.rows(5, 25)}) == served.explain(
         columns, rows
     )
@@ -145,7 +152,7 @@ def test_a_models_own_sample_is_stronger_than_one_that_comes_with_a_request(buil
 def test_a_background_that_is_no_table_or_too_long_is_refused(tmp_path: Path, background: Any) -> None:
     model, frame, flavor = MODELS["ridge"]()
     build(log(model, frame, flavor, tmp_path / "a", examples=0), tmp_path / "b", name="m", version=1)
-    served = ServedModel(tmp_path / "b")
+    served = ServedModel(BuiltFiles(tmp_path / "b"))
     with pytest.raises((BadInput, NoBackground)):
         served.explain(list(frame.columns), frame.head(1).to_numpy().tolist(), background)
 
@@ -163,8 +170,8 @@ def test_answers_that_are_not_numbers_are_not_explained(tmp_path: Path) -> None:
     _, frame, _ = MODELS["ridge"]()
     model = KMeans(3, n_init=1, random_state=0).fit(frame)
     build(log(model, frame, "sklearn", tmp_path / "a"), tmp_path / "b", name="m", version=1)
-    served_model = ServedModel(tmp_path / "b")
-    assert (served_model.bundle.task, read_bundle(tmp_path / "b").engine) == ("raw", "process")
+    served_model = ServedModel(BuiltFiles(tmp_path / "b"))
+    assert (served_model.bundle.task, read_bundle(BuiltFiles(tmp_path / "b")).engine) == ("raw", "process")
     assert served_model.predict(list(frame.columns), frame.head(2).to_numpy().tolist()).labels is None
     with pytest.raises(NotExplainable):
         served_model.explain(list(frame.columns), frame.head(2).to_numpy().tolist())

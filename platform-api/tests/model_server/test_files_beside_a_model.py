@@ -13,6 +13,7 @@ from sample_models import MODELS, log
 from model_server.build.__main__ import build
 from model_server.build.report import Report
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 
 def logged(tmp_path: Path) -> Path:
@@ -97,7 +98,7 @@ def test_the_tensors_mlflow_writes_beside_an_onnx_graph_come_with_it(tmp_path: P
     save_onnx(tmp_path / "a")
     report = built(tmp_path / "a", tmp_path)
     assert report.verdict == "built", report.sentence
-    served = ServedModel(tmp_path / "b")
+    served = ServedModel(BuiltFiles(tmp_path / "b"))
     row = [float(number) for number in range(20)]
     answer = served.predict(served.bundle.columns, [row])
     expected = np.array(row, dtype=np.float32) @ numpy_helper.to_array(onnx_graph().graph.initializer[0])

@@ -12,7 +12,8 @@ from sample_models import Built
 from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.bundles import fetch_bundles
-from mlops_platform.predictions.routing import RoutingTable
+
+from ..support.trust import routing_table
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_a_published_bundle_answers_in_process_as_the_native_model_does(
         "low",
     )
     snapshot = fetch_bundles(RoutingSnapshot(1, (live,)), S3Bundles("s3://bundles/x", tmp_path / "api", s3_url))
-    target = RoutingTable().load(snapshot)["r1"]
+    target = routing_table().load(snapshot)["r1"]
     assert target.onnx is not None
     predictions, _ = target.onnx.predict([list(row) for row in sample.rows(0, 5)])
     assert predictions == pytest.approx(sample.model.predict_proba(sample.frame.head(5))[:, 1], abs=1e-5)

@@ -18,6 +18,7 @@ from model_server.build.__main__ import build, main
 from model_server.bundle import read_bundle
 from model_server.digests import tree_digest
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 
 COMPILED = [name for name in MODELS if name != "categorical splits"]
 
@@ -25,10 +26,10 @@ COMPILED = [name for name in MODELS if name != "categorical splits"]
 @pytest.mark.parametrize("name", COMPILED)
 def test_model_is_compiled_and_agrees_with_its_own_library(built: Callable[[str], Built], name: str) -> None:
     sample = built(name)
-    bundle = read_bundle(sample.folder)
+    bundle = read_bundle(BuiltFiles(sample.folder))
     assert bundle.engine == "onnx", sample.step("compile")
     assert sample.step("parity")["proven"]
-    served = ServedModel(sample.folder)
+    served = ServedModel(BuiltFiles(sample.folder))
     answer = served.predict(bundle.columns, sample.rows(0, 200)).prediction
     part = sample.frame.head(200)
     if bundle.task == "regression":
@@ -46,16 +47,16 @@ def test_a_label_is_the_models_own_even_where_its_probabilities_favour_another(b
     labels = sample.model.predict(unseen).tolist()
     assert labels != sample.model.predict_proba(unseen).argmax(axis=1).tolist()
     rows = unseen.to_numpy().tolist()
-    assert ServedModel(sample.folder).predict(list(sample.frame.columns), rows).labels == labels
-    engine = OnnxModel(sample.folder, describe(sample.folder))
+    assert ServedModel(BuiltFiles(sample.folder)).predict(list(sample.frame.columns), rows).labels == labels
+    engine = OnnxModel(BuiltFiles(sample.folder), describe(BuiltFiles(sample.folder)))
     assert engine.predict([tuple(row) for row in rows])[1] == labels
 
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_both_ways_of_serving_answer_alike(built: Callable[[str], Built], name: str) -> None:
     sample = built(name)
-    served = ServedModel(sample.folder).predict(list(sample.frame.columns), sample.rows(0, 30))
-    engine = OnnxModel(sample.folder, describe(sample.folder))
+    served = ServedModel(BuiltFiles(sample.folder)).predict(list(sample.frame.columns), sample.rows(0, 30))
+    engine = OnnxModel(BuiltFiles(sample.folder), describe(BuiltFiles(sample.folder)))
     rows = [tuple(row) for row in sample.rows(0, 30)]
     predictions, labels = engine.predict(rows)
     np.testing.assert_allclose(predictions, served.prediction, rtol=1e-9)
@@ -70,7 +71,7 @@ def test_both_ways_of_serving_answer_alike(built: Callable[[str], Built], name: 
 def test_compiled_trees_agree_on_rows_rounded_to_single_precision(built: Callable[[str], Built], name: str) -> None:
     sample = built(name)
     rounded = sample.frame.to_numpy().astype(np.float32).astype(np.float64)
-    answer = ServedModel(sample.folder).predict(list(sample.frame.columns), rounded.tolist()).prediction
+    answer = ServedModel(BuiltFiles(sample.folder)).predict(list(sample.frame.columns), rounded.tolist()).prediction
     if name == "lightgbm booster":
         expected = sample.model.predict(rounded)
     else:
@@ -93,35 +94,35 @@ def test_hist_gradient_boosting_agrees_anywhere(built: Callable[[str], Built], s
 
 @functools.cache
 def _served(folder: Path) -> ServedModel:
-    return ServedModel(folder)
+    return ServedModel(BuiltFiles(folder))
 
 
 def test_what_onnx_cannot_say_is_served_by_its_own_library_with_the_reason(built: Callable[[str], Built]) -> None:
     sample = built("categorical splits")
-    bundle = read_bundle(sample.folder)
+    bundle = read_bundle(BuiltFiles(sample.folder))
     assert (bundle.engine, bundle.onnx) == ("process", None)
     assert sample.step("compile")["status"] == "warning"
     assert "categorical splits" in sample.step("compile")["detail"]
-    answer = ServedModel(sample.folder).predict(bundle.columns, sample.rows(0, 50))
+    answer = ServedModel(BuiltFiles(sample.folder)).predict(bundle.columns, sample.rows(0, 50))
     np.testing.assert_allclose(answer.prediction, sample.model.predict_proba(sample.frame.head(50))[:, 1])
 
 
 def test_text_columns_gaps_and_text_labels_survive(built: Callable[[str], Built]) -> None:
     sample = built("text and gaps")
-    bundle = read_bundle(sample.folder)
+    bundle = read_bundle(BuiltFiles(sample.folder))
     assert [(column.type, column.required) for column in bundle.inputs] == [
         ("string", True),
         ("double", True),
         ("double", False),
     ]
     assert (bundle.labels, bundle.onnx.mode) == (("leaves", "stays"), "columns")
-    answer = ServedModel(sample.folder).predict(bundle.columns, [["plus", 30.0, None]])
+    answer = ServedModel(BuiltFiles(sample.folder)).predict(bundle.columns, [["plus", 30.0, None]])
     assert answer.labels[0] in bundle.labels
 
 
 def test_digest_is_the_platforms_digest_and_follows_every_byte(built: Callable[[str], Built], tmp_path: Path) -> None:
     artifact = built("ridge").artifact
-    assert tree_digest(artifact) == platform_digest(artifact) == read_bundle(built("ridge").folder).digest
+    assert tree_digest(artifact) == platform_digest(artifact) == read_bundle(BuiltFiles(built("ridge").folder)).digest
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.txt").write_text("one")
     (tmp_path / "b.txt").write_text("two")
@@ -144,7 +145,7 @@ def test_mlflows_default_skops_format_is_built_from_the_command_line(tmp_path: P
     artifact = log(model, frame, flavor, tmp_path / "artifact", serialization_format="skops")
     arguments = ["--source", str(artifact), "--output", str(tmp_path / "bundle"), "--name", "m", "--version", "7"]
     assert main(arguments) == 0
-    assert read_bundle(tmp_path / "bundle").model_version == 7
+    assert read_bundle(BuiltFiles(tmp_path / "bundle")).model_version == 7
 
 
 def test_model_without_a_sample_is_built_and_says_what_is_missing(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ _WORDS = {
     "group_left",
     "group_right",
     "offset",
+    "label_replace",
     "bool",
     "sum",
     "min",

@@ -97,12 +97,11 @@ class Walk:
         stranger = {"Authorization": "Bearer not-a-token"}
         assert httpx.get(f"{self.platform.url}/api/v1/models", headers=stranger).status_code == 401
         operator = ("max@company.com", "manager")
-        for _ in range(2):
+        for operation in ("pause", "resume", "pause", "resume"):
             reply = self.platform.ask(
-                "POST", f"/api/v1/deployments/{deployed}/pause", *operator, json={"reason": version}
+                "POST", f"/api/v1/deployments/{deployed}/{operation}", *operator, json={"reason": version}
             )
             assert reply.is_success, reply.text
-        self.ask("POST", f"/api/v1/deployments/{deployed}/resume", operator, json={"reason": version})
         self.repeat(deployed, version)
 
     def repeat(self, deployment: str, key: str) -> None:

@@ -29,8 +29,10 @@ from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.operations import OPERATIONS, Operation
 from model_server.serve.asgi import ModelServerApp
 from model_server.serve.served_model import ServedModel
+from model_server.trust.files import BuiltFiles
 from tests.contracts.feast_backends import make as make_feature_project
 
+from ..support.trust import EveryBuild, nothing_revoked
 from .conftest import live
 
 OLD_IDS = {
@@ -87,7 +89,7 @@ def feature_store(tmp_path_factory: pytest.TempPathFactory) -> FeastStore:
 
 @asynccontextmanager
 async def serving(bundle: Path, address: Path) -> AsyncIterator[str]:
-    config = uvicorn.Config(ModelServerApp(ServedModel(bundle)), uds=str(address), log_level="error")
+    config = uvicorn.Config(ModelServerApp(ServedModel(BuiltFiles(bundle))), uds=str(address), log_level="error")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
@@ -136,7 +138,9 @@ async def data_plane(
         async def generation() -> int:
             return 1
 
-        gateway = Gateway(_inner, replace(services, features=feature_store), routes, generation)
+        gateway = Gateway(
+            _inner, replace(services, features=feature_store), routes, generation, nothing_revoked, EveryBuild()
+        )
         headers = as_("ana@company.com", "data-scientist")
         transport = httpx.ASGITransport(gateway)
         async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as client:

@@ -18,8 +18,8 @@ from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.problems import ModelAnswersWrong, ModelFailed
 from mlops_platform.predictions.process import ModelProcess
-from mlops_platform.predictions.routing import RoutingTable
 
+from ..support.trust import EveryBuild, nothing_revoked, routing_table
 from .small_bundles import bundle, live
 
 ROWS: list[tuple[Any, ...]] = [(1.0,), (2.0,), (3.0,)]
@@ -90,10 +90,10 @@ async def test_a_process_that_answers_every_row_is_passed_on() -> None:
 
 def test_a_row_without_an_answer_is_never_logged(tmp_path: Path) -> None:
     snapshot = RoutingSnapshot(1, (live("m", bundle(tmp_path, ["x"])),))
-    target: Any = RoutingTable().load(snapshot)["m"]
+    target: Any = routing_table().load(snapshot)["m"]
     logged: list[bytes] = []
     kept: Any = SimpleNamespace(append=lambda record, _rows: logged.append(record))
-    predictor = Predictor(SimpleNamespace(prediction_log=kept, bundles=None), RoutingTable())  # type: ignore[arg-type]
+    predictor = Predictor(SimpleNamespace(prediction_log=kept, bundles=None), routing_table())  # type: ignore[arg-type]
     with pytest.raises(ModelAnswersWrong):
         predictor.keep(target, "p-1", ROWS, b"", [0.5], None, 0.0)
     assert logged == []
@@ -118,7 +118,7 @@ async def client(
     async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
         raise AssertionError("only predictions are asked for")
 
-    gateway = Gateway(inner, services, routes, generation)
+    gateway = Gateway(inner, services, routes, generation, nothing_revoked, EveryBuild())
     monkeypatch.setattr(gateway, "_follow_routes", asyncio.Event().wait)
     headers = {"authorization": f"Bearer {token_for('ana@company.com', 'data-scientist')}"}
     transport = httpx.ASGITransport(gateway)

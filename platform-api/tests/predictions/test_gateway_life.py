@@ -21,6 +21,7 @@ from mlops_platform.predictions.answers import AnswerForm
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.telemetry.requests import name_request
+from tests.support.trust import EveryBuild, nothing_revoked
 
 from .conftest import live
 
@@ -32,7 +33,7 @@ class Deployed:
 
     def __init__(self, services: BuiltServices, *revisions: LiveRevision) -> None:
         self.number, self.revisions = 1, revisions
-        self.gateway = Gateway(_nowhere, services, self._routes, self._generation)
+        self.gateway = Gateway(_nowhere, services, self._routes, self._generation, nothing_revoked, EveryBuild())
 
     async def becomes(self, *revisions: LiveRevision) -> None:
         self.number, self.revisions = self.number + 1, revisions

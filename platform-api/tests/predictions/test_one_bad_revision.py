@@ -17,8 +17,10 @@ from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.predictions import routing
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
-from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
+from mlops_platform.predictions.routing import NotLoaded, Target
+from tests.support.trust import EveryBuild, nothing_revoked
 
+from ..support.trust import routing_table
 from .small_bundles import bundle, halves, live
 
 ODD = 'say "x" \\ \t \n {€}/'
@@ -33,7 +35,7 @@ class Served:
 
     def __init__(self, services: BuiltServices, token: str) -> None:
         self.snapshot = RoutingSnapshot(0, ())
-        self.gateway = Gateway(_nothing, services, self._routes, self._generation)
+        self.gateway = Gateway(_nothing, services, self._routes, self._generation, nothing_revoked, EveryBuild())
         self.read = 0
         transport = httpx.ASGITransport(self.gateway)
         self.client = httpx.AsyncClient(
@@ -149,7 +151,7 @@ async def test_its_share_of_requests_fails_and_the_other_revision_keeps_its_own(
 
 def test_only_the_revision_that_was_not_loaded_is_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, bad = live("good", bundle(tmp_path / "good", ["x"])), live("bad", bundle(tmp_path / "bad", ["x"], b""))
-    table, snapshot = RoutingTable(), RoutingSnapshot(1, (good, bad))
+    table, snapshot = routing_table(), RoutingSnapshot(1, (good, bad))
     table.swap(snapshot, table.load(snapshot))
     loaded: list[str] = []
     original = routing._target

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.builds.bundles import bundle_folder
+from mlops_platform.builds.interfaces import BundleSigner
 from mlops_platform.deployments.interfaces import Observed, Placement, RevisionSpec, Routing, ServingRuntime
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.digests import tree_digest
@@ -26,8 +27,8 @@ from mlops_platform.rollouts.rollout import Signal
 class FileRegistry(ModelRegistry):
     """Models in one JSON file. What is registered is built: the prepared bundle lies where a build would put it."""
 
-    def __init__(self, folder: Path, bundles: Path, prepared: Path) -> None:
-        self._folder, self._bundles, self._prepared = folder, bundles, prepared
+    def __init__(self, folder: Path, bundles: Path, prepared: Path, signer: BundleSigner) -> None:
+        self._folder, self._bundles, self._prepared, self._signer = folder, bundles, prepared, signer
         folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -75,9 +76,15 @@ class FileRegistry(ModelRegistry):
             source = self._artifacts(name, number)
             source.mkdir(parents=True)
             (source / "model.txt").write_text(f"{name}:{number}")
-            place = bundle_folder(self._bundles, tree_digest(source), name, number)
+            digest = tree_digest(source)
+            place = bundle_folder(self._bundles, digest, name, number)
             if not place.exists():
-                shutil.copytree(self._prepared, place)
+                fresh = place.with_name(f".{place.name}")
+                shutil.copytree(self._prepared, fresh, dirs_exist_ok=True)
+                described = json.loads((fresh / "bundle.json").read_text())
+                (fresh / "bundle.json").write_text(json.dumps({**described, "digest": digest}))
+                await self._signer.sign(fresh)
+                fresh.rename(place)
             model["versions"][str(number)] = {"tags": tags, "at": now().isoformat(), "source": str(source)}
             return _version(name, number, model["versions"][str(number)])
 
@@ -194,7 +201,7 @@ def quick(built: BuiltServices) -> BuiltServices:
     home = built.settings.home
     return replace(
         built,
-        registry=FileRegistry(home / "registry", built.settings.bundle_dir, home / "prepared"),
+        registry=FileRegistry(home / "registry", built.settings.bundle_dir, home / "prepared", built.signer),
         runtime=ObedientRuntime(home / "obedient"),
         signals=CalmSignals(home / "failing"),
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import MirroredEvent
-from mlops_platform.audit.signing import SignedHead
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from tests.emulated_mirror import Faulty, create
@@ -190,7 +190,7 @@ def mirror_calls(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> Callable[
     def mirror_of(workload: str) -> Faulty:
         mirror = Faulty(name, aws.url)
         for service in ("s3", "dynamodb"):
-            mirror._client(service).meta.events.register(
+            mirror._clients[service].meta.events.register(
                 "provide-client-params",
                 lambda params, model, **_: made[workload].add((model.name, params.get("Prefix", ""))),
             )

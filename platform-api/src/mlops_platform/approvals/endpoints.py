@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from mlops_platform.approvals import reading, service
 from mlops_platform.approvals.quorum import Status
-from mlops_platform.approvals.schemas import Approval, DecisionRequest, WithdrawRequest
+from mlops_platform.approvals.schemas import Approval, DecisionRequest, RevokeRequest, WithdrawRequest
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.identity.dependencies import requires
@@ -60,3 +60,11 @@ async def withdraw(
 ) -> Approval:
     """Take your own request back: nobody has to decide any more, and what is live stays live."""
     return await service.withdraw(session, services.approval_subjects, caller, approval_id, body.reason if body else "")
+
+
+@router.post("/{approval_id}/revoke", operation_id="revoke_approval")
+async def revoke(
+    caller: CanDecide, approval_id: ApprovalId, body: RevokeRequest, session: SessionDep, services: ServicesDep
+) -> Approval:
+    """Withdraw an approval that was given: what runs on it is due for review, and drained after the policy's grace."""
+    return await service.revoke(session, services.approval_subjects, caller, approval_id, body.reason)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from mlops_platform.identity.principal import Role
 from mlops_platform.policy.definition import Requirement
 
-Status = Literal["pending", "approved", "rejected", "expired", "withdrawn"]
+Status = Literal["pending", "approved", "rejected", "expired", "withdrawn", "revoked"]
 Verdict = Literal["approve", "reject"]
 Objection = Literal["is_requester", "already_decided", "role_not_needed"]
 

@@ -14,6 +14,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 from mlops_platform.policy.definition import Requirement
+from mlops_platform.telemetry.items import apart
 
 
 class ApprovalNotFound(NotFound):
@@ -73,9 +74,12 @@ async def still_missing(session: ReadSession) -> list[tuple[datetime, list[Role]
     query = select(ApprovalRow).where(ApprovalRow.status == "pending", ApprovalRow.expires_at > now())
     rows = (await session.execute(query)).scalars().all()
     made = await decisions_of(session, [row.id for row in rows])
-    return [
-        (row.created_at, missing(requirements_of(row), made_of(made.get(row.id, [])), row.requester)) for row in rows
-    ]
+    found = []
+    for row in rows:
+        with apart("approval-metrics", approval=row.id):
+            open_slots = missing(requirements_of(row), made_of(made.get(row.id, [])), row.requester)
+            found.append((row.created_at, open_slots))
+    return found
 
 
 def objection_of(approval: Approval, caller: Principal) -> Objection | None:

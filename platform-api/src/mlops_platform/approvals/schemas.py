@@ -35,7 +35,8 @@ class Approval(BaseModel):
     requester: str
     justification: str
     risk_level: RiskLevel
-    policy_version: str
+    policy_version: str = Field(description="the policy's name for people")
+    policy_hash: str = Field(description="sha256 of the policy file's content: what identifies it")
     requirements: list[Requirement]
     missing: list[Role] = Field(description="role slots nobody fills yet")
     decisions: list[DecisionView]
@@ -62,3 +63,11 @@ class WithdrawRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field("", max_length=2_000)
+
+
+class RevokeRequest(BaseModel):
+    """Why an approval that was given does not hold any more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=2_000)

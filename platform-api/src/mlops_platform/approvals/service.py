@@ -71,6 +71,15 @@ class AlreadyDecided(Conflict):
         super().__init__("Your decision on this request is on record and cannot be changed.")
 
 
+class ApprovalNotGiven(Conflict):
+    """Only what was approved can be revoked."""
+
+    title = "This approval was not given"
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The request is {status}; only an approval that was given can be revoked.")
+
+
 class ApprovalSettled(Conflict):
     """The request is no longer open."""
 
@@ -92,9 +101,10 @@ async def request(
     subject_id: str,
     tenant: str,
     risk_level: RiskLevel,
+    configuration: str,
     justification: str,
 ) -> Approval | None:
-    """Ask for approval of exactly these bytes; None when the policy needs nobody for this move and risk."""
+    """Ask for approval of exactly these bytes and this configuration (its digest); None when the policy needs nobody."""
     requirements = policy.requirements(transition, risk_level)
     if not requirements:
         return None
@@ -112,6 +122,7 @@ async def request(
         justification=justification,
         risk_level=risk_level,
         policy_version=policy.version,
+        policy_hash=policy.content_hash,
         requirements=[needed.model_dump(mode="json") for needed in requirements],
         created_at=at,
         due_at=at + timedelta(hours=policy.due_hours(requirements)),
@@ -126,7 +137,14 @@ async def request(
         "version": model_version,
         "digest": digest,
         "transition": transition,
+        "environment": transition,
+        "subject": subject_id,
+        # what the decisions are counted by later: a copy in a row can be changed, a line in the log cannot
+        "requirements": row.requirements,
         "policy": policy.version,
+        "policy_hash": policy.content_hash,
+        "configuration": configuration,
+        "expires_at": row.expires_at.isoformat(),
     }
     await audit.record(
         session,
@@ -182,6 +200,7 @@ async def decide(
             "roles": sorted(caller.roles),
             "digest": row.digest,
             "policy": row.policy_version,
+            "policy_hash": row.policy_hash,
         },
     )
     metrics.approval_decisions_total.labels(body.decision).inc()
@@ -200,6 +219,36 @@ async def withdraw(session: Session, subjects: Subjects, caller: Principal, appr
     if row.requester != caller.subject:
         raise NotTheRequester(row.requester)
     await _settle(session, row, "withdrawn", reason, caller)
+    approval = shown(row, await decisions(session, row.id))
+    await subjects.settled(session, approval)
+    return approval
+
+
+async def revoke(session: Session, subjects: Subjects, caller: Principal, approval_id: str, reason: str) -> Approval:
+    """Withdraw an approval that was given; what runs on it is due for review, what does not run yet ends.
+
+    Whoever has a role the request needed may do it. Raises ApprovalNotFound, ApprovalNotGiven,
+    RoleNotNeeded, and RejectionNeedsReason when nothing is said.
+    """
+    if not reason.strip():
+        raise RejectionNeedsReason
+    row = await _locked(session, subjects, caller, approval_id)
+    if row.status != "approved":
+        raise ApprovalNotGiven(row.status)
+    needed = [requirement.role for requirement in requirements_of(row)]
+    if not caller.roles & set(needed):
+        raise RoleNotNeeded(needed)
+    row.status, row.reason = "revoked", reason
+    await session.flush()
+    await audit.record(
+        session,
+        action=Action.APPROVAL_REVOKED,
+        actor=caller,
+        resource=f"approval:{row.id}",
+        tenant=row.tenant,
+        details={"digest": row.digest, "reason": reason, "roles": sorted(caller.roles)},
+    )
+    metrics.approvals_settled_total.labels("revoked").inc()
     approval = shown(row, await decisions(session, row.id))
     await subjects.settled(session, approval)
     return approval
@@ -261,7 +310,12 @@ async def _settle(
         actor=actor,
         resource=f"approval:{row.id}",
         tenant=row.tenant,
-        details={"status": status, "digest": row.digest, "policy": row.policy_version},
+        details={
+            "status": status,
+            "digest": row.digest,
+            "policy": row.policy_version,
+            "policy_hash": row.policy_hash,
+        },
     )
     metrics.approvals_settled_total.labels(status).inc()
     metrics.approval_time_to_decision_seconds.labels(status).observe((row.settled_at - row.created_at).total_seconds())

@@ -28,6 +28,7 @@ class ApprovalRow(Base):
     justification: Mapped[str] = mapped_column(Text)
     risk_level: Mapped[str] = mapped_column(String(10))
     policy_version: Mapped[str] = mapped_column(String(40))
+    policy_hash: Mapped[str] = mapped_column(String(80), server_default="")
     requirements: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     due_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -1,12 +1,18 @@
-"""What the audit room needs from outside: a copy of the log where whoever owns the database cannot reach."""
+"""What the audit room needs from outside: a mirror, rooms whose rows must follow from events, and a process that verifies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.merkle import leaf_hash
-from mlops_platform.audit.signing import SignedHead
 from mlops_platform.errors import Conflict, Unavailable
+
+if TYPE_CHECKING:
+    from mlops_platform.audit.actions import Action
+    from mlops_platform.audit.schemas import Verification
+    from mlops_platform.database.session import ReadSession
 
 
 class MirrorUnavailable(Unavailable):
@@ -73,3 +79,56 @@ class Mirror(ABC):
     @abstractmethod
     def sealed_after(self, size: int) -> list[MirroredEvent]:
         """Return the sealed events of every tenant beyond `size`, in order."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a row says happened: the log must hold an event of this action and resource with these details.
+
+    sentence: what the row says, for a person. where_recorded: compared only with events that have such a detail, for what
+    older events do not say. person: who must have done it; None asks for nobody in particular. actor: the person's pseudonym,
+    which the audit room fills in.
+    """
+
+    sentence: str
+    action: str
+    resource: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    where_recorded: Mapping[str, Any] = field(default_factory=dict)
+    person: str | None = None
+    actor: str | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An event as claims are compared with it."""
+
+    action: str
+    actor: str
+    resource: str
+    details: Mapping[str, Any]
+
+
+class RecordedState(ABC):
+    """A room whose rows must follow from its events. Somebody who writes rows by SQL cannot write the events."""
+
+    # the actions whose events explain the rows
+    actions: "frozenset[Action]"
+
+    @abstractmethod
+    async def claims(self, session: "ReadSession") -> list[Claim]:
+        """Return what the rows of this room say, as this session's snapshot sees them."""
+
+
+class VerificationFailed(Unavailable):
+    """The process that verifies ended without a result."""
+
+    title = "The audit log could not be verified"
+
+
+class Verifier(ABC):
+    """Verifies the log in a process of its own: hashing a long log must not hold up whoever answers predictions."""
+
+    @abstractmethod
+    async def verify(self, *, full: bool) -> "Verification":
+        """Return the result; a run of the same kind that is under way is joined. Raises VerificationFailed."""

@@ -89,6 +89,56 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     return last == 0 and value == root
 
 
+def consistency_proof(leaves: Sequence[bytes], first: int) -> list[bytes]:
+    """Return PROOF(first, leaves), RFC 9162 §2.1.4.1: that the tree of `first` leaves is the beginning of this one.
+
+    Empty when both trees are the same. Raises IndexError unless 0 < first <= len(leaves).
+    """
+    if not 0 < first <= len(leaves):
+        raise IndexError(first)
+    return _subproof(leaves, first, known=True)
+
+
+def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> bool:
+    """Return whether the proof shows that the tree (second, second_root) continues (first, first_root), RFC 9162 §2.1.4.2."""
+    if not 0 < first <= second:
+        return False
+    if first == second:
+        return not proof and first_root == second_root
+    # a first tree that is one perfect subtree is itself the start of the path, and is left out of the proof
+    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
+    if not path:
+        return False
+    position, last = first - 1, second - 1
+    while position & 1:
+        position >>= 1
+        last >>= 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            old, new = node_hash(sibling, old), node_hash(sibling, new)
+            while not position & 1 and position:
+                position >>= 1
+                last >>= 1
+        else:
+            new = node_hash(new, sibling)
+        position >>= 1
+        last >>= 1
+    return last == 0 and old == first_root and new == second_root
+
+
+def _subproof(leaves: Sequence[bytes], first: int, *, known: bool) -> list[bytes]:
+    """Return SUBPROOF(first, leaves, known); `known`: the verifier has the root of exactly these leaves."""
+    if first == len(leaves):
+        return [] if known else [build(leaves).root()]
+    split = _split(len(leaves))
+    if first <= split:
+        return [*_subproof(leaves[:split], first, known=known), build(leaves[split:]).root()]
+    return [*_subproof(leaves[split:], first - split, known=False), build(leaves[:split]).root()]
+
+
 def _split(size: int) -> int:
     """Return the largest power of two smaller than size."""
     return 1 << (size - 1).bit_length() - 1

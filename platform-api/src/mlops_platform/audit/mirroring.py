@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import Mirror, MirrorConflict, MirroredEvent, Seal
-from mlops_platform.audit.signing import SignedHead
 from mlops_platform.audit.tables import AuditEventRow, AuditHeadRow
 from mlops_platform.database.session import Database, ReadSession
 

@@ -6,13 +6,14 @@ from typing import Any
 import anyio
 import orjson
 import structlog
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mlops_platform.audit.actions import Action
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.merkle import Frontier, leaf_hash
 from mlops_platform.audit.schemas import AuditEvent, AuditHead, SystemActor
-from mlops_platform.audit.signing import AuditLog, SignedHead
+from mlops_platform.audit.signing import AuditLog
 from mlops_platform.audit.tables import AuditEventRow, AuditHeadRow, AuditIdentityRow, AuditTreeRow
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.identity.principal import Principal
@@ -118,21 +119,6 @@ async def anchor_committed(session: Session) -> None:
         log.exception("audit heads not anchored", size=heads[-1].size)
 
 
-async def anchor_missing(session: ReadSession) -> int:
-    """Append every head that is in the database and not in the anchor file; return how many."""
-    audit = audit_log(session)
-    anchored = max((head.size for head in audit.anchored()), default=0)
-    rows = (
-        await session.execute(
-            select(AuditHeadRow).where(AuditHeadRow.size > anchored).order_by(AuditHeadRow.size).limit(10_000)
-        )
-    ).scalars()
-    missing = [_signed(row) for row in rows]
-    if missing:
-        audit.anchor(missing)
-    return len(missing)
-
-
 async def events(
     session: ReadSession,
     *,
@@ -143,7 +129,8 @@ async def events(
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[AuditEvent]:
-    """Return events, newest first. Erased people appear by their pseudonym."""
+    """Return events, newest first. Erased people appear by their pseudonym, and so does whose name was replaced in the table."""
+    audit = audit_log(session)
     query = select(AuditEventRow, AuditIdentityRow.subject).outerjoin(
         AuditIdentityRow, AuditIdentityRow.actor == AuditEventRow.actor
     )
@@ -163,7 +150,7 @@ async def events(
             seq=row.seq,
             at=row.at,
             action=row.action,
-            actor=subject or row.actor.removeprefix("system:"),
+            actor=subject if subject and audit.pseudonym(subject) == row.actor else row.actor.removeprefix("system:"),
             resource=row.resource,
             tenant=row.tenant,
             details=orjson.loads(row.payload)["details"],
@@ -173,19 +160,45 @@ async def events(
     return Page(items=items, next_cursor=encode_cursor({"seq": items[-1].seq}) if len(rows) > limit else None)
 
 
+async def erase_identity(session: Session, *, actor: Principal | SystemActor, subject: str, tenant: str) -> bool:
+    """Forget whose pseudonym it is, and record that it was forgotten; False when the log does not know the person.
+
+    The events stay, under the pseudonym. Verification takes a name that is gone without this event for tampering.
+    """
+    name = audit_log(session).pseudonym(subject)
+    if await session.get(AuditIdentityRow, name) is None:
+        return False
+    await record(
+        session,
+        action=Action.AUDIT_IDENTITY_ERASED,
+        actor=actor,
+        resource=f"audit:identity:{name}",
+        tenant=tenant,
+        details={},
+    )
+    # after the event: who erases their own name is its actor
+    await session.execute(delete(AuditIdentityRow).where(AuditIdentityRow.actor == name))
+    return True
+
+
 async def head(session: ReadSession) -> AuditHead | None:
     """Return the newest signed head, or None for an empty log."""
     row = (await session.execute(select(AuditHeadRow).order_by(AuditHeadRow.size.desc()).limit(1))).scalar_one_or_none()
-    if row is None:
-        return None
+    return None if row is None else shown_head(session, row)
+
+
+def shown_head(session: ReadSession | Session, row: AuditHeadRow) -> AuditHead:
+    """Return a head with the key that verifies it."""
     return AuditHead(
         size=row.size,
         root=row.root,
         at=row.at,
         signature=row.signature,
+        key_id=audit_log(session).key_id,
         public_key=audit_log(session).public_pem(),
     )
 
 
-def _signed(row: AuditHeadRow) -> SignedHead:
+def signed(row: AuditHeadRow) -> SignedHead:
+    """Return the head of a row."""
     return SignedHead(row.size, row.root, row.at, row.signature)

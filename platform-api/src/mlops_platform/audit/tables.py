@@ -56,3 +56,13 @@ class AuditIdentityRow(Base):
 
     actor: Mapped[str] = mapped_column(String(80), primary_key=True)
     subject: Mapped[str] = mapped_column(Text)
+
+
+class AuditMarkRow(Base):
+    """A signed note of the platform about its own log; `content` is the exact text that was signed (audit/marks.py)."""
+
+    __tablename__ = "audit_marks"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    content: Mapped[str] = mapped_column(Text)
+    signature: Mapped[str] = mapped_column(Text)

@@ -28,6 +28,7 @@ from mlops_platform.deployments.service import answers
 from mlops_platform.errors import Conflict
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
+from mlops_platform.models import resolving
 from mlops_platform.models import service as models
 from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import Environment, GateName
@@ -104,7 +105,7 @@ async def measure(
 
 @router.get("/example", operation_id="input_example")
 async def example(
-    caller: CanPredict, model_name: Name, version: Version, session: ReadSessionDep, services: ServicesDep
+    caller: CanPredict, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
 ) -> Example:
     """Return rows of the version's own input example, to ask it with; 404 until it was built."""
     return await measurements.example(session, services, caller, model_name, version)
@@ -177,7 +178,7 @@ async def override(
     services: ServicesDep,
 ) -> GateResult:
     """Let a failed gate pass for exactly these bytes, as a person who says why."""
-    view, digest = await _bytes(session, services, caller, model_name, version)
+    view, digest = await _bytes(services, caller, model_name, version)
     return await gates.override(
         session,
         load(services.settings.policy_file),
@@ -208,17 +209,16 @@ async def record_run(
     return RunReceipt(seq=event.seq, at=event.at, digest=view.digest)
 
 
-async def _bytes(
-    session: Session, services: Services, caller: Principal, name: str, version: str
-) -> tuple[VersionView, str]:
-    view = await models.ensure_version(session, services.registry, caller, name, version)
-    return view, await models.ensure_digest(session, services.registry, view)
+async def _bytes(services: Services, caller: Principal, name: str, version: str) -> tuple[VersionView, str]:
+    return await resolving.resolve(
+        services.database, services.registry, services.holders, caller, name, version, read_tags=False
+    )
 
 
 async def _answering(
     session: Session, services: Services, caller: Principal, name: str, version: str, environment: str, revision: int
 ) -> tuple[VersionView, str]:
-    view, digest = await _bytes(session, services, caller, name, version)
+    view, digest = await _bytes(services, caller, name, version)
     if not await answers(session, view.model_name, view.version, digest, environment, revision):
         raise NothingAnswers(environment, revision)
     return view, digest

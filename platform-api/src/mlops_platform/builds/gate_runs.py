@@ -5,6 +5,8 @@ from dataclasses import replace
 import structlog
 from sqlalchemy import select
 
+from mlops_platform.audit import service as audit
+from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds import load_test as trial
 from mlops_platform.builds.building import keep_evidence
@@ -24,6 +26,7 @@ from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.models import resolving
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
@@ -55,8 +58,9 @@ async def ask(
 
     Asking twice is one measurement. Raises ModelVersionNotFound, NotAVersion and RegistryUnavailable.
     """
-    view = await models.ensure_version(session, services.registry, caller, name, version)
-    digest = await models.ensure_digest(session, services.registry, view)
+    view, digest = await resolving.resolve(
+        services.database, services.registry, services.holders, caller, name, version, read_tags=False
+    )
     known = (await gates.newest(session, name, view.version, digest)).get(body.gate)
     if known is not None and known.status == "passed" and known.expires_at > now() and not body.fresh:
         return Measurement(gate=body.gate, state="done", digest=digest, result=known)
@@ -87,8 +91,8 @@ async def progress(session: ReadSession, caller: Principal, name: str, version: 
     return Measurement(gate=gate, state="waiting" if waiting else "done", digest=digest, result=result)
 
 
-async def example(session: ReadSession, services: Services, caller: Principal, name: str, version: str) -> Example:
-    """Return rows of the version's own input example. Raises ModelVersionNotFound and NoExample."""
+async def example(session: Session, services: Services, caller: Principal, name: str, version: str) -> Example:
+    """Return rows of the version's own input example, and record who read them. Raises ModelVersionNotFound and NoExample."""
     view = await models.get_version(session, caller, name, version)
     found = None
     if view.digest:
@@ -96,6 +100,14 @@ async def example(session: ReadSession, services: Services, caller: Principal, n
     if found is None:
         raise NoExample(name, view.version)
     rows = [dict(zip(found["columns"], row, strict=True)) for row in found["rows"][:_EXAMPLE_ROWS]]
+    await audit.record(
+        session,
+        action=Action.INPUTS_READ,
+        actor=caller,
+        resource=f"model:{name}:{view.version}",
+        tenant=view.tenant,
+        details={"what": "input example", "digest": view.digest, "rows": len(rows)},
+    )
     return Example(columns=found["columns"], rows=rows, source=found["source"])
 
 

@@ -104,7 +104,8 @@ def _command(bundle: Path, folder: Path) -> list[str]:
     """The model server as it would serve: it confines itself before it loads the model."""
     scratch, socket = folder / "scratch", folder / "s"
     scratch.mkdir(mode=0o700)
-    command = [sys.executable, "-I", "-m", "model_server.serve", "--bundle", str(bundle.absolute())]
+    # nobody has agreed to it yet: that is what the figures are for
+    command = [sys.executable, "-I", "-m", "model_server.serve", "--trial", "--bundle", str(bundle.absolute())]
     command += ["--socket", str(socket), "--scratch", str(scratch)]
     return seatbelt.under(command, [bundle.absolute()], scratch, socket)
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from mlops_platform.cli import witness
 from mlops_platform.cli.api import call, connection, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
-from mlops_platform.cli.output import Json, Limit, say, show_fields, show_json, show_table, wants_json
+from mlops_platform.cli.output import Json, Limit, say, show_json, show_table, wants_json
 from mlops_platform.local.home import Home
 
 if TYPE_CHECKING:
+    from mlops_platform.audit.heads import SignedHead
     from mlops_platform.database.session import Database
 
 Result = TypeVar("Result")
+_ASK_AGAIN_SECONDS = 5.0
 
 app = typer.Typer(no_args_is_help=True, help="Read the audit log and verify that nobody changed it.")
 
@@ -38,8 +41,8 @@ def list_events(
 
 @app.command()
 def head(_json: Json = False) -> None:
-    """Show the newest signed head of the log."""
-    show_fields(call("GET", "/api/v1/audit/head"))
+    """Print the newest signed head as JSON: keep it on another machine (`mlops audit head > head.json`)."""
+    show_json(call("GET", "/api/v1/audit/heads/latest"))
 
 
 @app.command()
@@ -48,29 +51,30 @@ def verify(
     home: Annotated[
         Path | None, typer.Option(help="Home whose keys and anchored heads to use (with --offline).")
     ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A head that was kept elsewhere: the log must continue it.", dir_okay=False)
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Only what was recorded since the last check.")] = False,
     _json: Json = False,
 ) -> None:
-    """Check every event against the signed heads and the mirror, where there is one.
+    """Check every event against the signed heads, the mirror where there is one, and a head that was kept elsewhere.
 
-    Exits 1 when an event was edited, deleted, reordered or cut off, and 3 when the mirror did not answer.
+    Exits 1 when an event was edited, deleted, reordered or cut off, or the log is not the continuation of the kept head,
+    and 3 when the mirror did not answer.
     """
-    result: dict[str, Any] = (
-        _offline(Home.at(home or connection.home)) if offline else call("GET", "/api/v1/audit/verify")
-    )
+    kept = witness.read(against) if against is not None else None
+    # a wrong file is said before anything is read or started
+    known = witness.head_of(kept) if kept is not None else None
+    if offline:
+        result = _offline(Home.at(home or connection.home), known)
+    else:
+        result = _checked_by_the_platform(full=not new)
+        if kept is not None:
+            witness.compare(result, kept)
     if wants_json():
         show_json(result)
     else:
-        verdict = "intact" if result["intact"] else "NOT INTACT"
-        say(
-            f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
-            f"{result['anchored_heads']} anchored heads, root {result['root']}"
-        )
-        if result["mirror"] == "compared":
-            say(
-                f"compared with the mirror: {result['mirrored_heads']} locked heads, events up to {result['mirrored_events']}"
-            )
-        for problem in result["problems"]:
-            say(f"  {problem['kind']}: {problem['sentence']}")
+        _explain(result)
     if not result["intact"]:
         raise CommandFailed(
             Exit.PROBLEM,
@@ -83,6 +87,90 @@ def verify(
             "the mirror did not answer: the log was not compared with it",
             "look at MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET and at the rights on both, then verify again",
         )
+
+
+def _checked_by_the_platform(*, full: bool) -> dict[str, Any]:
+    """Return the platform's result; a long log takes several requests."""
+    import time
+
+    while True:
+        answer: dict[str, Any] = call("GET", "/api/v1/audit/verify", params={"full": str(full).lower()})
+        if answer.get("state") != "running":
+            return answer
+        say("the platform is still reading the log")
+        time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def _explain(result: dict[str, Any]) -> None:
+    verdict = "intact" if result["intact"] else "NOT INTACT"
+    say(
+        f"the audit log is {verdict}: {result['events']} events, {result['heads']} signed heads, "
+        f"{result['anchored_heads']} anchored heads, root {result['root']}"
+    )
+    if result["since"]:
+        say(f"only what follows event {result['since']} was read; without --new everything is")
+    if result["mirror"] == "compared":
+        say(
+            f"compared with the mirror: {result['mirrored_heads']} locked heads, events up to {result['mirrored_events']}"
+        )
+    if result["witness"] == "head":
+        say("compared with the head that was kept elsewhere")
+    for problem in result["problems"]:
+        say(f"  {problem['kind']}: {problem['sentence']}")
+    for limit in result["limits"]:
+        say(limit)
+
+
+@app.command("prove")
+def prove(
+    seq: Annotated[int, typer.Argument(help="Number of the event.")],
+    size: Annotated[
+        int | None, typer.Option(help="Of the log when it had this many events: the size of your head.")
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Print the proof that an event is in the log, as JSON: `mlops audit check-proof` checks it anywhere."""
+    show_json(call("GET", f"/api/v1/audit/events/{seq}/proof", params={"size": size}))
+
+
+@app.command("check-proof")
+def check_proof(
+    proof: Annotated[
+        Path, typer.Argument(help="A proof of inclusion or consistency, as the API gave it.", dir_okay=False)
+    ],
+    head: Annotated[Path, typer.Option("--head", help="The head that you kept (`mlops audit head`).", dir_okay=False)],
+    _json: Json = False,
+) -> None:
+    """Check a proof with nothing but the head you kept: no platform, no key, no network."""
+    sentences = witness.check(witness.read(proof), witness.read(head))
+    if wants_json():
+        show_json({"holds": not sentences, "problems": sentences})
+    else:
+        say("the proof holds" if not sentences else "THE PROOF DOES NOT HOLD")
+        for sentence in sentences:
+            say(f"  {sentence}")
+    if sentences:
+        raise CommandFailed(Exit.PROBLEM, "the proof does not hold", "keep both files and inform the security officer")
+
+
+@app.command("renew-anchors")
+def renew_anchors(
+    reason: Annotated[str, typer.Option(help="Why the anchor file was lost or damaged; the log keeps it.")],
+    home: Annotated[Path | None, typer.Option(help="Home whose keys to use.")] = None,
+    _json: Json = False,
+) -> None:
+    """After a loss of the anchor file that you can explain: write it anew from the database, and record that."""
+    from mlops_platform.audit.anchoring import renew
+
+    async def write(database: "Database") -> int:
+        async with database.session() as session:
+            return await renew(session, reason)
+
+    count = _on_the_database(Home.at(home or connection.home), write)
+    if wants_json():
+        show_json({"heads": count})
+    else:
+        say(f"anchored {count} heads anew; the old file is kept beside the new one, and the log says why")
 
 
 @app.command()
@@ -110,12 +198,12 @@ def recover(
         say(f"recovered {count} events; run `mlops audit verify --offline` before the platform starts")
 
 
-def _offline(home: Home) -> dict[str, Any]:
+def _offline(home: Home, known: "SignedHead | None") -> dict[str, Any]:
     from mlops_platform.audit.verify import verify as verify_log
 
     async def check(database: "Database") -> dict[str, Any]:
         async with database.read_session() as session:
-            return (await verify_log(session)).model_dump(mode="json")
+            return (await verify_log(session, witness=known)).model_dump(mode="json")
 
     return _on_the_database(home, check)
 

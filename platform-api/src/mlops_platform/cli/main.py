@@ -18,6 +18,7 @@ from mlops_platform.cli import (
     models,
     pipeline,
     predict,
+    risk,
     status,
     tenants,
     token,
@@ -64,6 +65,7 @@ app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(features.app, name="features")
 app.add_typer(audit.app, name="audit")
+app.add_typer(risk.app, name="risk")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(costs.app, name="costs")
 app.add_typer(infrastructure.app, name="infrastructure")

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from mlops_platform.console import approvals, audit, deployments, models, sessions
+from mlops_platform.console import approvals, audit, classification, deployments, models, sessions
 from mlops_platform.console.rendering import FOLDER, PREFIX, page_router, render
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.errors import PlatformError, Unauthenticated
@@ -52,6 +52,13 @@ def problem_page(request: Request, error: PlatformError) -> Response:
 def install(app: FastAPI) -> None:
     """Mount the console's pages and style sheet."""
     app.mount(f"{PREFIX}/static", StaticFiles(directory=FOLDER / "static"), name="console-static")
-    for pages in (router, models.router, approvals.router, deployments.router, audit.router):
+    for pages in (
+        router,
+        models.router,
+        classification.router,
+        approvals.router,
+        deployments.router,
+        audit.router,
+    ):
         app.include_router(pages)
     app.add_api_route("/", lambda: RedirectResponse(PREFIX, 303), include_in_schema=False, methods=["GET"])

@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from mlops_platform.approvals import reading as approvals
+from mlops_platform.console.classification import risk_of
 from mlops_platform.console.rendering import Cursor, Search, page_router, render
 from mlops_platform.console.sessions import page
 from mlops_platform.console.standings import standing_of
@@ -70,4 +71,12 @@ async def version_page(
         for environment in ENVIRONMENTS
         if detail.digest
     ]
-    return render(request, "version.html", version=detail, standings=known, approvals=own, revisions=revisions)
+    return render(
+        request,
+        "version.html",
+        version=detail,
+        standings=known,
+        approvals=own,
+        revisions=revisions,
+        **await risk_of(session, services, caller, detail),
+    )

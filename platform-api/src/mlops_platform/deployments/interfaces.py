@@ -46,6 +46,10 @@ class RevisionSpec:
     replicas: int = 1
     resources: dict[str, str] = field(default_factory=dict)
     environment_vars: dict[str, str] = field(default_factory=dict)
+    statement: str = ""
+    """The name of its signed statement of approval beside the bundle's files."""
+    public_keys: str = ""
+    """The keys (PEM) the statement must be signed with."""
 
     @property
     def placement(self) -> Placement:

@@ -11,6 +11,7 @@ from mlops_platform.checks import gates
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import repository
+from mlops_platform.deployments.configuration import configuration_hash, recorded_configuration
 from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
@@ -18,10 +19,12 @@ from mlops_platform.errors import Conflict, Invalid
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.models import resolving
 from mlops_platform.models import service as models
 from mlops_platform.models.schemas import VersionView
-from mlops_platform.policy.definition import Environment, Policy
+from mlops_platform.policy.definition import Environment, Policy, RiskLevel
 from mlops_platform.policy.loading import load
+from mlops_platform.risk import service as risk
 
 
 class NotADeploymentTarget(Invalid):
@@ -72,13 +75,15 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
     if body.target_stage not in ("staging", "production"):
         raise NotADeploymentTarget(body.target_stage)
     environment: Environment = body.target_stage
-    version = await models.ensure_version(session, services.registry, caller, body.model_name, body.model_version)
-    digest = await models.ensure_digest(session, services.registry, version)
+    version, digest = await resolving.resolve(
+        services.database, services.registry, services.holders, caller, body.model_name, body.model_version
+    )
     policy = load(services.settings.policy_file)
     deployment = await _deployment(session, body.model_name, environment, version.tenant)
     number = await _next_number(session, deployment, version)
     if environment == "production" and not await _runs_in_staging(session, body.model_name, version.version, digest):
         raise StageSkipped(body.model_name, version.version)
+    level = await risk.level_of(session, digest)
     await gates.demand(
         session,
         policy,
@@ -86,9 +91,9 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         version=version.version,
         digest=digest,
         environment=environment,
-        risk_level=version.risk_level,
+        risk_level=level,
     )
-    revision = _revision(deployment.id, number, version, digest, policy, environment, caller, body)
+    revision = _revision(deployment.id, number, version, digest, level, policy, environment, caller, body)
     approval = await approvals.request(
         session,
         policy,
@@ -99,7 +104,8 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         digest=digest,
         subject_id=revision.id,
         tenant=version.tenant,
-        risk_level=version.risk_level,
+        risk_level=level,
+        configuration=configuration_hash(revision.config),
         justification=body.justification,
     )
     if approval:
@@ -119,10 +125,14 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             "version": version.version,
             "environment": environment,
             "revision": revision.number,
+            "revision_id": revision.id,
             "digest": digest,
+            "risk_level": level,
             "approval": revision.approval_id,
+            "requirements": [needed.model_dump(mode="json") for needed in approval.requirements] if approval else [],
             "policy": policy.version,
-            "replicas": body.replicas,
+            "policy_hash": policy.content_hash,
+            **recorded_configuration(revision.config),
         },
     )
     return _answer(deployment.id, revision, environment, approval)
@@ -144,6 +154,7 @@ def _revision(
     number: int,
     version: VersionView,
     digest: str,
+    level: RiskLevel,
     policy: Policy,
     environment: Environment,
     caller: Principal,
@@ -156,8 +167,8 @@ def _revision(
         number=number,
         version=version.version,
         digest=digest,
-        risk_level=version.risk_level,
-        plan=[step.model_dump() for step in policy.plan(environment, version.risk_level)],
+        risk_level=level,
+        plan=[step.model_dump() for step in policy.plan(environment, level)],
         config={"replicas": body.replicas, "resources": body.resources, "environment_vars": body.environment_vars},
         approval_id=None,
         requested_by=caller.subject,

@@ -14,7 +14,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.database.session import Session
 from mlops_platform.deployments import lifecycle, repository
-from mlops_platform.deployments.state import ANSWERING, Build, State, check
+from mlops_platform.deployments.state import ANSWERING, RUNNING, Build, State, check
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
@@ -158,6 +158,24 @@ async def retire_surplus(session: Session, deployment: Deployment, actor: Actor)
         await repository.bump_routing(session)
 
 
+async def review(session: Session, deployment: Deployment, revision: Revision, reason: str, actor: Actor) -> None:
+    """Mark what answers as due for review, or clear that (`reason` empty); the event says which. Twice is once."""
+    if (revision.review_since is not None) == bool(reason):
+        return
+    revision.review_since, revision.review_reason = (now() if reason else None), reason
+    await session.flush()
+    action = Action.DEPLOYMENT_REVIEW_DUE if reason else Action.DEPLOYMENT_REVIEW_CLEARED
+    details = {"revision": revision.number, "version": revision.version, "reason": reason}
+    await _record(session, action, deployment, actor, details)
+
+
+async def drain(session: Session, deployment: Deployment, revision: Revision, reason: str, actor: Actor) -> None:
+    """Retire what answers and may not any more; when it was live, nothing answers until something else is deployed."""
+    await move(session, deployment, revision, "retired", reason, actor)
+    deployment.generation += 1
+    await repository.bump_routing(session)
+
+
 async def note(session: Session, deployment_id: str, message: str) -> None:
     """Write beside a deployment what holds it up, where people see it."""
     if (deployment := await repository.locked(session, None, deployment_id)) is not None:
@@ -179,11 +197,22 @@ class HeldRevisions(Subjects):
 
     async def settled(self, session: Session, approval: Approval) -> None:
         revision, deployment = await locked(session, approval.subject_id)
+        if approval.status == "revoked":
+            await self._revoked(session, approval, revision, deployment)
+            return
         if revision.state != "awaiting_approval":
             return
         assert approval.status != "pending", "a settled request has an outcome"
         await move(session, deployment, revision, approval.status, approval.reason, SystemActor("approvals"))
         deployment.generation += 1
+
+    async def _revoked(self, session: Session, approval: Approval, revision: Revision, deployment: Deployment) -> None:
+        because = f"the approval was withdrawn: {approval.reason}"
+        if revision.state in RUNNING:
+            await review(session, deployment, revision, because, SystemActor("approvals"))
+        elif revision.state == "approved":
+            await move(session, deployment, revision, "failed", because, SystemActor("approvals"))
+            deployment.generation += 1
 
 
 async def _record(

@@ -55,6 +55,8 @@ class RevisionRow(Base):
     step: Mapped[int] = mapped_column(Integer)
     step_began_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     routed_generation: Mapped[int | None] = mapped_column(BigInteger)
+    review_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    review_reason: Mapped[str] = mapped_column(Text, server_default="")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

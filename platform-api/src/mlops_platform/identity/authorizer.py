@@ -27,6 +27,8 @@ ACTIONS = (
     "gate:measure",
     "gate:record",
     "gate:override",
+    "risk:propose",
+    "risk:lower",
 )
 
 # distinct (roles, own tenant?, own?, action) combinations are few; the bound only stops a hostile issuer

@@ -29,8 +29,8 @@ def file_sha256(path: Path) -> str:
     return hasher.hexdigest()
 
 
-def tree_digest(root: Path) -> str:
-    """Return `sha256:<hex>` of the artifact tree below root. Raises UnsafeArtifactTree for links and special files."""
+def plain_files(root: Path) -> list[tuple[str, Path]]:
+    """Return relative POSIX path and path of every file below root. Raises UnsafeArtifactTree for links and special files."""
     files: list[tuple[str, Path]] = []
     for folder, folders, names in os.walk(root, followlinks=False):
         for name in (*folders, *names):
@@ -40,7 +40,12 @@ def tree_digest(root: Path) -> str:
                     f"'{path.relative_to(root).as_posix()}' is not a plain file; log the model again without links."
                 )
         files += [(Path(folder, name).relative_to(root).as_posix(), Path(folder, name)) for name in names]
+    return files
+
+
+def tree_digest(root: Path) -> str:
+    """Return `sha256:<hex>` of the artifact tree below root. Raises UnsafeArtifactTree for links and special files."""
     hasher = hashlib.sha256()
-    for relative, path in sorted(files, key=lambda entry: entry[0].encode()):
+    for relative, path in sorted(plain_files(root), key=lambda entry: entry[0].encode()):
         hasher.update(f"{relative}\0{path.stat().st_size}\0{file_sha256(path)}\n".encode())
     return f"sha256:{hasher.hexdigest()}"

@@ -154,7 +154,13 @@ class ModelHost:
         return ProcessSpec(
             name=f"model {order['model_name']} v{order['version']}",
             argv=seatbelt.under([*command, "--warm-explanations"], [bundle], scratch, socket),
-            env={**environment.of_models(asked), MODE_VARIABLE: mode_of(os.environ)},
+            # ours last: no variable of a model may name another statement or other keys, or open its sandbox
+            env={
+                **environment.of_models(asked),
+                "MODEL_SERVER_STATEMENT": order["statement"],
+                "MODEL_SERVER_PUBLIC_KEYS": order["public_keys"],
+                MODE_VARIABLE: mode_of(os.environ),
+            },
             inherit=_INHERITED,
             socket=socket,
             ready=socket_answers(socket, "/health/ready"),

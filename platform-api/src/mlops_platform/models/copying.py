@@ -13,16 +13,19 @@ from mlops_platform.database.session import Database
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import Unavailable
 from mlops_platform.kit.backoff import Backoff
-from mlops_platform.models import mirror
+from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import NotInRegistry, RegisteredModel, RegisteredVersion
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
+from mlops_platform.risk.scoring import declared_level
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 JOB = "registry-mirror"
-# how long what slipped through (a clock set back, a pass of another worker) stays unnoticed at most
-_COMPARE_SECONDS = 3_600
+# A tag that is set or removed does not move MLflow's time of the last change, so only a comparison of everything sees it (as
+# it sees a clock set back). It takes at most a twentieth of the time: a small registry is compared every ten seconds.
+_COMPARE_SECONDS = 10.0
+_COMPARE_SHARE = 20.0
 # a version, or a model by itself
 _Item = tuple[str, int | None]
 
@@ -38,6 +41,8 @@ class Seen:
     models: datetime | None = None
     versions: datetime | None = None
     compared: float | None = None
+    # how long the last comparison of everything took, in seconds
+    took: float = 0.0
     retries: Backoff = field(default_factory=Backoff)
     left: set[_Item] = field(default_factory=set)
 
@@ -51,22 +56,25 @@ def seen_by(database: Database) -> Seen:
 
 
 async def copy_changes(services: Services) -> None:
-    """Copy what changed since the last pass, and once an hour whatever differs.
+    """Copy what changed since the last pass, and every now and then whatever differs, tags included.
 
     An item that cannot be copied holds up no other: it is logged, counted and tried again, later each time. Raises
     RegistryUnavailable and DatabaseUnavailable; then the next pass begins where this one began.
     """
     seen = seen_by(services.database)
-    whole = seen.compared is None or time.monotonic() - seen.compared > _COMPARE_SECONDS
+    began = time.monotonic()
+    whole = seen.compared is None or began - seen.compared > max(_COMPARE_SECONDS, _COMPARE_SHARE * seen.took)
     models = await services.registry.changed_models(None if whole else seen.models)
     versions = await services.registry.changed_versions(None if whole else seen.versions)
     retried = [item for item in seen.left if seen.retries.due(item)]
-    for item in (*await _differing(services.database, models, versions), *retried):
+    differing = [item for item in await _differing(services.database, models, versions) if item not in seen.left]
+    for item in (*differing, *retried):
         await _isolated(services, seen, item)
     seen.models = max((model.updated_at for model in models), default=seen.models)
     seen.versions = max((version.updated_at for version in versions), default=seen.versions)
     if whole:
         seen.compared = time.monotonic()
+        seen.took = seen.compared - began
 
 
 async def _differing(
@@ -74,18 +82,23 @@ async def _differing(
 ) -> list[_Item]:
     """Return what the catalogue does not hold as it is, models first: a search overlaps in time, so most is known."""
     async with database.read_session() as session:
-        known = select(ModelRow.name, ModelRow.updated_at).where(ModelRow.name.in_({model.name for model in models}))
-        names = {row.name: row.updated_at for row in await session.execute(known)}
-        copied = select(ModelVersionRow.name, ModelVersionRow.version, ModelVersionRow.registry_updated_at).where(
-            ModelVersionRow.name.in_({version.name for version in versions})
+        known = select(ModelRow.name, ModelRow.updated_at, ModelRow.tags).where(
+            ModelRow.name.in_({model.name for model in models})
         )
-        numbers = {(row.name, row.version): row.registry_updated_at for row in await session.execute(copied)}
+        names = {row.name: (row.updated_at, row.tags) for row in await session.execute(known)}
+        line = ModelVersionRow
+        copied = select(line.name, line.version, line.registry_updated_at, line.tags).where(
+            line.name.in_({version.name for version in versions})
+        )
+        numbers = {
+            (row.name, row.version): (row.registry_updated_at, row.tags) for row in await session.execute(copied)
+        }
     return [
-        *((model.name, None) for model in models if names.get(model.name) != model.updated_at),
+        *((model.name, None) for model in models if names.get(model.name) != (model.updated_at, model.tags)),
         *(
             (version.name, version.version)
             for version in versions
-            if numbers.get((version.name, version.version)) != version.updated_at
+            if numbers.get((version.name, version.version)) != (version.updated_at, version.tags)
         ),
     ]
 
@@ -111,8 +124,17 @@ async def _isolated(services: Services, seen: Seen, item: _Item) -> None:
 
 async def _copy(services: Services, item: _Item) -> None:
     name, version = item
-    async with services.database.session() as session:
-        if version is None:
-            await mirror.put_model(session, await services.registry.get_model(name))
-        else:
+    if version is not None:
+        async with services.database.session() as session:
             await mirror.copy(session, services.registry, name, version)
+        return
+    model = await services.registry.get_model(name)
+    async with services.database.session() as session:
+        await mirror.put_model(session, model)
+    said, warning = declared_level({}, model.tags)
+    async with services.database.read_session() as reading:
+        numbers = await classified.inheriting(reading, name, said)
+    for number in numbers:
+        # each by itself: a risk record is locked before an event is written
+        async with services.database.session() as session:
+            await classified.declare_again(session, name, number, said, warning)

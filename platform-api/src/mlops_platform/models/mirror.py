@@ -5,7 +5,12 @@ import math
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from mlops_platform.audit import service as audit
+from mlops_platform.audit.actions import Action
+from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.database.session import Session
+from mlops_platform.identity.principal import Principal
+from mlops_platform.models.classified import MIRROR, declared, record_change
 from mlops_platform.models.interfaces import ModelRegistry, RegisteredModel, RegisteredVersion
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 from mlops_platform.risk.scoring import declared_level
@@ -32,15 +37,24 @@ async def put_model(session: Session, model: RegisteredModel) -> None:
     )
 
 
-async def put_version(session: Session, version: RegisteredVersion, model_tags: dict[str, str]) -> None:
-    """Insert or update a version of a model that is in the catalogue; stage and digest are the platform's own and stay."""
-    risk_level, warning = declared_level(version.tags, model_tags)
+async def put_version(
+    session: Session, version: RegisteredVersion, model_tags: dict[str, str], actor: Principal | SystemActor = MIRROR
+) -> None:
+    """Insert or update a version of a model that is in the catalogue; stage and digest are the platform's own and stay.
+
+    Its tags may raise its risk level; that they would lower it is recorded and changes nothing. A version that `actor` did
+    not register over the API is recorded as registered when it is first seen.
+    """
+    said, warning = declared_level(version.tags, model_tags)
+    tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == version.name)) or DEFAULT_TENANT
+    found = await declared(session, version.name, version.version, version.source, said, tenant, actor)
     values = {
         "run_id": version.run_id,
         "source": version.source,
         "status": version.status,
         "description": version.description,
-        "risk_level": risk_level,
+        "risk_level": found.level,
+        "risk_declared": said,
         "risk_warning": warning,
         "tags": version.tags,
         # a run may have logged NaN: JSON has no such number, and no gate may be passed by it
@@ -58,6 +72,22 @@ async def put_version(session: Session, version: RegisteredVersion, model_tags: 
     if owner := version.tags.get("owner"):
         changes["owner"] = func.coalesce(ModelRow.owner, owner)
     await session.execute(update(ModelRow).where(ModelRow.name == version.name).values(**changes))
+    await record_change(session, version.name, version.version, found, tenant, actor)
+    if found.is_new and isinstance(actor, SystemActor):
+        await audit.record(
+            session,
+            action=Action.MODEL_VERSION_REGISTERED,
+            actor=actor,
+            resource=f"model:{version.name}:{version.version}",
+            tenant=tenant,
+            details={
+                "run_id": version.run_id,
+                "source": version.source,
+                "risk_level": found.level,
+                "declared": said if warning is None else None,
+                "through": "mlflow",
+            },
+        )
 
 
 async def copy(session: Session, registry: ModelRegistry, name: str, number: int | None) -> int:

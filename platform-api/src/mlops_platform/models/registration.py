@@ -97,6 +97,12 @@ async def register(
         session,
         replace(version, metrics={**version.metrics, **request.metrics}, params={**version.params, **parameters}),
         {},
+        caller,
+    )
+    level = await session.scalar(
+        select(ModelVersionRow.risk_level).where(
+            ModelVersionRow.name == version.name, ModelVersionRow.version == version.version
+        )
     )
     await audit.record(
         session,
@@ -104,7 +110,12 @@ async def register(
         actor=caller,
         resource=f"model:{version.name}:{version.version}",
         tenant=caller.tenant,
-        details={"run_id": version.run_id, "source": version.source, "risk_level": metadata.risk_level},
+        details={
+            "run_id": version.run_id,
+            "source": version.source,
+            "risk_level": level,
+            "declared": metadata.risk_level,
+        },
     )
     message = f"Version {version.version} of {version.name} is registered; deploy it with `mlops deploy {version.name} {version.version} --to staging`."
     return RegisterResponse(

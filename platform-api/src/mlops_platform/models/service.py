@@ -1,10 +1,5 @@
 """The catalogue: registering, reading, deleting models and versions."""
 
-import shutil
-import tempfile
-from pathlib import Path
-
-import anyio
 from sqlalchemy import Update, select, update
 
 from mlops_platform.audit import service as audit
@@ -15,7 +10,6 @@ from mlops_platform.checks.card import card
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Invalid, NotFound
 from mlops_platform.identity.principal import Principal
-from mlops_platform.kit.digests import tree_digest
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 from mlops_platform.models import mirror, repository
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
@@ -175,20 +169,6 @@ async def ensure_version(
     if found is None:
         raise ModelVersionNotFound(name, str(version))
     return _view(*found)
-
-
-async def ensure_digest(session: Session, registry: ModelRegistry, view: VersionView) -> str:
-    """Return the digest of a version's artifacts, reading them once and keeping the answer."""
-    if view.digest:
-        return view.digest
-    folder = Path(tempfile.mkdtemp(prefix="mlops-digest-"))
-    try:
-        root = await registry.download(view.model_name, view.version, folder)
-        digest = await anyio.to_thread.run_sync(tree_digest, root)
-    finally:
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
-    await session.execute(_this(view.model_name, view.version).values(digest=digest))
-    return digest
 
 
 def feature_refs(tags: dict[str, str]) -> list[str]:

@@ -32,7 +32,11 @@ class ModelVersionRow(Base):
     """One immutable version; `digest` names its bytes, `stage` is where it stands in its life."""
 
     __tablename__ = "model_versions"
-    __table_args__ = (Index("ix_model_versions_updated_at", "registry_updated_at"),)
+    __table_args__ = (
+        Index("ix_model_versions_updated_at", "registry_updated_at"),
+        Index("ix_model_versions_digest", "digest"),
+        Index("ix_model_versions_source", "source"),
+    )
 
     name: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -42,6 +46,8 @@ class ModelVersionRow(Base):
     stage: Mapped[Stage] = mapped_column(String(20))
     description: Mapped[str] = mapped_column(Text)
     risk_level: Mapped[RiskLevel] = mapped_column(String(10))
+    # what the tags said when they were last read: a tag that says it again changes nothing
+    risk_declared: Mapped[RiskLevel | None] = mapped_column(String(10))
     risk_warning: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(String(80))
     tags: Mapped[dict[str, str]] = mapped_column(JSONB)

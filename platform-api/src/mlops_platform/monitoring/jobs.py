@@ -13,6 +13,7 @@ from mlops_platform.monitoring.service import ModelReport
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
+from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 
@@ -81,13 +82,15 @@ async def watch_certificates(services: Services) -> None:
         address = certificates.address_of(url)
         if address is None:
             continue
-        try:
-            end = await anyio.to_thread.run_sync(certificates.expiry, *address)
-        except OSError as error:
-            # an address that does not answer is another alert's business
-            log.warning("certificate not read", address=f"{address[0]}:{address[1]}", reason=str(error))
-            continue
-        found[f"{address[0]}:{address[1]}",] = end.timestamp()
+        named = f"{address[0]}:{address[1]}"
+        with apart("certificates", address=named):
+            try:
+                end = await anyio.to_thread.run_sync(certificates.expiry, *address)
+            except OSError as error:
+                # an address that does not answer is another alert's business
+                log.warning("certificate not read", address=named, reason=str(error))
+                continue
+            found[named,] = end.timestamp()
     _EXPIRY.replace(found)
 
 

@@ -67,6 +67,23 @@ class Gates(_Frozen):
         return self
 
 
+class Statements(_Frozen):
+    """How long an approval counts, and what happens when it does not any more."""
+
+    valid_days: dict[RiskLevel, float]
+    review_grace_hours: float = Field(ge=0)
+    """What must be reviewed goes on answering so long, then it is drained."""
+    revocations_max_age_minutes: float = Field(gt=0)
+    stale_revocations: Literal["serve", "refuse"] = "serve"
+    """What a process does whose list of withdrawn approvals is too old: serve on and alert, or refuse."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Statements":
+        if missing := set(RISK_LEVELS) - set(self.valid_days):
+            raise ValueError(f"valid_days says nothing about {', '.join(sorted(missing))} risk")
+        return self
+
+
 Plan = Annotated[list[Step], Field(min_length=1)]
 
 
@@ -74,12 +91,17 @@ class Policy(_Frozen):
     """One version of the policy file."""
 
     version: str = Field(min_length=1)
+    content_hash: str = ""
+    """`sha256:<hex>` of the file: what identifies a policy. The version is a name for people."""
+    binding: bool = False
+    """Whether what runs must meet this policy too: what does not is due for review."""
     expiry_days: int = Field(ge=1, le=365)
     sla_hours: dict[Role, float]
     transitions: dict[Transition, dict[RiskLevel, list[Requirement]]]
     rollouts: dict[Environment, dict[RiskLevel, Plan]]
     gate: Gate
     gates: Gates
+    statements: Statements
 
     @model_validator(mode="after")
     def _complete(self) -> "Policy":

@@ -1,5 +1,6 @@
 """Reading the policy file."""
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,9 +15,14 @@ class PolicyNotValid(ValueError):
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _modified: int) -> Policy:
+def _read(path: Path, content: bytes) -> Policy:
     try:
-        return Policy.model_validate(yaml.safe_load(path.read_text()))
+        said = yaml.safe_load(content)
+        if isinstance(said, dict) and "content_hash" in said:
+            raise PolicyNotValid(f"{path}: content_hash is computed, not written")
+        # what a policy is, is what it says: two files of one version and two contents are two policies
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return Policy.model_validate({**said, "content_hash": digest} if isinstance(said, dict) else said)
     except yaml.YAMLError as error:
         raise PolicyNotValid(f"{path} is not YAML: {error}") from error
     except ValidationError as error:
@@ -27,5 +33,8 @@ def _read(path: Path, _modified: int) -> Policy:
 
 
 def load(path: Path) -> Policy:
-    """Return the policy in a file; read again only when the file changed. Raises PolicyNotValid and OSError."""
-    return _read(path, path.stat().st_mtime_ns)
+    """Return the policy in a file, as the file is now; parsed again only when it changed.
+
+    Times of files are no evidence of that: whoever may write one may set them. Raises PolicyNotValid and OSError.
+    """
+    return _read(path, path.read_bytes())

@@ -1,17 +1,18 @@
 """The compiled model in this process: an ONNX graph whose bytes are the ones that were proven, and nothing else."""
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from mlops_platform.kit.digests import file_sha256
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
 from mlops_platform.predictions.inputs import Column, InputDecoder, Row
+from model_server.refusals import Refused
+from model_server.trust.files import Files
 
 _DTYPES: dict[str, Any] = {
     "float32": np.float32,
@@ -40,10 +41,10 @@ class Description:
     answer: AnswerForm
 
 
-def describe(bundle: Path) -> Description:
+def describe(files: Files) -> Description:
     """Read a bundle's description. Raises BundleNotTrusted."""
     try:
-        content = json.loads((bundle / "bundle.json").read_text())
+        content = json.loads(_read(files, "bundle.json"))
         columns = tuple(
             Column(column["name"], column["type"], column.get("required", True)) for column in content["inputs"]
         )
@@ -58,7 +59,17 @@ def describe(bundle: Path) -> Description:
             answer_form(content),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleNotTrusted(f"{bundle}: the description cannot be read") from error
+        raise BundleNotTrusted("the bundle's description cannot be read") from error
+
+
+def _read(files: Files, name: str) -> bytes:
+    try:
+        content = files.read(name)
+    except Refused as refusal:
+        raise BundleNotTrusted(refusal.sentence) from refusal
+    if content is None:
+        raise BundleNotTrusted(f"the bundle has no {name}")
+    return content
 
 
 class OnnxModel:
@@ -68,20 +79,20 @@ class OnnxModel:
     or the list of values where the model has several targets.
     """
 
-    def __init__(self, bundle: Path, description: Description) -> None:
-        """Load and verify. Raises BundleNotTrusted when the bytes are not those whose parity was proven."""
+    def __init__(self, files: Files, description: Description) -> None:
+        """Load the bytes that were read and hashed. Raises BundleNotTrusted when they are not those that were proven."""
         graph = description.onnx
         if graph is None:
-            raise BundleNotTrusted(f"{bundle}: nothing was compiled")
-        path = bundle / graph["file"]
-        if not path.is_file() or file_sha256(path) != graph["sha256"]:
-            raise BundleNotTrusted(f"{path}: not the bytes that were proven")
+            raise BundleNotTrusted("nothing was compiled")
+        content = _read(files, graph["file"])
+        if hashlib.sha256(content).hexdigest() != graph["sha256"]:
+            raise BundleNotTrusted(f"{graph['file']} is not the graph that was proven")
         options = onnxruntime.SessionOptions()
         # one request is microseconds of work: threads would cost more than they give
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         # the public wrapper checks names on every call, which costs a fifth of a small graph; ours are fixed
         self._run = self._session._sess.run  # noqa: SLF001
         self._task = description.task

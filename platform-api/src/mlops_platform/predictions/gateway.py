@@ -30,6 +30,9 @@ from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
+from mlops_platform.predictions.trust import Trust
+from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry.gauges import Family
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
 log = structlog.get_logger(__name__)
@@ -37,6 +40,7 @@ log = structlog.get_logger(__name__)
 # how often a process asks whether routes changed: the promise is one second
 _POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
+_REVOCATIONS_SECONDS = 30.0
 # any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -56,19 +60,36 @@ class Incoming(NamedTuple):
 Answering = Callable[[Incoming], Awaitable[Reply]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
+Revocations = Callable[[], Awaitable[bytes | None]]
 
 
 class Gateway:
-    """ASGI application. `routes` reads what answers, `generation` cheaply says whether that changed."""
+    """ASGI application. `routes` reads what answers, `generation` cheaply says whether that changed.
 
-    def __init__(self, inner: ASGIApp, services: Services, routes: Routes, generation: Generation) -> None:
+    `revocations` reads the newest signed list of withdrawn approvals; `trust` says what may be loaded.
+    """
+
+    def __init__(
+        self,
+        inner: ASGIApp,
+        services: Services,
+        routes: Routes,
+        generation: Generation,
+        revocations: Revocations,
+        trust: Trust,
+    ) -> None:
         self._inner = inner
         self._services = services
         self._routes = routes
         self._generation = generation
+        self._revocations = revocations
+        self._revocations_due = 0.0
+        self._look_again = False
         self.limit = services.settings.max_body_bytes
         self._callers = Callers(services.identity, services.authorizer)
-        self.table = RoutingTable()
+        self._trust = trust
+        self.table = RoutingTable(trust)
+        self._refused_codes = Family(metrics.revisions_refused, gone=0)
         self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
         self._oip = oip.OpenInference(self.table, self._predictor, self._callers)
@@ -143,6 +164,7 @@ class Gateway:
 
     async def _try_refresh(self) -> None:
         try:
+            await self._read_revocations()
             await self.refresh()
             if self.table.generation >= 0:
                 await self._reporter.report(self.table.generation, self.table.not_loaded)
@@ -152,9 +174,19 @@ class Gateway:
         except Exception:  # a background task's boundary: the next tick tries again, the table stays as it was
             log.exception("routes not read")
 
+    async def _read_revocations(self) -> None:
+        """Read the list of withdrawn approvals twice a minute, before what is loaded is looked at again."""
+        if time.monotonic() < self._revocations_due:
+            return
+        self._trust.take_revocations(await self._revocations())
+        self._revocations_due = time.monotonic() + _REVOCATIONS_SECONDS
+        self._look_again = True
+
     async def refresh(self) -> None:
         """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
-        if await self._generation() == self.table.generation and not self.table.is_due():
+        look_again, self._look_again = self._look_again, False
+        unchanged = await self._generation() == self.table.generation
+        if unchanged and not self.table.is_due() and not (look_again and self.table.has_ended()):
             return
         snapshot = await self._routes()
         targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
@@ -187,6 +219,8 @@ class Gateway:
         for recorder in (*self._recorders.values(), *self._predictions.values(), self._nameless):
             recorder.flush()
         self.table.flush()
+        self._trust.report()
+        self._refused_codes.replace({(code,): float(count) for code, count in self.table.refused.items()})
         self._services.prediction_log.flush()
 
     # --- requests
@@ -248,7 +282,13 @@ class Gateway:
     def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
         recorder = self._prediction_recorder(answer.target.live.model_name)
         recorder.record(200, time.perf_counter() - began)
-        return reply(200, answer.body, request_id, (b"x-model-version", answer.version))
+        return reply(
+            200,
+            answer.body,
+            request_id,
+            (b"x-model-version", answer.version),
+            (b"x-mlops-approval", answer.target.approval),
+        )
 
     def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from mlops_platform import __version__
 from mlops_platform.errors import NotFound, PlatformError
-from mlops_platform.kit.replies import Reply, error_headers
+from mlops_platform.kit.replies import Header, Reply, error_headers
 from mlops_platform.predictions import schemas
 from mlops_platform.predictions.callers import Caller, Callers
 from mlops_platform.predictions.inputs import Row
@@ -88,6 +88,7 @@ class OpenInference:
             endpoint = operation.path
             body = await read()
             caller = None if operation.public else await self._caller(headers)
+            named: tuple[Header, ...] = ()
             if operation.answer in self._about_server:
                 content = self._about_server[operation.answer]()
             else:
@@ -95,7 +96,8 @@ class OpenInference:
                 target = self._predictor.find(caller, name, version, None, None)
                 model_name = name if operation.answer is schemas.InferAnswer else ""
                 content = await self._about_model[operation.answer](target, body, began)
-            return Outcome(reply(200, content, request_id), endpoint, model_name)
+                named = ((b"x-mlops-approval", target.approval),)
+            return Outcome(reply(200, content, request_id, *named), endpoint, model_name)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             refusal = as_refusal(error)
             content = orjson.dumps({"error": refusal.detail})
@@ -135,6 +137,7 @@ class OpenInference:
                     for column in described.columns
                 ],
                 "outputs": outputs,
+                "properties": _properties(target),
             }
         )
 
@@ -165,6 +168,14 @@ class OpenInference:
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
+
+
+def _properties(target: Target) -> dict[str, str]:
+    """Return what metadata says of the approval: the protocol's own map of texts."""
+    found = {"approval": target.approval.decode()}
+    if target.statement is not None:
+        found |= {"statement": target.statement.digest, "valid_until": target.statement.valid_until.isoformat()}
+    return found
 
 
 def resolve(method: str, path: str) -> tuple[Operation, str, str]:

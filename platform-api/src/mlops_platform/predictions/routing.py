@@ -5,18 +5,21 @@ import time
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import orjson
 import structlog
 
+from mlops_platform.builds.interfaces import BundleUnavailable
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.engine import BundleNotTrusted, Description, OnnxModel, describe
 from mlops_platform.predictions.inputs import InputDecoder
 from mlops_platform.predictions.problems import VersionNotLive
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.predictions.recorder import RevisionRecorder
+from mlops_platform.predictions.trust import NotApproved, Trust
 from mlops_platform.telemetry import metrics
+from model_server.trust.files import ApprovedFiles, Files
+from model_server.trust.statement import Statement
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +40,10 @@ class Target:
     onnx: OnnxModel | None
     process: ModelProcess | None
     recorder: RevisionRecorder
+    statement: Statement | None
+    """The verified statement of approval it is served under; None only by grace."""
+    # the header that names the approval in every answer
+    approval: bytes
     # the parts of an answer and of a log record that never change
     answer: dict[str, object] = field(repr=False)
     record_head: bytes = field(repr=False)
@@ -52,6 +59,8 @@ class NotLoaded:
     again_at: float
     """On the monotonic clock."""
     reason: str
+    refused: str | None = None
+    """Why its approval does not let it be served, as a code; None when it failed to load for another reason."""
 
 
 Loaded = Target | NotLoaded
@@ -59,7 +68,10 @@ Loaded = Target | NotLoaded
 
 @dataclass(frozen=True)
 class Environment:
-    """What answers in one environment: shares of traffic, and every version by number."""
+    """What answers in one environment: shares of traffic, and every version by number.
+
+    What could not be loaded has no share while something else answers: the previous revision goes on.
+    """
 
     shares: tuple[tuple[float, Loaded], ...]
     by_version: dict[int, Loaded]
@@ -104,7 +116,8 @@ class ModelRoutes:
 class RoutingTable:
     """Immutable to its readers: `load` prepares new revisions, `swap` replaces the mapping as a whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
         self.generation = -1
         self.models: dict[str, ModelRoutes] = {}
         self._targets: dict[str, Loaded] = {}
@@ -114,13 +127,19 @@ class RoutingTable:
         waiting = [target.again_at for target in self._targets.values() if isinstance(target, NotLoaded)]
         return bool(waiting) and min(waiting) <= time.monotonic()
 
+    def has_ended(self) -> bool:
+        """Whether something that answers may not any more: its approval ended or was withdrawn."""
+        return any(
+            isinstance(found, Target) and self._trust.problem(found.statement) for found in self._targets.values()
+        )
+
     def load(self, snapshot: RoutingSnapshot) -> dict[str, Loaded]:
         """Return the snapshot's revisions, loading those not loaded yet. Blocking: call it in a thread.
 
         One that cannot be loaded, whatever the reason, answers 503 and is tried again later; the others are not touched.
         """
         known = self._targets
-        fetched = {live.revision_id: _loaded(live, known.get(live.revision_id)) for live in snapshot.revisions}
+        fetched = {live.revision_id: self._loaded(live, known.get(live.revision_id)) for live in snapshot.revisions}
         missing = {
             live.revision_id: _not_loaded(
                 live, known.get(live.revision_id), BundleNotTrusted("its bundle was not fetched")
@@ -128,6 +147,28 @@ class RoutingTable:
             for live in snapshot.not_fetched
         }
         return fetched | missing
+
+    def _loaded(self, live: LiveRevision, known: Loaded | None) -> Loaded:
+        same = known is not None and (known.live.bundle_path, known.live.address) == (live.bundle_path, live.address)
+        ended = self._trust.problem(known.statement) if isinstance(known, Target) else None
+        if (
+            known is not None
+            and same
+            and (isinstance(known, Target) or known.again_at > time.monotonic())
+            and not ended
+        ):
+            # the same bytes with another share of traffic
+            return replace(known, live=live)
+        if ended is not None:
+            return _not_loaded(live, known, ended)
+        try:
+            # a recorder keeps what it counted while the revision was not loaded
+            return _target(live, self._trust.files(live), known.recorder if known is not None and same else None)
+        except BundleUnavailable:
+            # the store is away: what answers goes on, and this pass is repeated
+            raise
+        except Exception as error:  # noqa: BLE001 - anything can come out of one bundle; the others must go live
+            return _not_loaded(live, known, error)
 
     @property
     def not_loaded(self) -> dict[str, str]:
@@ -154,6 +195,12 @@ class RoutingTable:
         self._targets, self.models, self.generation = targets, models, snapshot.generation
         return gone
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """Return how many revisions are not served because of their approval, by reason."""
+        codes = [found.refused for found in self._targets.values() if isinstance(found, NotLoaded) and found.refused]
+        return {code: codes.count(code) for code in set(codes)}
+
     def flush(self) -> None:
         """Hand what revisions counted to the metrics."""
         for target in self._targets.values():
@@ -169,24 +216,28 @@ def _environment(targets: Iterable[Loaded]) -> Environment:
     # the newest last, so that it wins when one version was deployed twice
     ordered = sorted(targets, key=lambda target: target.live.revision_number)
     shares: list[tuple[float, Loaded]] = []
-    total = 0.0
-    for target in ordered:
-        if target.live.traffic > 0:
-            total += target.live.traffic
-            shares.append((total, target))
+    for target, share in _shares(ordered):
+        shares.append((share + (shares[-1][0] if shares else 0.0), target))
     return Environment(tuple(shares), {target.live.version: target for target in ordered})
 
 
-def _loaded(live: LiveRevision, known: Loaded | None) -> Loaded:
-    same = known is not None and (known.live.bundle_path, known.live.address) == (live.bundle_path, live.address)
-    if known is not None and same and (isinstance(known, Target) or known.again_at > time.monotonic()):
-        # the same bytes with another share of traffic
-        return replace(known, live=live)
-    try:
-        # a recorder keeps what it counted while the revision was not loaded
-        return _target(live, known.recorder if known is not None and same else None)
-    except Exception as error:  # noqa: BLE001 - anything can come out of one bundle; the others must go live
-        return _not_loaded(live, known, error)
+def _shares(ordered: list[Loaded]) -> list[tuple[Loaded, float]]:
+    """Return who answers with which share, adding up to 1 when there is anybody.
+
+    What is refused for its approval has none while another answers, if need be the newest one kept for a rollback.
+    What failed to load for another reason keeps its share: its errors are what a rollout is judged by.
+    """
+    wanted = [target for target in ordered if target.live.traffic > 0]
+    able = [target for target in wanted if not _refused(target)]
+    if not able:
+        kept = [target for target in ordered if isinstance(target, Target)] if wanted else []
+        return [(kept[-1], 1.0)] if kept else [(target, target.live.traffic) for target in wanted]
+    total = sum(target.live.traffic for target in able)
+    return [(target, target.live.traffic / total) for target in able]
+
+
+def _refused(target: Loaded) -> bool:
+    return isinstance(target, NotLoaded) and target.refused is not None
 
 
 def _not_loaded(live: LiveRevision, known: Loaded | None, error: Exception) -> NotLoaded:
@@ -205,13 +256,16 @@ def _not_loaded(live: LiveRevision, known: Loaded | None, error: Exception) -> N
         exc_info=trace,
     )
     recorder = known.recorder if known else RevisionRecorder(live.model_name, live.revision_id)
-    return NotLoaded(live, recorder, tries, time.monotonic() + wait, str(error) or type(error).__name__)
+    refused = error.code if isinstance(error, NotApproved) else None
+    return NotLoaded(live, recorder, tries, time.monotonic() + wait, str(error) or type(error).__name__, refused)
 
 
-def _target(live: LiveRevision, recorder: RevisionRecorder | None) -> Target:
-    bundle = Path(live.bundle_path)
-    description = describe(bundle)
-    onnx = OnnxModel(bundle, description) if live.engine == "onnx" else None
+def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None) -> Target:
+    statement = files.statement if isinstance(files, ApprovedFiles) else None
+    description = describe(files)
+    if statement is not None and statement.artifact != description.digest:
+        raise NotApproved("not_approved", "the statement of approval is about another artifact than the bundle holds")
+    onnx = OnnxModel(files, description) if live.engine == "onnx" else None
     columns = [column.name for column in description.columns]
     answer: dict[str, object] = {
         "status": "success",
@@ -236,6 +290,8 @@ def _target(live: LiveRevision, recorder: RevisionRecorder | None) -> Target:
         onnx=onnx,
         process=ModelProcess(live.model_name, live.address, columns, description.answer) if live.address else None,
         recorder=recorder or RevisionRecorder(live.model_name, live.revision_id),
+        statement=statement,
+        approval=statement.names_approval.encode() if statement else b"by-grace",
         answer=answer,
         record_head=orjson.dumps(record)[:-1] + b",",
     )

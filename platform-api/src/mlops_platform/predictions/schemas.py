@@ -207,6 +207,7 @@ class ModelMetadata(Struct):
     platform: str
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
+    properties: dict[str, str]
 
 
 class ModelReady(Struct):

@@ -2,6 +2,7 @@
 
 from mlops_platform.kit.jobs import Job
 from mlops_platform.rollouts.reconciler import reconcile
+from mlops_platform.rollouts.reviews import JOB, review
 
 # not exclusive: several workers share the work, each deployment under a lock of its own
-JOBS = (Job("deployment-reconcile", 0.5, reconcile, exclusive=False),)
+JOBS = (Job("deployment-reconcile", 0.5, reconcile, exclusive=False), Job(JOB, 15, review))

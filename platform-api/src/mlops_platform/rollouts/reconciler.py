@@ -37,7 +37,13 @@ from mlops_platform.rollouts.rollout import (
     next_step,
     watches_nothing,
 )
+from mlops_platform.rollouts.subjects import subject_of
 from mlops_platform.rollouts.sweep import hold_up, routing_of, spec_of, sweep
+from mlops_platform.statements import service as statements
+from mlops_platform.statements.agreement import NotProven
+from mlops_platform.statements.composition import GateResult
+from mlops_platform.statements.service import Signed
+from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
@@ -95,7 +101,7 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
                 await _begin(services, deployment, revision)
                 break
         elif revision.state == "starting":
-            await services.runtime.apply(spec_of(deployment, revision))
+            await services.runtime.apply(spec_of(services, deployment, revision))
             await _started(services, revision.id, await services.runtime.observe(revision.id))
         elif revision.state == "rolling_out":
             await _roll(services, deployment, revision)
@@ -128,8 +134,21 @@ async def _begin(services: Services, deployment: Deployment, revision: Revision)
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
         return
-    await services.runtime.apply(spec_of(deployment, revision))
-    await _settle(services, revision.id, "approved", _start)
+    gates_found = [GateResult(one.gate, one.status, one.sentence) for one in standing.newest]
+    try:
+        signed = await statements.sign(
+            services, subject_of(deployment, revision), bundle, revision.bundle or "", gates_found
+        )
+    except NotProven as missing:
+        # a state in a table is no agreement: somebody changed it, or the log
+        metrics.agreements_not_proven_total.inc()
+        log.error("not started: the audit log does not prove the approval", revision=revision.id, reason=str(missing))  # noqa: TRY400 - the reason is the message
+        await _settle(
+            services, revision.id, "approved", _failing(f"the audit log does not prove the approval: {missing}")
+        )
+        return
+    await services.runtime.apply(spec_of(services, deployment, revision))
+    await _settle(services, revision.id, "approved", _starting(signed))
 
 
 def _failing(sentence: str) -> _Act:
@@ -147,8 +166,12 @@ def _risk_level(revision: Revision) -> RiskLevel:
     return revision.risk_level  # type: ignore[return-value]  # the column holds these literals
 
 
-async def _start(session: Session, deployment: Deployment, revision: Revision) -> None:
-    await revisions.move(session, deployment, revision, "starting", "its model process is coming up", ACTOR)
+def _starting(signed: Signed) -> _Act:
+    async def start(session: Session, deployment: Deployment, revision: Revision) -> None:
+        await revisions.move(session, deployment, revision, "starting", "its model process is coming up", ACTOR)
+        await statements.keep(session, signed)
+
+    return start
 
 
 async def _started(services: Services, revision_id: str, observed: Observed) -> None:

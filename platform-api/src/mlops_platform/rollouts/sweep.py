@@ -11,6 +11,8 @@ from mlops_platform.deployments import revisions, worklist
 from mlops_platform.deployments.interfaces import RevisionSpec, Routing, RuntimeConflict
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import ANSWERING
+from mlops_platform.statements import service as statements
+from mlops_platform.statements.bundle_hashes import statement_file
 
 log = structlog.get_logger(__name__)
 _Pair = tuple[Deployment, Revision]
@@ -27,10 +29,17 @@ async def sweep(services: Services) -> None:
         except RuntimeConflict as conflict:
             # its deployment may be gone, so there is nobody to tell but the log; the next pass asks again
             log.warning("revision not removed", revision=revision_id, reason=conflict.detail)
-    for revision_id in wanted.keys() - known:
+    missing = wanted.keys() - known
+    async with services.database.read_session() as session:
+        signed = await statements.of_revisions(session, list(missing))
+    for revision_id in missing:
         deployment, revision = wanted[revision_id]
+        if revision_id not in signed and services.settings.statement_grace_until is None:
+            # its process would refuse it anyway: a state in a table is no agreement
+            await hold_up(services, deployment.id, f"revision {revision.number} has no statement of approval")
+            continue
         try:
-            await services.runtime.apply(spec_of(deployment, revision))
+            await services.runtime.apply(spec_of(services, deployment, revision))
         except RuntimeConflict as conflict:
             await hold_up(services, deployment.id, conflict.detail)
     for deployment_id in await services.runtime.misrouted(_routings(wanted.values())):
@@ -88,8 +97,8 @@ async def hold_up(services: Services, deployment_id: str, message: str) -> None:
         await revisions.note(session, deployment_id, message)
 
 
-def spec_of(deployment: Deployment, revision: Revision) -> RevisionSpec:
-    """Return what should run for a revision."""
+def spec_of(services: Services, deployment: Deployment, revision: Revision) -> RevisionSpec:
+    """Return what should run for a revision, and the statement its process has to verify."""
     return RevisionSpec(
         revision_id=revision.id,
         model_name=deployment.model_name,
@@ -102,4 +111,14 @@ def spec_of(deployment: Deployment, revision: Revision) -> RevisionSpec:
         replicas=revision.config["replicas"],
         resources=revision.config["resources"],
         environment_vars=revision.config["environment_vars"],
+        statement=statement_file(revision.id),
+        public_keys=_public_keys(services),
     )
+
+
+def _public_keys(services: Services) -> str:
+    try:
+        return services.settings.statement_public_keys.read_text()
+    except FileNotFoundError:
+        # nothing was signed yet: a process without keys refuses whatever it is given
+        return ""

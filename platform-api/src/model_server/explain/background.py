@@ -31,14 +31,17 @@ def find_rows(artifact: Artifact, inputs: tuple[InputColumn, ...]) -> tuple[Rows
     return None
 
 
-def read_background(path: Path, inputs: tuple[InputColumn, ...]) -> tuple[Rows, str] | None:
-    """Return the rows in a bundle's file and their source; None when fewer than two rows fit, or there is no file."""
-    rows = _usable(_read(path), inputs) if path.is_file() else []
+def read_background(content: bytes | None, name: str, inputs: tuple[InputColumn, ...]) -> tuple[Rows, str] | None:
+    """Return the rows in a bundle's JSON file and their source; None when fewer than two rows fit, or there is no file."""
+    try:
+        table = json.loads(content or b"null")
+    except ValueError:
+        return None
+    rows = _usable(_table_of(table), inputs)
     if len(rows) < 2:  # noqa: PLR2004 - one row cannot be a background: it may be the row itself
         return None
-    content = json.loads(path.read_text("utf-8"))
-    source = content.get("source") if isinstance(content, dict) else None
-    return _sampled(rows), str(source or path.stem.replace("-", "_"))
+    source = table.get("source") if isinstance(table, dict) else None
+    return _sampled(rows), str(source or name.removesuffix(".json").replace("-", "_"))
 
 
 def sent_background(content: Any, inputs: tuple[InputColumn, ...]) -> Rows:

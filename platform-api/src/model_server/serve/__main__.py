@@ -1,8 +1,10 @@
 """Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H])`.
 
-In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`; MODEL_SERVER_DIGEST names the artifact that was
-approved, MODEL_SERVER_SANDBOX=required that it is loaded only where the machine can confine it. Exits with 4 and one
-line on standard error when the bundle was not built, is another one, or has changed.
+In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER_STATEMENT names the signed statement of
+approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
+MODEL_SERVER_DIGEST the artifact that was approved, and MODEL_SERVER_SANDBOX=required says that it is loaded only where the
+machine can confine it. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
+changed.
 """
 
 import argparse
@@ -37,6 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Load the bundle, then listen; nobody is answered before the model is loaded, in a process that is confined."""
     parser = argparse.ArgumentParser(prog="model_server.serve", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument(
+        "--trial",
+        action="store_true",
+        help="serve a build that nobody has agreed to yet, to measure it; without it a signed statement is needed",
+    )
     parser.add_argument(
         "--warm-explanations",
         action="store_true",
@@ -86,9 +93,13 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
         sys.stderr.write(f"{sealed.sentence}\n")
     sealed.demand(mode)
     # Imported only now: they start threads, which would stay free, and read their environment
+    from model_server.serve.approval import approved
     from model_server.serve.served_model import ServedModel
+    from model_server.trust.files import BuiltFiles
 
-    return ServedModel(options.bundle.absolute(), digest), listening
+    bundle: Path = options.bundle.absolute()
+    files = BuiltFiles(bundle) if options.trial else approved(bundle, os.environ)
+    return ServedModel(files, digest), listening
 
 
 def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Namespace) -> None:

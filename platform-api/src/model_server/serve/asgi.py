@@ -8,6 +8,7 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -47,6 +48,8 @@ class ModelServerApp:
         self._metrics = ServerMetrics(model.bundle.model_name)
         name = model.bundle.model_name
         version = f"/v2/models/{name}/versions/{model.bundle.model_version}"
+        named = model.statement.names_approval.encode() if model.statement else b"trial"
+        self._approval = ((b"x-mlops-approval", named),)
         self._threads = {"predict": anyio.CapacityLimiter(2), "explain": anyio.CapacityLimiter(1)}
         self._reads: dict[str, dict[str, Any]] = {
             "/health/live": {"status": "live"},
@@ -57,7 +60,7 @@ class ModelServerApp:
             f"/v1/models/{name}": {"name": name, "ready": True},
         }
         for base in (f"/v2/models/{name}", version):
-            self._reads[base] = protocols.v2_metadata(model.bundle)
+            self._reads[base] = protocols.v2_metadata(model.bundle, model.statement)
             self._reads[f"{base}/ready"] = {"name": name, "ready": True}
         self._writes: dict[str, Handler] = {
             "/predict": self._predict,
@@ -77,7 +80,8 @@ class ModelServerApp:
         elif scope["type"] == "http":
             began = time.perf_counter()
             status, content = await self._answer(scope["method"], scope["path"], receive)
-            await _send(send, status, b"application/json", orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+            text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+            await _send(send, status, b"application/json", text, *self._approval)
             self._metrics.count(scope["path"], status, time.perf_counter() - began)
 
     async def _answer(self, method: str, path: str, receive: Receive) -> Response:
@@ -88,6 +92,10 @@ class ModelServerApp:
             return _error(404, "not_found", "this server has no such path or model")
         if method != "POST":
             return _error(405, "method_not_allowed", "use POST")
+        try:
+            self._model.check_time(datetime.now(UTC))
+        except Refused as refusal:
+            return _error(503, refusal.code, refusal.sentence)
         return await _handled(handler, await _body(receive))
 
     async def _predict(self, body: Any) -> Response:
@@ -110,8 +118,8 @@ class ModelServerApp:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads[kind])
 
 
-async def _send(send: Send, status: int, content_type: bytes, body: bytes) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
+async def _send(send: Send, status: int, content_type: bytes, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

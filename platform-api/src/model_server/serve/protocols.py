@@ -5,6 +5,7 @@ from typing import Any
 from model_server.bundle import Bundle
 from model_server.engines.inputs import BadInput
 from model_server.serve.served_model import Answer
+from model_server.trust.statement import Statement
 
 _OIP_TYPES = {
     "double": "FP64",
@@ -80,8 +81,8 @@ def v2_response(answer: Answer, bundle: Bundle, request_id: Any) -> dict[str, An
     return response if request_id is None else {**response, "id": str(request_id)}
 
 
-def v2_metadata(bundle: Bundle) -> dict[str, Any]:
-    """Return OIP v2's model metadata."""
+def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:
+    """Return OIP v2's model metadata; its properties name the approval the model is served under."""
     outputs = [_tensor_kind("prediction", bundle.answer.datatype)]
     outputs[0]["shape"] += bundle.answer.shape or ()
     if bundle.labels:
@@ -92,6 +93,18 @@ def v2_metadata(bundle: Bundle) -> dict[str, Any]:
         "platform": bundle.flavor,
         "inputs": [_tensor_kind(column.name, _OIP_TYPES[column.type]) for column in bundle.inputs],
         "outputs": outputs,
+        "properties": properties(statement),
+    }
+
+
+def properties(statement: Statement | None) -> dict[str, str]:
+    """Return what metadata says of an approval; a build on trial has none."""
+    if statement is None:
+        return {"approval": "trial"}
+    return {
+        "approval": statement.names_approval,
+        "statement": statement.digest,
+        "valid_until": statement.valid_until.isoformat(),
     }
 
 

@@ -2,13 +2,13 @@
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import Bundle, read_bundle, verify_bundle
+from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
 from model_server.engines.answers import one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import reorder, table
@@ -19,6 +19,8 @@ from model_server.explain.explainer import Explainer, Explanation, compared_with
 from model_server.explain.without_sample import WithoutSample
 from model_server.formats.artifact import read_artifact
 from model_server.refusals import Refused
+from model_server.trust.files import ApprovedFiles, Files
+from model_server.trust.statement import Statement, check_time
 
 Rows = list[list[Any]]
 # what a model is explained against: rows logged with it, or with its run
@@ -34,30 +36,42 @@ class Answer:
 
 
 class ServedModel:
-    """Loads exactly one bundle, after proving that its files are those the build approved.
+    """Loads exactly one bundle. With ApprovedFiles, from bytes a signed statement names; with BuiltFiles, a build on trial.
 
     `digest` names the only artifact that may be served. Raises Refused `not_approved`, `not_built`, `bad_bundle`,
     `digest_mismatch` and what loading raises; nothing is unpickled before.
     A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
-    def __init__(self, folder: Path, digest: str | None = None) -> None:
-        self.bundle: Bundle = read_bundle(folder)
+    def __init__(self, files: Files, digest: str | None = None) -> None:
+        self.bundle: Bundle = read_bundle(files)
+        self.statement = files.statement if isinstance(files, ApprovedFiles) else None
+        if self.statement is not None:
+            _check_names(self.statement, self.bundle)
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
-        verify_bundle(folder, self.bundle)
-        self._folder = folder
+        files.check()
+        self._files = files
         self._native: NativeModel | None = None
         self._explainer: Explainer | None = None
         self._loading = threading.Lock()
-        self._session = session_of(folder / self.bundle.onnx.file) if self.bundle.onnx else None
+        if self.statement is None:
+            with files.native() as folder:
+                native_artifact(folder, self.bundle)
+        graph = compiled_graph(files, self.bundle)
+        self._session = session_of(graph) if graph is not None else None
         self._compiled = Compiled.of(self.bundle.onnx) if self.bundle.onnx else None
         if self._compiled is None:
             self._native_model()
         self._sample = next(
-            (found for name in _SAMPLES if (found := read_background(folder / name, self.bundle.inputs))), None
+            (found for name in _SAMPLES if (found := read_background(files.read(name), name, self.bundle.inputs))), None
         )
         self._without_sample: WithoutSample | None = None
+
+    def check_time(self, at: datetime) -> None:
+        """Raise Refused `approval_ended` when the approval does not count at this time. A build on trial has none."""
+        if self.statement is not None:
+            check_time(self.statement, at)
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs, WrongAnswers."""
@@ -114,7 +128,13 @@ class ServedModel:
         with self._loading:
             if self._native is None:
                 # Time may have passed since the start: what is loaded now must still be what was approved.
-                verify_bundle(self._folder, self.bundle)
-                loaded = load_native(read_artifact(self._folder / "native"))
+                with self._files.native() as folder:
+                    loaded = load_native(read_artifact(native_artifact(folder, self.bundle)))
                 self._native = loaded.doing(self.bundle.task, self.bundle.labels)
             return self._native
+
+
+def _check_names(statement: Statement, bundle: Bundle) -> None:
+    named = statement.artifact, statement.model_name, statement.version
+    if named != (bundle.digest, bundle.model_name, bundle.model_version):
+        raise Refused("not_approved", "The statement of approval is about another version than the bundle holds.")

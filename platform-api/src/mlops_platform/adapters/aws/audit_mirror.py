@@ -14,8 +14,8 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from mlops_platform.adapters.aws.clients import Clients, answering, code_of
+from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import Mirror, MirrorConflict, MirroredEvent, MirrorUnavailable, Seal
-from mlops_platform.audit.signing import SignedHead
 from mlops_platform.kit.canonical import canonical_bytes
 
 _HEADS = "heads/"

@@ -66,9 +66,14 @@ def _url(name: str, where: str) -> str:
 def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]:
     """Return the InferenceService of one revision: a fixed artifact, image and approval."""
     resources = spec.resources or {"cpu": "500m", "memory": "1Gi"}
-    # ours last: no setting of a model may name another artifact as the approved one, or open its sandbox
-    sandbox = "required" if spec.environment == "production" else "best-effort"
-    environment = {**spec.environment_vars, "MODEL_SERVER_DIGEST": spec.digest, "MODEL_SERVER_SANDBOX": sandbox}
+    # ours last: no setting of a model may name another artifact, statement or key as the approved one, or open its sandbox
+    environment = {
+        **spec.environment_vars,
+        "MODEL_SERVER_DIGEST": spec.digest,
+        "MODEL_SERVER_STATEMENT": spec.statement,
+        "MODEL_SERVER_PUBLIC_KEYS": spec.public_keys,
+        "MODEL_SERVER_SANDBOX": "required" if spec.environment == "production" else "best-effort",
+    }
     return {
         "apiVersion": f"{SERVING_GROUP}/{SERVING_VERSION}",
         "kind": "InferenceService",

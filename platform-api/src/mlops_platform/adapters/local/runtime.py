@@ -37,6 +37,8 @@ class LocalRuntime(ServingRuntime):
             "bundle": spec.bundle,
             "socket": str(socket_path(self._runtime, spec.revision_id)),
             "environment_vars": spec.environment_vars,
+            "statement": spec.statement,
+            "public_keys": spec.public_keys,
             "requested_replicas": spec.replicas,
             "resources": spec.resources,
         }

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from mlops_platform.telemetry.metrics.shared import BUILD_BUCKETS, HOURS, NEWEST
+from mlops_platform.telemetry.metrics.shared import BUILD_BUCKETS, HOURS, NEWEST, WORST
 
 # --- approvals
 approvals_pending = Gauge(
@@ -36,6 +36,28 @@ approval_time_to_decision_seconds = Histogram(
     "Seconds from a request to its end, by how it ended.",
     ["status"],
     buckets=HOURS,
+)
+
+revocation_list_number = Gauge(
+    "revocation_list_number", "Number of the newest list of withdrawn approvals.", multiprocess_mode=NEWEST
+)
+revocation_list_age_seconds = Gauge(
+    "revocation_list_age_seconds",
+    "Age of the list of withdrawn approvals this process reads; -1 before there is one.",
+    multiprocess_mode=WORST,
+)
+agreements_not_proven_total = Counter(
+    "agreements_not_proven_total",
+    "Revisions that were not started because the audit log does not prove their approval.",
+)
+revisions_refused = Gauge(
+    "revisions_refused",
+    "Revisions a process of the data plane does not serve because their approval cannot be verified, by reason.",
+    ["reason"],
+    multiprocess_mode=WORST,
+)
+deployments_review_due = Gauge(
+    "deployments_review_due", "Revisions that answer and are due for review.", multiprocess_mode=NEWEST
 )
 
 # --- deployments and models
@@ -94,7 +116,7 @@ audit_verification_ok = Gauge(
 )
 audit_last_verification_timestamp_seconds = Gauge(
     "audit_last_verification_timestamp_seconds",
-    "When the audit log was last verified, whatever was found (Unix seconds).",
+    "When the whole audit log was last verified, whatever was found (Unix seconds).",
     multiprocess_mode=NEWEST,
 )
 audit_verification_problems = Gauge(

@@ -4,6 +4,8 @@ from typing import Final
 
 # of several processes the most recent value is shown; values of processes that ended are dropped
 NEWEST: Final = "livemostrecent"
+# the highest over all living processes: what is worst counts
+WORST: Final = "livemax"
 # the sum over all living processes
 TOGETHER: Final = "livesum"
 
