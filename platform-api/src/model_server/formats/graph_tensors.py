@@ -7,7 +7,6 @@ from typing import Any
 from model_server.formats.beside import TENSORS
 from model_server.refusals import Refused
 
-
 # what converters write; com.microsoft is onnxruntime's own, for text
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 
