@@ -164,6 +164,10 @@ IN_THE_DATABASE = {
     "an approval's digest": "UPDATE approvals SET digest = 'sha256:00'",
     "an approval's requester": "UPDATE approvals SET requester = 'somebody@company.com'",
     "an approval's risk": "UPDATE approvals SET risk_level = 'low'",
+    "an approval's requirements": "UPDATE approvals SET requirements = '[]'",
+    "an approval's subject": "UPDATE approvals SET subject_id = 'another'",
+    "an approval's policy": "UPDATE approvals SET policy_hash = 'another'",
+    "an approval's expiry": "UPDATE approvals SET expires_at = expires_at + interval '1 year'",
     "a decision forged": "INSERT INTO approval_decisions SELECT approval_id, 'eve@company.com', '[\"architect\"]', 'approve', '', at "
     "FROM approval_decisions",
     "a decision given to another": "UPDATE approval_decisions SET person = 'eve@company.com'",
