@@ -177,6 +177,8 @@ IN_THE_DATABASE = {
     "a revision without its approval": "UPDATE revisions SET approval_id = NULL, state = 'approved'",
     "a revision with another's approval": "UPDATE revisions SET approval_id = (SELECT max(approval_id) FROM revisions)",
     "a revision's bytes": "UPDATE revisions SET digest = 'sha256:00'",
+    "an event that names nothing": "UPDATE audit_events SET payload = jsonb_set(payload::jsonb, '{action}', '[]')::text",
+    "a revision's configuration that is none": "UPDATE revisions SET config = 'null'",
     "a revision's configuration": 'UPDATE revisions SET config = config || \'{"environment_vars": {"OPENSSL_CONF": "/tmp/x"}}\'',
 }
 
