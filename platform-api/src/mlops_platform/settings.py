@@ -27,10 +27,21 @@ class Settings(BaseSettings):
     port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
     api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
     worker_metrics_port: int | None = Field(
-        None, description="Port the worker answers /metrics on; empty when it shares the API's folder of counters."
+        None,
+        description="Port the worker, or the door of MLflow, answers /metrics on; empty when it shares the API's folder of counters.",
     )
     public_url: str | None = Field(
         None, description="URL people reach the platform at, when it differs from host and port."
+    )
+    trusted_hosts: list[str] = Field(
+        default_factory=list,
+        description="More names the control plane answers to (a JSON list; '*.example.com' for all below one), beside the public URL's, "
+        "addresses, names without a dot, and those below .svc, .cluster.local and .localhost. Others answer 421.",
+    )
+    scrape_token_file: Path | None = Field(
+        None,
+        description="Secret that whoever reads /metrics and the details of /ready sends as a bearer token; by default "
+        "<home>/keys/scrape.token, made at the first use.",
     )
 
     # PostgreSQL
@@ -41,7 +52,16 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, description="Connections each process keeps to PostgreSQL.")
 
     # outside systems
-    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
+    mlflow_url: str = Field(
+        "http://127.0.0.1:5000", description="MLflow tracking server as the platform reaches it, behind its door."
+    )
+    mlflow_secret_file: Path | None = Field(
+        None,
+        description="File with the secret that this MLflow server demands; empty when nobody else can reach it (a pod's loopback).",
+    )
+    mlflow_public_url: str | None = Field(
+        None, description="URL at which people reach MLflow: the door's. By default MLOPS_MLFLOW_URL."
+    )
     feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
     prometheus_url: str | None = Field(
         None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
@@ -53,6 +73,13 @@ class Settings(BaseSettings):
         description="OIDC issuer whose tokens are accepted; empty means the embedded development issuer.",
     )
     audience: str = Field("mlops-platform", description="The 'aud' every token must carry.")
+    subject_claim: str = Field(
+        "sub",
+        pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
+        description="The claim that names who is calling; requests, decisions and the audit log use it. With 'email', only tokens "
+        "whose 'email_verified' is true are accepted (a service is named by 'sub'). Changing it makes everybody somebody else: "
+        "settle open requests first.",
+    )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
     )
@@ -168,6 +195,17 @@ class Settings(BaseSettings):
         "Segments stay below <home>.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
+    max_head_bytes: int = Field(
+        32_768,
+        ge=8_192,
+        description="Longest request line and headers together; longer ones answer 431 (a few KB may pass).",
+    )
+    request_head_seconds: float = Field(
+        20,
+        ge=1,
+        description="Longest time from a connection, or the first byte of a request, to the end of its headers.",
+    )
+    request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
         6_000_000_000, description="Address space a model may use while it is built and proven."
@@ -184,6 +222,11 @@ class Settings(BaseSettings):
     def keys(self) -> Path:
         """Folder of private keys (0700)."""
         return self.home / "keys"
+
+    @property
+    def scrape_token(self) -> Path:
+        """Secret of those who read metrics."""
+        return self.scrape_token_file or self.keys / "scrape.token"
 
     @property
     def audit_key(self) -> Path:
@@ -239,6 +282,10 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """URL of the platform as people reach it, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def mlflow_secret(self) -> str | None:
+        """Return what MLflow demands behind its door, None when it demands nothing. Raises OSError when it cannot be read."""
+        return None if self.mlflow_secret_file is None else self.mlflow_secret_file.read_text().strip()
 
     @property
     def development_issuer(self) -> bool:

@@ -9,6 +9,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict, Forbidden, Invalid, NotFound
 from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.delegation import asking
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
@@ -141,13 +142,15 @@ async def propose(
         # a tag has raised the level since: nobody can confirm it any more
         waiting.status = "overtaken"
         await session.flush()
+    # whoever starts a program is who proposes, and so does not confirm
+    who = asking(caller)
     fresh = RiskProposalRow(
         id=new_id(),
         digest=digest,
         from_level=row.level,
         to_level=body.level,
         reason=body.reason,
-        proposed_by=caller.subject,
+        proposed_by=who.subject,
         proposed_at=now(),
         status="open",
         decided_by=None,
@@ -159,10 +162,10 @@ async def propose(
     await audit.record(
         session,
         action=Action.RISK_LOWERING_PROPOSED,
-        actor=caller,
+        actor=who,
         resource=f"risk:{digest}",
         tenant=tenant,
-        details={"proposal": fresh.id, "from": row.level, "to": body.level, "reason": body.reason},
+        details={"proposal": fresh.id, "from": row.level, "to": body.level, "reason": body.reason, **who.told_by()},
     )
     return await record(session, holders, caller, digest)
 
