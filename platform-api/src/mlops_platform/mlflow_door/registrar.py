@@ -150,9 +150,9 @@ class Registrar:
         if (made := _made(answer)) is not None:
             version, resource = made, f"model:{change.name}:{made}"
         if change.new_name is not None:
-            await holding.renamed(session, self._registry, change.name, change.new_name)
+            await holding.renamed(session, self._registry, change.name, change.new_name, caller)
         else:
-            await holding.copy(session, self._registry, change.name, version)
+            await holding.copy(session, self._registry, change.name, version, caller)
         # last: it locks the audit log's tree until the commit
         await audit.record(
             session, action=change.action, actor=caller, resource=resource, tenant=tenant, details=change.details

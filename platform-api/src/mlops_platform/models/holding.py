@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, or_, select
 
+from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
 from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.models import mirror
+from mlops_platform.identity.principal import Principal
+from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 
@@ -67,14 +69,20 @@ async def holds_logged_model(session: ReadSession | Session, model_id: str) -> b
     return (await session.execute(query.limit(1))).first() is not None
 
 
-async def copy(session: Session, registry: ModelRegistry, name: str, version: int | None) -> bool:
+async def copy(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    version: int | None,
+    actor: Principal | SystemActor = classified.MIRROR,
+) -> bool:
     """Make the catalogue equal to the registry for a model, and for one version of it when a number is given.
 
-    Returns False for what the registry does not list as a model: nothing, or a prompt.
+    A version that a person registers has an event of theirs; give them as `actor`, and there is no second one. Returns False for what the registry does not list as a model: nothing, or a prompt.
     """
     try:
         if version is not None:
-            await mirror.copy(session, registry, name, version)
+            await mirror.copy(session, registry, name, version, actor)
         else:
             await mirror.put_model(session, await registry.get_model(name))
     except NotInRegistry:
@@ -82,8 +90,18 @@ async def copy(session: Session, registry: ModelRegistry, name: str, version: in
     return True
 
 
-async def renamed(session: Session, registry: ModelRegistry, name: str, new_name: str) -> None:
-    """Replace a model in the catalogue by the registry's model of its new name, with every version."""
+async def renamed(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    new_name: str,
+    actor: Principal | SystemActor = classified.MIRROR,
+) -> None:
+    """Replace a model in the catalogue by the registry's model of its new name, with every version.
+
+    Another name makes nothing less risky: each version keeps at least the level it had.
+    """
+    levels = await classified.levels(session, name)
     await checks.forget(session, name)
     await gates.forget(session, name)
     await session.execute(delete(ModelRow).where(ModelRow.name == name))
@@ -93,4 +111,5 @@ async def renamed(session: Session, registry: ModelRegistry, name: str, new_name
     except NotInRegistry:
         return
     for number in range(1, highest + 1):
-        await copy(session, registry, new_name, number)
+        await copy(session, registry, new_name, number, actor)
+    await classified.keep_levels(session, new_name, levels)

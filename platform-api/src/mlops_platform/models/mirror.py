@@ -87,10 +87,16 @@ async def put_version(
         )
 
 
-async def copy(session: Session, registry: ModelRegistry, name: str, number: int | None) -> int:
+async def copy(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    number: int | None,
+    actor: Principal | SystemActor = MIRROR,
+) -> int:
     """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry."""
     version = await registry.get_version(name, number)
     model = await registry.get_model(name)
     await put_model(session, model)
-    await put_version(session, version, model.tags)
+    await put_version(session, version, model.tags, actor)
     return version.version
