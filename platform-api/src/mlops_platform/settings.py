@@ -39,8 +39,7 @@ class Settings(BaseSettings):
     )
     scrape_token_file: Path | None = Field(
         None,
-        description="Secret that whoever reads /metrics and the details of /ready sends as a bearer token; by default "
-        "<home>/keys/scrape.token, made at the first use.",
+        description="Secret that opens /metrics and the details of /ready; by default <home>/keys/scrape.token, made at first use.",
     )
 
     # PostgreSQL
@@ -66,9 +65,8 @@ class Settings(BaseSettings):
     subject_claim: str = Field(
         "sub",
         pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
-        description="The claim that names who is calling; requests, decisions and the audit log use it. With 'email', only tokens "
-        "whose 'email_verified' is true are accepted (a service is named by 'sub'). Changing it makes everybody somebody else: "
-        "settle open requests first.",
+        description="The claim that names who is calling. With 'email' only tokens whose 'email_verified' is true are accepted. "
+        "Changing it makes everybody somebody else: settle open requests first.",
     )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
@@ -185,16 +183,8 @@ class Settings(BaseSettings):
         "Segments stay below <home>.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
-    max_head_bytes: int = Field(
-        32_768,
-        ge=8_192,
-        description="Longest request line and headers together; longer ones answer 431 (a few KB may pass).",
-    )
-    request_head_seconds: float = Field(
-        20,
-        ge=1,
-        description="Longest time from a connection, or the first byte of a request, to the end of its headers.",
-    )
+    max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
+    request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
     request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
