@@ -21,6 +21,7 @@ from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.mlflow_door.interfaces import Upstream
 from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
@@ -59,6 +60,18 @@ class BuiltServices:
 
 # the rooms whose rows must follow from the audit log
 RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
+
+
+@dataclass(frozen=True)
+class FrontServices:
+    """What the door of MLflow needs: no model runs there, no feature is read."""
+
+    settings: Settings
+    database: Database
+    identity: IdentityProvider
+    authorizer: Authorizer
+    registry: ModelRegistry
+    upstream: Upstream
 
 
 def build_identity(settings: Settings) -> IdentityProvider:
@@ -174,13 +187,33 @@ def build_signals(settings: Settings) -> Signals:
     return MetricsSignals(settings.url, settings.scrape_token)
 
 
+def build_registry(settings: Settings) -> ModelRegistry:
+    """Return the model registry."""
+    from mlops_platform.adapters.mlflow.registry import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow_url, settings.mlflow_secret())
+
+
+def build_front(settings: Settings) -> FrontServices:
+    """Return the parts of the door of MLflow. Nothing is connected yet."""
+    from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
+
+    return FrontServices(
+        settings=settings,
+        database=build_database(settings),
+        identity=build_identity(settings),
+        authorizer=Authorizer(),
+        registry=build_registry(settings),
+        upstream=MlflowUpstream(settings.mlflow_url, settings.mlflow_secret()),
+    )
+
+
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
     from mlops_platform.adapters.feast.store import FeastStore
     from mlops_platform.adapters.local.notifier import LogNotifier
     from mlops_platform.adapters.local.verifier import ProcessVerifier
-    from mlops_platform.adapters.mlflow.registry import MlflowRegistry
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
     return BuiltServices(
@@ -188,7 +221,7 @@ def build(settings: Settings) -> BuiltServices:
         database=build_database(settings),
         identity=build_identity(settings),
         authorizer=Authorizer(),
-        registry=MlflowRegistry(settings.mlflow_url),
+        registry=build_registry(settings),
         features=FeastStore(settings.feast_folder),
         runtime=build_runtime(settings),
         bundles=build_bundles(settings),

@@ -9,6 +9,7 @@ from mlops_platform.features import jobs as features
 from mlops_platform.idempotency import jobs as idempotency
 from mlops_platform.identity import jobs as identity
 from mlops_platform.kit.jobs import Job
+from mlops_platform.mlflow_door import jobs as mlflow_door
 from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring
 from mlops_platform.predictions import jobs as predictions
@@ -17,6 +18,7 @@ from mlops_platform.statements import revoking as statements
 
 JOBS: tuple[Job, ...] = (
     *models.JOBS,
+    *mlflow_door.JOBS,
     *approvals.JOBS,
     *builds.JOBS,
     *rollouts.JOBS,

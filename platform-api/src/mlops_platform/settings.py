@@ -27,7 +27,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
     api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
     worker_metrics_port: int | None = Field(
-        None, description="Port the worker answers /metrics on; empty when it shares the API's folder of counters."
+        None,
+        description="Port the worker, or the door of MLflow, answers /metrics on; empty when it shares the API's folder of counters.",
     )
     public_url: str | None = Field(
         None, description="URL people reach the platform at, when it differs from host and port."
@@ -50,7 +51,16 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, description="Connections each process keeps to PostgreSQL.")
 
     # outside systems
-    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
+    mlflow_url: str = Field(
+        "http://127.0.0.1:5000", description="MLflow tracking server as the platform reaches it, behind its door."
+    )
+    mlflow_secret_file: Path | None = Field(
+        None,
+        description="File with the secret that this MLflow server demands; empty when nobody else can reach it (a pod's loopback).",
+    )
+    mlflow_public_url: str | None = Field(
+        None, description="URL at which people reach MLflow: the door's. By default MLOPS_MLFLOW_URL."
+    )
     feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
     prometheus_url: str | None = Field(
         None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
@@ -262,6 +272,10 @@ class Settings(BaseSettings):
     def url(self) -> str:
         """URL of the platform as people reach it, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def mlflow_secret(self) -> str | None:
+        """Return what MLflow demands behind its door, None when it demands nothing. Raises OSError when it cannot be read."""
+        return None if self.mlflow_secret_file is None else self.mlflow_secret_file.read_text().strip()
 
     @property
     def development_issuer(self) -> bool:

@@ -9,6 +9,7 @@ from mlops_platform.database.base import Base
 from mlops_platform.deployments import tables as deployments
 from mlops_platform.idempotency import tables as idempotency
 from mlops_platform.identity import tables as identity
+from mlops_platform.mlflow_door import tables as mlflow_door
 from mlops_platform.models import tables as models
 from mlops_platform.predictions import tables as predictions
 from mlops_platform.risk import tables as risk
@@ -24,6 +25,7 @@ TABLES = (
     deployments,
     idempotency,
     identity,
+    mlflow_door,
     models,
     predictions,
     risk,

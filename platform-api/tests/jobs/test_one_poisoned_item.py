@@ -18,6 +18,7 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
+from mlops_platform.mlflow_door.tables import PendingChangeRow
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
 from mlops_platform.statements import service as statements
@@ -59,11 +60,26 @@ async def _a_version_that_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) 
     registry = ground.services.registry
     ground.names += ["poison-a", "poison-b", "poison-c"]
     for name in ground.names:
-        await registry.register(name, "runs:/0/model", tags={}, description="", model_tags={})
+        await registry.register(name, "runs:/0/model", tenant="default", tags={}, description="", model_tags={})
     ground.spoil("registry", "get_version", lambda name, _: name == ground.poisoned)
     await ground.run("registry-mirror")
     async with ground.services.database.read_session() as session:
         assert set(await session.scalars(select(ModelVersionRow.name))) == ground.neighbours
+
+
+@case("mlflow-pending-changes")
+async def _a_change_whose_model_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    ground.names += ["poison-a", "poison-b", "poison-c"]
+    async with ground.services.database.session() as session:
+        for name in ground.names:
+            row = {"subject": "ana@company.com", "tenant": "default", "action": "model:model:changed", "details": {}}
+            session.add(
+                PendingChangeRow(id=name, at=now() - timedelta(hours=1), name=name, resource=f"model:{name}", **row)
+            )
+    ground.spoil("registry", "get_model", lambda name: name == ground.poisoned)
+    await ground.run("mlflow-pending-changes")
+    async with ground.services.database.read_session() as session:
+        assert list(await session.scalars(select(PendingChangeRow.name))) == [ground.poisoned]
 
 
 @case("deployment-builds")

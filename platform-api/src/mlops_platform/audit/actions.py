@@ -7,7 +7,11 @@ class Action(StrEnum):
     """`source:subject:what happened`. Add only: an old log must stay readable."""
 
     MODEL_VERSION_REGISTERED = "model:version:registered"
+    MODEL_VERSION_CHANGED = "model:version:changed"
     MODEL_VERSION_DELETED = "model:version:deleted"
+    MODEL_CREATED = "model:model:created"
+    MODEL_CHANGED = "model:model:changed"
+    MODEL_RENAMED = "model:model:renamed"
     MODEL_DELETED = "model:model:deleted"
     MODEL_STAGE_CHANGED = "model:stage:changed"
     APPROVAL_REQUESTED = "approval:request:created"

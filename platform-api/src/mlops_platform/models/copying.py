@@ -93,6 +93,7 @@ async def _differing(
         numbers = {
             (row.name, row.version): (row.registry_updated_at, row.tags) for row in await session.execute(copied)
         }
+    # a tag that is set in MLflow moves no time
     return [
         *((model.name, None) for model in models if names.get(model.name) != (model.updated_at, model.tags)),
         *(

@@ -88,6 +88,7 @@ async def register(
     version = await registry.register(
         metadata.name,
         request.model_uri,
+        tenant=caller.tenant,
         tags=tags,
         description=metadata.description,
         model_tags={"owner": metadata.owner, "tenant": caller.tenant},

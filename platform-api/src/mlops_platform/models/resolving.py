@@ -82,6 +82,7 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
     if row is None:
         raise ModelVersionNotFound(name, str(version))
     tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == name))
+    assert tenant is not None, "a version's row refers to its model's"
     if row.digest is None:
         await session.execute(
             update(ModelVersionRow)
@@ -96,7 +97,7 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
             source=source_of(row.risk_warning),
             reason=row.risk_warning or f"declared for {name} {version}",
             actor=MIRROR,
-            tenant=tenant or mirror.DEFAULT_TENANT,
+            tenant=tenant,
         )
     elif not await risk.is_recorded(session, row.digest):
         # bytes that were known before there were records
@@ -108,5 +109,5 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
             source=source_of(row.risk_warning),
             reason="the level before risk was recorded for bytes",
             actor=MIRROR,
-            tenant=tenant or mirror.DEFAULT_TENANT,
+            tenant=tenant,
         )
