@@ -11,6 +11,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mlops_platform.settings_rules import check_cluster
+
 PACKAGE = Path(__file__).parent
 
 
@@ -318,28 +320,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_half_a_cluster(self) -> Self:
-        if self.signals == "prometheus" and self.prometheus_url is None:
-            raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
-        if self.serving == "local":
-            if self.bundle_uri is not None:
-                raise ValueError("MLOPS_BUNDLE_URI needs MLOPS_SERVING=kserve: local model processes read this disk.")
-            return self
-        if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.kserve_image or ""):
-            raise ValueError(
-                "MLOPS_KSERVE_IMAGE must name the model server's image by digest (name@sha256:...): "
-                "a tag may mean another image tomorrow than the one that was scanned."
-            )
-        if self.bundle_uri is None:
-            raise ValueError("MLOPS_BUNDLE_URI must be set with MLOPS_SERVING=kserve: pods do not see this disk.")
-        if self.signals != "prometheus":
-            raise ValueError(
-                "MLOPS_SIGNALS must be 'prometheus' with MLOPS_SERVING=kserve: one API process's counters do not show "
-                "what the others answered."
-            )
-        if set(re.findall(r"{(.*?)}", self.kserve_namespace)) != {"tenant", "environment"}:
-            raise ValueError(
-                "MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces."
-            )
+        check_cluster(self)
         return self
 
     @model_validator(mode="after")
