@@ -3,6 +3,7 @@
 Each field's description is the reference: docs/reference/settings.md is generated from it and a test compares them.
 """
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal, Self
@@ -10,7 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mlops_platform.settings_rules import RULES
+from mlops_platform.settings_rules import check_cluster
 
 PACKAGE = Path(__file__).parent
 
@@ -41,8 +42,7 @@ class Settings(BaseSettings):
     )
     scrape_token_file: Path | None = Field(
         None,
-        description="Secret that whoever reads /metrics and the details of /ready sends as a bearer token; by default "
-        "<home>/keys/scrape.token, made at the first use.",
+        description="Secret that opens /metrics and the details of /ready; by default <home>/keys/scrape.token, made at first use.",
     )
 
     # PostgreSQL
@@ -77,9 +77,8 @@ class Settings(BaseSettings):
     subject_claim: str = Field(
         "sub",
         pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
-        description="The claim that names who is calling; requests, decisions and the audit log use it. With 'email', only tokens "
-        "whose 'email_verified' is true are accepted (a service is named by 'sub'). Changing it makes everybody somebody else: "
-        "settle open requests first.",
+        description="The claim that names who is calling. With 'email' only tokens whose 'email_verified' is true are accepted. "
+        "Changing it makes everybody somebody else: settle open requests first.",
     )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
@@ -196,16 +195,8 @@ class Settings(BaseSettings):
         "Segments stay below <home>.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
-    max_head_bytes: int = Field(
-        32_768,
-        ge=8_192,
-        description="Longest request line and headers together; longer ones answer 431 (a few KB may pass).",
-    )
-    request_head_seconds: float = Field(
-        20,
-        ge=1,
-        description="Longest time from a connection, or the first byte of a request, to the end of its headers.",
-    )
+    max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
+    request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
     request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
@@ -299,7 +290,52 @@ class Settings(BaseSettings):
         return self.issuer or f"{self.url}/issuer"
 
     @model_validator(mode="after")
-    def _refuse_illegal_combinations(self) -> Self:
-        for rule in RULES:
-            rule(self)
+    def _refuse_half_a_mirror(self) -> Self:
+        if (self.audit_mirror_table is None) != (self.audit_mirror_bucket is None):
+            raise ValueError(
+                "MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET belong together: events without locked heads, or heads "
+                "without events, prove nothing."
+            )
+        if self.audit_mirror_table is not None and not re.fullmatch(r"[\w.-]{3,255}", self.audit_mirror_table):
+            raise ValueError("MLOPS_AUDIT_MIRROR_TABLE must be the plain name of a DynamoDB table.")
+        if self.audit_mirror_bucket is not None and not re.fullmatch(r"[a-z0-9.-]{3,63}", self.audit_mirror_bucket):
+            raise ValueError("MLOPS_AUDIT_MIRROR_BUCKET must be the plain name of a bucket, without s3://.")
+        return self
+
+    @model_validator(mode="after")
+    def _know_whose_costs_are_read(self) -> Self:
+        if self.costs == "aws" and not self.costs_aws_environment:
+            raise ValueError("MLOPS_COSTS_AWS_ENVIRONMENT must name the environment tag whose costs are read.")
+        return self
+
+    @model_validator(mode="after")
+    def _know_addresses_on_s3(self) -> Self:
+        for name, uri in (
+            ("MLOPS_BUNDLE_URI", self.bundle_uri),
+            ("MLOPS_PREDICTION_TABLE_URI", self.prediction_table_uri),
+        ):
+            if uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", uri):
+                raise ValueError(f"{name} must look like s3://bucket/prefix.")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_half_a_cluster(self) -> Self:
+        check_cluster(self)
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_development_conveniences_in_production(self) -> Self:
+        if self.environment == "production" and self.issuer is None:
+            raise ValueError(
+                "MLOPS_ISSUER must name an OIDC issuer: the embedded development issuer refuses to run in production."
+            )
+        if self.environment == "production" and not (self.issuer or "").startswith("https://"):
+            raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
+        if self.statement_kms_key is not None and self.statement_public_keys_file is None:
+            raise ValueError(
+                "MLOPS_STATEMENT_PUBLIC_KEYS_FILE must hold the public half of MLOPS_STATEMENT_KMS_KEY: a verifier is given its "
+                "keys, it does not ask for them."
+            )
+        if (self.model_signing_certificate_file is None) != (self.model_signing_roots_file is None):
+            raise ValueError("MLOPS_MODEL_SIGNING_CERTIFICATE_FILE and MLOPS_MODEL_SIGNING_ROOTS_FILE belong together.")
         return self

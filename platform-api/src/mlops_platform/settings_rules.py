@@ -1,39 +1,28 @@
-"""Combinations of settings that make no sense, or are not safe: each rule raises ValueError with a sentence."""
+"""Settings that make sense together or not at all. Pure."""
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mlops_platform.settings import Settings
+from typing import Protocol
 
 
-def _refuse_half_a_mirror(settings: "Settings") -> None:
-    if (settings.audit_mirror_table is None) != (settings.audit_mirror_bucket is None):
-        raise ValueError(
-            "MLOPS_AUDIT_MIRROR_TABLE and MLOPS_AUDIT_MIRROR_BUCKET belong together: events without locked heads, or heads "
-            "without events, prove nothing."
-        )
-    if settings.audit_mirror_table is not None and not re.fullmatch(r"[\w.-]{3,255}", settings.audit_mirror_table):
-        raise ValueError("MLOPS_AUDIT_MIRROR_TABLE must be the plain name of a DynamoDB table.")
-    if settings.audit_mirror_bucket is not None and not re.fullmatch(r"[a-z0-9.-]{3,63}", settings.audit_mirror_bucket):
-        raise ValueError("MLOPS_AUDIT_MIRROR_BUCKET must be the plain name of a bucket, without s3://.")
+class ClusterSettings(Protocol):
+    """What serving on a cluster needs to know."""
+
+    @property
+    def serving(self) -> str: ...
+    @property
+    def signals(self) -> str: ...
+    @property
+    def prometheus_url(self) -> str | None: ...
+    @property
+    def bundle_uri(self) -> str | None: ...
+    @property
+    def kserve_image(self) -> str | None: ...
+    @property
+    def kserve_namespace(self) -> str: ...
 
 
-def _know_whose_costs_are_read(settings: "Settings") -> None:
-    if settings.costs == "aws" and not settings.costs_aws_environment:
-        raise ValueError("MLOPS_COSTS_AWS_ENVIRONMENT must name the environment tag whose costs are read.")
-
-
-def _know_addresses_on_s3(settings: "Settings") -> None:
-    for name, uri in (
-        ("MLOPS_BUNDLE_URI", settings.bundle_uri),
-        ("MLOPS_PREDICTION_TABLE_URI", settings.prediction_table_uri),
-    ):
-        if uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", uri):
-            raise ValueError(f"{name} must look like s3://bucket/prefix.")
-
-
-def _refuse_half_a_cluster(settings: "Settings") -> None:
+def check_cluster(settings: ClusterSettings) -> None:
+    """Raise ValueError, with a sentence, when only half of a cluster is configured."""
     if settings.signals == "prometheus" and settings.prometheus_url is None:
         raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
     if settings.serving == "local":
@@ -54,28 +43,3 @@ def _refuse_half_a_cluster(settings: "Settings") -> None:
         )
     if set(re.findall(r"{(.*?)}", settings.kserve_namespace)) != {"tenant", "environment"}:
         raise ValueError("MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces.")
-
-
-def _refuse_development_conveniences_in_production(settings: "Settings") -> None:
-    if settings.environment == "production" and settings.issuer is None:
-        raise ValueError(
-            "MLOPS_ISSUER must name an OIDC issuer: the embedded development issuer refuses to run in production."
-        )
-    if settings.environment == "production" and not (settings.issuer or "").startswith("https://"):
-        raise ValueError("MLOPS_ISSUER must be an https:// URL in production.")
-    if settings.statement_kms_key is not None and settings.statement_public_keys_file is None:
-        raise ValueError(
-            "MLOPS_STATEMENT_PUBLIC_KEYS_FILE must hold the public half of MLOPS_STATEMENT_KMS_KEY: a verifier is given its "
-            "keys, it does not ask for them."
-        )
-    if (settings.model_signing_certificate_file is None) != (settings.model_signing_roots_file is None):
-        raise ValueError("MLOPS_MODEL_SIGNING_CERTIFICATE_FILE and MLOPS_MODEL_SIGNING_ROOTS_FILE belong together.")
-
-
-RULES = (
-    _refuse_half_a_mirror,
-    _know_whose_costs_are_read,
-    _know_addresses_on_s3,
-    _refuse_half_a_cluster,
-    _refuse_development_conveniences_in_production,
-)

@@ -9,9 +9,7 @@ from sqlalchemy import select
 
 from mlops_platform.approvals import reading
 from mlops_platform.approvals.interfaces import Subjects
-from mlops_platform.approvals.quorum import Decision, Status, evaluate, missing, objection
-from mlops_platform.approvals.reading import ApprovalNotFound, decisions, made_of, requirements_of, shown
-from mlops_platform.approvals.refusals import (
+from mlops_platform.approvals.problems import (
     AlreadyDecided,
     ApprovalNotGiven,
     ApprovalSettled,
@@ -21,6 +19,8 @@ from mlops_platform.approvals.refusals import (
     RoleNotNeeded,
     ServicesDoNotDecide,
 )
+from mlops_platform.approvals.quorum import Decision, Status, evaluate, missing, objection
+from mlops_platform.approvals.reading import ApprovalNotFound, decisions, made_of, requirements_of, shown
 from mlops_platform.approvals.schemas import Approval, DecisionRequest
 from mlops_platform.approvals.tables import ApprovalDecisionRow, ApprovalRow
 from mlops_platform.audit import service as audit

@@ -1,18 +1,16 @@
-"""One request of the data plane, and what the gateway is given to answer it."""
+"""One request of the data plane, its body not read yet."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from starlette.types import Receive, Scope
 
-from mlops_platform.deployments.schemas import RoutingSnapshot
-from mlops_platform.kit.replies import Reply
-
-Headers = Sequence[tuple[bytes, bytes]]
+from mlops_platform.kit.bodies import check_announced, read_body
+from mlops_platform.kit.content import decoded
 
 
 class Incoming(NamedTuple):
-    """One request of the data plane, its body not read yet."""
+    """What is known of a request before its body is."""
 
     scope: Scope
     headers: Mapping[bytes, bytes]
@@ -20,8 +18,10 @@ class Incoming(NamedTuple):
     request_id: str
     began: float
 
-
-Answering = Callable[[Incoming], Awaitable[Reply]]
-Routes = Callable[[], Awaitable[RoutingSnapshot]]
-Generation = Callable[[], Awaitable[int]]
-Revocations = Callable[[], Awaitable[bytes | None]]
+    async def body(self, limit: int) -> bytes:
+        """Return the body as it was before it was encoded. Raises the refusals of kit/bodies.py and kit/content.py."""
+        check_announced(self.headers.get(b"content-length", b""), limit)
+        body = await read_body(self.receive, limit)
+        if b"content-encoding" in self.headers:
+            return decoded(body, self.headers[b"content-encoding"], limit)
+        return body

@@ -8,9 +8,9 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from mlops_platform.adapters.mlflow import credentials
-from mlops_platform.adapters.mlflow.entries import model_of, version_of
+from mlops_platform.adapters.mlflow.entries import changed, model_of, version_of
 from mlops_platform.models.interfaces import (
     ArtifactsUnavailable,
     ModelRegistry,
@@ -40,11 +40,8 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 # what a run logs for explanations to be measured against: {"columns": […], "rows": [[…], …]}
 SAMPLE = "background.json"
-_PAGE = 200
 _STORE = "mlflow-artifacts:/"
 _PROMPT = "mlflow.prompt.is_prompt"
-# changes within one millisecond of the last seen one may be seen later
-_OVERLAP = timedelta(seconds=2)
 _STATUSES: dict[type[Exception], str] = {
     NotInRegistry: "missing",
     RegistryRefused: "refused",
@@ -91,13 +88,13 @@ class MlflowRegistry(ModelRegistry):
 
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         def read(workspace: str) -> list[RegisteredModel]:
-            return [model_of(entry, workspace) for entry in _changed(self._client.search_registered_models, since)]
+            return [model_of(entry, workspace) for entry in changed(self._client.search_registered_models, since)]
 
         return await self._call("changed_models", lambda: self._everywhere(read))
 
     async def changed_versions(self, since: datetime | None) -> list[RegisteredVersion]:
         def read(_workspace: str) -> list[RegisteredVersion]:
-            return [version_of(entry, None) for entry in _changed(self._client.search_model_versions, since)]
+            return [version_of(entry, None) for entry in changed(self._client.search_model_versions, since)]
 
         return await self._call("changed_versions", lambda: self._everywhere(read))
 
@@ -287,21 +284,6 @@ class MlflowRegistry(ModelRegistry):
         finally:
             metrics.mlflow_requests_total.labels(operation, status).inc()
             metrics.mlflow_request_duration_seconds.labels(operation).observe(time.perf_counter() - began)
-
-
-def _changed(search: Callable[..., Any], since: datetime | None) -> list[Any]:
-    found: list[Any] = []
-    token: str | None = None
-    oldest = (since - _OVERLAP).timestamp() * 1000 if since else 0
-    while True:
-        page = search(max_results=_PAGE, order_by=["last_updated_timestamp DESC"], page_token=token)
-        for entry in page:
-            if (entry.last_updated_timestamp or entry.creation_timestamp) < oldest:
-                return found
-            found.append(entry)
-        token = page.token
-        if not token:
-            return found
 
 
 def _missing(error: MlflowException | NotInRegistry) -> bool:

@@ -1,4 +1,4 @@
-"""Why a request for approval cannot be made, decided or taken back."""
+"""Why a request for approval may not be decided, withdrawn or revoked."""
 
 from mlops_platform.errors import Conflict, Forbidden, Invalid
 from mlops_platform.identity.principal import Role
