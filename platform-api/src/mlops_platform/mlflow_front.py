@@ -9,9 +9,8 @@ from prometheus_client import start_http_server
 
 from mlops_platform.bootstrap import FrontServices, build_front
 from mlops_platform.console.rendering import PREFIX as CONSOLE
-from mlops_platform.console.sessions import COOKIE
 from mlops_platform.deployments import service as deployments
-from mlops_platform.identity import sessions
+from mlops_platform.identity import session_cookie, sessions
 from mlops_platform.identity.principal import Principal
 from mlops_platform.mlflow_door.callers import Callers
 from mlops_platform.mlflow_door.gate import Gate
@@ -47,7 +46,7 @@ def compose(services: FrontServices) -> Gate:
     registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
-        callers=Callers(verified, in_session, COOKIE),
+        callers=Callers(verified, in_session, session_cookie.NAME),
         authorizer=services.authorizer,
         database=services.database,
         registrar=registrar,

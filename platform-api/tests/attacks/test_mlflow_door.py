@@ -1,5 +1,6 @@
 """Attacks on MLflow, tried at its door. Each has a twin: the same request at the inner address, where it succeeds."""
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from mlops_platform.audit import service as audit
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.identity.session_cookie import new_session
+from mlops_platform.identity import session_cookie, sessions
 from mlops_platform.models.tables import ModelRow
 
 from ..support.door import API, STORE, Door
@@ -108,19 +109,30 @@ async def test_a_retag_is_an_event_of_a_person_and_in_the_catalogue_at_once(
     door: Door, services: BuiltServices, name: str, client: httpx.AsyncClient, as_: Callable[..., dict[str, str]]
 ) -> None:
     ana = door.token("ana@company.com", "data-scientist")
-    door.register(ana, name, risk_level="high")
-    retag = {"name": name, "version": "1", "key": "risk_level", "value": "low"}
-    assert door.ask("POST", f"{API}/model-versions/set-tag", ana, json=retag).is_success
-    seen = await client.get(f"/api/v1/models/{name}/versions/1", headers=as_("ana@company.com", "viewer"))
-    assert seen.json()["tags"]["risk_level"] == "low"
+    door.register(ana, name, risk_level="low")
+    for level in ("high", "low"):
+        retag = {"name": name, "version": "1", "key": "risk_level", "value": level}
+        assert door.ask("POST", f"{API}/model-versions/set-tag", ana, json=retag).is_success
+        seen = (await client.get(f"/api/v1/models/{name}/versions/1", headers=as_("ana@company.com", "viewer"))).json()
+        # a tag raises the level and does not lower it
+        assert (seen["tags"]["risk_level"], seen["risk_level"]) == (level, "high")
     async with services.database.read_session() as session:
         events = (await audit.events(session, resource=f"model:{name}:1")).items
-    assert [(event.action, event.actor) for event in events] == [
-        ("model:version:changed", "ana@company.com"),
-        ("model:version:registered", "ana@company.com"),
-    ]
-    assert events[0].details == {"change": "set-tag", "tag": "risk_level", "value": "low"}
-    assert events[1].details["risk_level"] == "high"
+    assert {event.actor for event in events} == {"ana@company.com"}
+    assert [event.action for event in events].count("model:version:registered") == 1
+    changed = [event.details for event in events if event.action == "model:version:changed"]
+    assert changed == [{"change": "set-tag", "tag": "risk_level", "value": level} for level in ("low", "high")]
+
+
+async def test_a_models_risk_level_reaches_its_versions_at_once(
+    door: Door, name: str, client: httpx.AsyncClient, as_: Callable[..., dict[str, str]], services: BuiltServices
+) -> None:
+    ana = door.token("ana@company.com", "data-scientist")
+    door.register(ana, name)
+    tag = {"name": name, "key": "risk_level", "value": "high"}
+    assert door.ask("POST", f"{API}/registered-models/set-tag", ana, json=tag).is_success
+    seen = await client.get(f"/api/v1/models/{name}/versions/1", headers=as_("ana@company.com", "viewer"))
+    assert seen.json()["risk_level"] == "high"
 
 
 async def test_a_model_belongs_to_the_tenant_of_the_token_whatever_its_tags_say(
@@ -218,10 +230,11 @@ def test_who_may_not_register_writes_nothing(door: Door, name: str, role: str) -
         assert door.ask(method, path, who, json=body).status_code in {403, 404}, path
 
 
-def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
-    ana = door.token()
+@pytest.mark.parametrize("tenant", ["default", "risk"])
+def test_bytes_of_a_registered_version_stay(door: Door, name: str, tenant: str) -> None:
+    ana = door.token(tenant=tenant)
     run_id, place = door.register(ana, name)
-    experiment = place.split("/")[0]
+    folder, experiment = place.rsplit("/", 2)[0], place.split("/")[-3]
     for method, path, more in (
         ("PUT", f"{STORE}/{place}/model/weights", {"content": b"evil"}),
         ("PUT", f"/ajax-api/2.0/mlflow-artifacts/artifacts/{place}/model/weights", {"content": b"evil"}),
@@ -230,7 +243,9 @@ def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
         ("DELETE", f"{STORE}/{place}/model/weights", {}),
         ("DELETE", f"{STORE}/{place}/model", {}),
         ("DELETE", f"{STORE}/{place}", {}),
-        ("DELETE", f"{STORE}/{experiment}", {}),
+        ("DELETE", f"{STORE}/{folder.rsplit('/', 1)[0] if '/' in folder else folder}", {}),
+        ("PUT", f"{STORE}/{place.removeprefix(f'workspaces/{tenant}/')}/model/weights", {"content": b"evil"}),
+        ("PUT", f"{STORE}/{place}/./model/./weights", {"content": b"evil"}),
         ("POST", f"/api/2.0/mlflow-artifacts/mpu/create/{place}/model/weights", {"json": {}}),
         ("POST", f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=model/weights", {"content": b"evil"}),
         ("POST", f"{API}/runs/delete", {"json": {"run_id": run_id}}),
@@ -239,6 +254,17 @@ def test_bytes_of_a_registered_version_stay(door: Door, name: str) -> None:
         answer = door.ask(method, path, ana, **more)
         assert answer.status_code == 409, f"{method} {path} answered {answer.status_code}"
         assert answer.json()["type"] == "/problems/registered-bytes"
+    assert door.ask("GET", f"{STORE}/{place}/model/weights", ana).content == b"1234"
+    for path in (
+        f"{place}/model%252Fweights",
+        f"{place}/%256dodel/weights",
+        f"file:{place}/model/weights",
+        f"%20file:{place}/model/weights",
+        f"File:{place}/model/weights",
+        f"{place}/model%5Cweights",
+        f"{place}/x/%2e%2e/model/weights",
+    ):
+        assert door.ask("PUT", f"{STORE}/{path}", ana, content=b"evil").status_code == 400, path
     assert door.ask("GET", f"{STORE}/{place}/model/weights", ana).content == b"1234"
     # beside the version's own folder the run goes on
     assert door.ask("PUT", f"{STORE}/{place}/plot.png", ana, content=b"x").is_success
@@ -291,12 +317,22 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_a_session_does_not_work_for_a_page_of_another_origin(door: Door, name: str, headers: dict[str, str]) -> None:
-    session = {"Cookie": f"other=1; mlops_session={new_session(door.token())}"}
+    session = {"Cookie": f"other=1; mlops_session={session_cookie.new_session(door.token())}"}
     body = {"name": name}
     answer = door.ask("POST", f"{API}/registered-models/create", headers={**session, **headers}, json=body)
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/another-sites-request")
     own = {"Origin": door.url, "Sec-Fetch-Site": "same-origin"}
     assert door.ask("POST", f"{API}/registered-models/create", headers={**session, **own}, json=body).is_success
+
+
+async def test_a_session_that_was_ended_opens_nothing(door: Door, services: BuiltServices) -> None:
+    cookie = session_cookie.new_session(door.token())
+    headers = {"Cookie": f"mlops_session={cookie}", "Sec-Fetch-Site": "same-origin"}
+    search = f"{API}/registered-models/search"
+    assert door.ask("GET", search, headers=headers).is_success
+    async with services.database.session() as session:
+        await sessions.end(session, cookie, time.time() + 60)
+    assert door.ask("GET", search, headers=headers).status_code == 401
 
 
 def test_a_person_without_a_session_is_sent_to_the_sign_in_page(door: Door) -> None:

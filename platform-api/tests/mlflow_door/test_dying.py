@@ -39,7 +39,10 @@ class Died(BaseException):
 @pytest.fixture
 def parts(services: BuiltServices, tmp_path: Path) -> BuiltServices:
     (tmp_path / "prepared").mkdir()
-    return replace(services, registry=FileRegistry(tmp_path / "registry", tmp_path / "bundles", tmp_path / "prepared"))
+    return replace(
+        services,
+        registry=FileRegistry(tmp_path / "registry", tmp_path / "bundles", tmp_path / "prepared", services.signer),
+    )
 
 
 def _registrar(services: BuiltServices, writing: Writing | None = None) -> Registrar:

@@ -17,7 +17,8 @@ from mlops_platform.local.options import Options
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import answers
 
-_UVICORN = ("--workers", "1", "--loop", "uvloop", "--http", "httptools", "--no-access-log")
+_UVICORN = ("--workers", "1", "--loop", "uvloop", "--no-access-log")
+_BOUNDED = "mlops_platform.predictions.bounded_protocol:BoundedProtocol"
 
 
 def secret_file(home: Home) -> Path:
@@ -35,7 +36,17 @@ def mlflow_server(home: Home, port: int, database_url: str) -> ProcessSpec:
         name="mlflow",
         argv=[
             *(sys.executable, "-m", "uvicorn", "mlops_platform.adapters.mlflow.guarded_server:app"),
-            *("--host", "127.0.0.1", "--port", str(port), *_UVICORN, "--timeout-graceful-shutdown", "3"),
+            *(
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+                *_UVICORN,
+                "--http",
+                "httptools",
+                "--timeout-graceful-shutdown",
+                "3",
+            ),
         ],
         env={
             "MLOPS_MLFLOW_SECRET_FILE": str(secret),
@@ -78,7 +89,7 @@ def mlflow_door(options: Options, env: Mapping[str, str]) -> ProcessSpec:
         name="mlflow-door",
         argv=[
             *(sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.mlflow_front:create"),
-            *("--host", options.host, "--port", str(options.mlflow_port), *_UVICORN),
+            *("--host", options.host, "--port", str(options.mlflow_port), *_UVICORN, "--http", _BOUNDED),
             *("--no-server-header", "--no-proxy-headers", "--log-level", "warning", "--timeout-graceful-shutdown", "5"),
         ],
         env=env,

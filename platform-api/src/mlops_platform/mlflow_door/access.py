@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import unquote
 
 from mlops_platform.errors import BadRequest
 
@@ -36,7 +37,9 @@ class PathNotPlain(BadRequest):
     """The path could mean two things."""
 
     def __init__(self) -> None:
-        super().__init__("The path holds '..', '//', a backslash or a control character; send a plain path.")
+        super().__init__(
+            "The path holds '..', '//', a backslash, a control character, or is encoded twice; send a plain path."
+        )
 
 
 # method, then paths; <x> is one segment, <x*> is the rest. "/ajax-api/" is looked up as "/api/"
@@ -206,7 +209,10 @@ def route_of(method: str, path: str) -> Route:
 
     Raises PathNotPlain for what MLflow's own parts might read as another path than this table does.
     """
-    if _CONTROL.search(path) or "//" in path or not path.startswith("/") or ".." in path.split("/"):
+    # MLflow decodes the path of an artifact again and again, until nothing is left to decode
+    if unquote(path) != path or _CONTROL.search(path) or "//" in path or not path.startswith("/"):
+        raise PathNotPlain
+    if ".." in path.split("/"):
         raise PathNotPlain
     named, asked = canonical(path), "GET" if method == "HEAD" else method
     if named.startswith(CLOSED_PREFIXES):

@@ -125,6 +125,8 @@ def fields_of(method: str, template: str, raw: bytes) -> dict[str, Any]:
         raise FieldsNotKnown(known) from error
     if not isinstance(body, dict) or not set(body) <= set(known):
         raise FieldsNotKnown(known)
+    if any(isinstance(value, dict | list) for field, value in body.items() if field != "tags"):
+        raise FieldsNotKnown(known)
     return body
 
 

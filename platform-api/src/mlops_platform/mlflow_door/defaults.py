@@ -18,10 +18,10 @@ def in_body(raw: bytes, default: str) -> bytes:
     if b'"0"' not in raw:
         return raw
     try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        return orjson.dumps(_replaced(orjson.loads(raw), default))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+        # no JSON, or nested deeper than any request of MLflow's: MLflow says what is wrong with it
         return raw
-    return orjson.dumps(_replaced(body, default))
 
 
 def in_query(query: str, default: str) -> str:

@@ -160,7 +160,8 @@ class Gate:
             fields = changes.fields_of(route.method, route.template, raw)
             await self._protection.fields(asked.tenant, fields)
             body = orjson.dumps(fields)
-        async with self._protection.write(route, scope["path"], scope["query_string"].decode("latin-1")):
+        query = scope["query_string"].decode("latin-1")
+        async with self._protection.write(route, asked.tenant, scope["path"], query):
             await self._pass(asked, body)
 
     async def _pass(self, asked: _Asked, body: bytes | None = None) -> None:

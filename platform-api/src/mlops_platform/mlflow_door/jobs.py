@@ -46,14 +46,16 @@ async def _write_down(services: Services, pending: str) -> None:
             return
         name = row.new_name or row.name
         await holding.lock_names(session, row.name, name)
-        there = await holding.copy(session, services.registry, row.name, _version(row.resource))
+        await holding.take_over_risk(services.database, services.registry, row.name)
+        person = Principal(row.subject, frozenset(), row.tenant)
+        there = await holding.copy(session, services.registry, row.name, _version(row.resource), person)
         if row.new_name is not None and not there:
             await holding.renamed(session, services.registry, row.name, row.new_name)
         await session.execute(delete(PendingChangeRow).where(PendingChangeRow.id == pending))
         await audit.record(
             session,
             action=row.action,
-            actor=Principal(row.subject, frozenset(), row.tenant),
+            actor=person,
             resource=row.resource,
             tenant=row.tenant,
             details={**row.details, "outcome": "not seen", "asked_at": row.at.isoformat()},

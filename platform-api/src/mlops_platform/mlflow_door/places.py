@@ -1,11 +1,15 @@
 """Where a write to the store goes, and whether it may (values in, values out)."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mlops_platform.errors import Conflict
+from mlops_platform.mlflow_door.access import PathNotPlain
+from mlops_platform.mlflow_door.ownership import DEFAULT
 
+_URI = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
 _STORE = (
     "/api/2.0/mlflow-artifacts/artifacts/",
     "/api/2.0/mlflow-artifacts/mpu/create/",
@@ -35,11 +39,18 @@ class StillBeingWritten(Conflict):
         super().__init__("Wait until every upload to this run has ended, then register again.")
 
 
-def place_of(canonical_path: str) -> str | None:
-    """Return where below the store's root a request writes; None when it names no place of the store."""
+def place_of(canonical_path: str, tenant: str) -> str | None:
+    """Return where below the store's root a request writes; None when it names no place of the store.
+
+    As MLflow does, a path that does not say its workspace is put below the caller's; in the workspace `default` it is not.
+    Raises PathNotPlain for what MLflow takes for a URI, whose path it would use instead.
+    """
     for prefix in _STORE:
         if canonical_path.startswith(prefix):
-            return canonical_path.removeprefix(prefix).strip("/")
+            place = canonical_path.removeprefix(prefix).strip("/")
+            if _URI.match(place):
+                raise PathNotPlain
+            return place if tenant == DEFAULT or place.startswith("workspaces/") else f"workspaces/{tenant}/{place}"
     return None
 
 

@@ -23,12 +23,12 @@ class Protection:
         self._database, self._writing = database, writing
 
     @asynccontextmanager
-    async def write(self, route: Route, path: str, query: str) -> AsyncIterator[None]:
-        """Let a request write while the block lasts. Raises RegisteredBytes.
+    async def write(self, route: Route, tenant: str, path: str, query: str) -> AsyncIterator[None]:
+        """Let a request write while the block lasts. Raises RegisteredBytes and PathNotPlain.
 
         A registration of what is being written meanwhile is refused (registrar.py), so that nothing changes under it.
         """
-        place = place_of(canonical(path))
+        place = place_of(canonical(path), tenant)
         if place is not None:
             with self._writing.at(place):
                 await self._refuse_place(place, below=route.method == "DELETE")

@@ -149,6 +149,8 @@ class Registrar:
         version, resource = change.version, change.resource
         if (made := _made(answer)) is not None:
             version, resource = made, f"model:{change.name}:{made}"
+        if change.body.get("key") == "risk_level" and version is None:
+            await holding.take_over_risk(self._database, self._registry, change.name)
         if change.new_name is not None:
             await holding.renamed(session, self._registry, change.name, change.new_name, caller)
         else:

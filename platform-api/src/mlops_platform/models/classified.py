@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
-from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.database.session import Database, ReadSession, Session
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 from mlops_platform.policy.definition import RiskLevel
@@ -16,6 +16,7 @@ from mlops_platform.risk import service as risk
 from mlops_platform.risk.interfaces import Holder, Holders
 from mlops_platform.risk.levels import after_declaration, is_higher
 from mlops_platform.risk.schemas import Source
+from mlops_platform.risk.scoring import declared_level
 
 MIRROR = SystemActor("registry-mirror")
 
@@ -130,6 +131,17 @@ async def declare_again(session: Session, name: str, version: int, said: RiskLev
         .values(risk_level=found.level, risk_declared=said, risk_warning=warning)
     )
     await record_change(session, name, version, found, tenant, MIRROR)
+
+
+async def declare_versions(database: Database, name: str, model_tags: dict[str, str]) -> None:
+    """Take over what the tags of a model say now for each of its versions that has no such tag of its own."""
+    said, warning = declared_level({}, model_tags)
+    async with database.read_session() as reading:
+        numbers = await inheriting(reading, name, said)
+    for number in numbers:
+        # each by itself: a risk record is locked before an event is written
+        async with database.session() as session:
+            await declare_again(session, name, number, said, warning)
 
 
 async def inheriting(session: ReadSession, name: str, said: RiskLevel) -> list[int]:

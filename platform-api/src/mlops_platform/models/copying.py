@@ -16,7 +16,6 @@ from mlops_platform.kit.backoff import Backoff
 from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import NotInRegistry, RegisteredModel, RegisteredVersion
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
-from mlops_platform.risk.scoring import declared_level
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -132,10 +131,4 @@ async def _copy(services: Services, item: _Item) -> None:
     model = await services.registry.get_model(name)
     async with services.database.session() as session:
         await mirror.put_model(session, model)
-    said, warning = declared_level({}, model.tags)
-    async with services.database.read_session() as reading:
-        numbers = await classified.inheriting(reading, name, said)
-    for number in numbers:
-        # each by itself: a risk record is locked before an event is written
-        async with services.database.session() as session:
-            await classified.declare_again(session, name, number, said, warning)
+    await classified.declare_versions(services.database, name, model.tags)

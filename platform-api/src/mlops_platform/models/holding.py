@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, or_, select
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
-from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.database.session import Database, ReadSession, Session
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
@@ -88,6 +88,18 @@ async def copy(
     except NotInRegistry:
         return False
     return True
+
+
+async def take_over_risk(database: Database, registry: ModelRegistry, name: str) -> None:
+    """Let versions that have no risk level of their own follow what the model's tags say in the registry now.
+
+    Each version in a transaction of its own, before the caller's writes an event: that is the order of locks.
+    """
+    try:
+        model = await registry.get_model(name)
+    except NotInRegistry:
+        return
+    await classified.declare_versions(database, name, model.tags)
 
 
 async def renamed(

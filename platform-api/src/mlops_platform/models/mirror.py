@@ -94,7 +94,10 @@ async def copy(
     number: int | None,
     actor: Principal | SystemActor = MIRROR,
 ) -> int:
-    """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry."""
+    """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry.
+
+    `actor` is who changed it: what follows for its risk level is recorded as theirs.
+    """
     version = await registry.get_version(name, number)
     model = await registry.get_model(name)
     await put_model(session, model)
