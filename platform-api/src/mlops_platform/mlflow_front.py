@@ -11,6 +11,7 @@ from mlops_platform.bootstrap import FrontServices, build_front
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.console.sessions import COOKIE
 from mlops_platform.deployments import service as deployments
+from mlops_platform.identity import sessions
 from mlops_platform.identity.principal import Principal
 from mlops_platform.mlflow_door.callers import Callers
 from mlops_platform.mlflow_door.gate import Gate
@@ -39,11 +40,14 @@ def compose(services: FrontServices) -> Gate:
     async def verified(token: str) -> Principal:
         return (await services.identity.authenticate(token)).principal
 
+    async def in_session(cookie: str) -> Principal:
+        return (await sessions.authenticate(services.database, services.identity, cookie)).principal
+
     writing = Writing()
     registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
-        callers=Callers(verified, verified, COOKIE),
+        callers=Callers(verified, in_session, COOKIE),
         authorizer=services.authorizer,
         database=services.database,
         registrar=registrar,

@@ -168,7 +168,7 @@ async def test_values_of_environment_variables_are_for_who_may_operate(
     asked = await ground.ask(
         "POST",
         "/models/deploy",
-        {"model_name": ground.names[0], **DEPLOY, "environment_vars": {"GREETING": "hunter2hunter2"}},
+        {"model_name": ground.names[0], **DEPLOY, "environment_vars": {"MODEL_GREETING": "hunter2hunter2"}},
     )
     path = f"/api/v1/deployments/{asked['deployment_id']}"
 
@@ -178,12 +178,12 @@ async def test_values_of_environment_variables_are_for_who_may_operate(
 
     for who in (("v@x.co", "viewer"), ("d@x.co", "data-scientist"), ("a@x.co", "auditor"), ("c@x.co", "architect")):
         names, text = await seen(*who)
-        assert names == {"GREETING": None}
+        assert names == {"MODEL_GREETING": None}
         assert "hunter2" not in text
-    assert (await seen("e@x.co", "ml-engineer"))[0] == {"GREETING": "hunter2hunter2"}
+    assert (await seen("e@x.co", "ml-engineer"))[0] == {"MODEL_GREETING": "hunter2hunter2"}
     # an engineer of another team who may read this one as an auditor does not operate it
-    assert (await seen("e@x.co", "ml-engineer", "auditor", tenant="other"))[0] == {"GREETING": None}
-    assert (await seen("ana@company.com", "data-scientist"))[0] == {"GREETING": "hunter2hunter2"}
+    assert (await seen("e@x.co", "ml-engineer", "auditor", tenant="other"))[0] == {"MODEL_GREETING": None}
+    assert (await seen("ana@company.com", "data-scientist"))[0] == {"MODEL_GREETING": "hunter2hunter2"}
 
 
 async def test_the_services_of_a_broken_platform_still_answer_with_sentences(

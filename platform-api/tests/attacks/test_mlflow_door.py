@@ -10,6 +10,7 @@ import pytest
 
 from mlops_platform.audit import service as audit
 from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.identity.session_cookie import new_session
 from mlops_platform.models.tables import ModelRow
 
 from ..support.door import API, STORE, Door
@@ -290,7 +291,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_a_session_does_not_work_for_a_page_of_another_origin(door: Door, name: str, headers: dict[str, str]) -> None:
-    session = {"Cookie": f"other=1; mlops_session={door.token()}"}
+    session = {"Cookie": f"other=1; mlops_session={new_session(door.token())}"}
     body = {"name": name}
     answer = door.ask("POST", f"{API}/registered-models/create", headers={**session, **headers}, json=body)
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/another-sites-request")

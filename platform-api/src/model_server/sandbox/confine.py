@@ -72,7 +72,7 @@ def available() -> Sealed:
         holds["system calls"] = "seccomp"
     else:
         missing.append(Missing("system calls", _no_filter(machine)))
-    if identity.may_change_user():
+    if identity.own_user(os.getpid()) is not None:
         holds["own user"] = "one for each process"
     else:
         missing.append(Missing("own user", "only root can start a process as another user"))
@@ -88,15 +88,14 @@ def _on_linux(wanted: Confinement) -> Sealed:
     abi = landlock.abi()
     why_no_files = landlock.why_not(abi)
     # root without rules for files would need root's power to read; see identity.become
-    another_user = identity.may_change_user() and why_no_files is None
-    user = identity.own_user(os.getpid())
-    if wanted.private and another_user and _small_file_system(libc, wanted.scratch):
+    user = identity.own_user(os.getpid()) if why_no_files is None else None
+    if wanted.private and user is not None and _small_file_system(libc, wanted.scratch):
         holds["scratch size"] = f"{_SCRATCH_BYTES >> 20} MiB in memory"
     elif wanted.private:
         missing.append(Missing("scratch size", "only root can mount a small file system; a file's size is limited"))
-    if another_user:
+    if user is not None:
         _give(wanted.scratch, user)
-    missing += limits.apply(wanted.limits, own_user=another_user)
+    missing += limits.apply(wanted.limits, own_user=user is not None)
     if not missing or missing[-1].name != "memory":
         holds["memory"] = f"{wanted.limits.memory_bytes >> 20} MiB, {wanted.limits.threads} threads"
     _close_others(wanted.descriptors)
@@ -107,7 +106,7 @@ def _on_linux(wanted: Confinement) -> Sealed:
     else:
         missing.append(Missing("files", why_no_files))
     _narrower(abi, holds, missing)
-    if another_user:
+    if user is not None:
         holds["own user"] = identity.become(user, [*readable, wanted.scratch], ruled=True)
     else:
         identity.without_capabilities()

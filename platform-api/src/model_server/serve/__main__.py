@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log-level", default="warning")
     parser.add_argument("--scratch", type=Path, help="the one folder it may write; one of its own when not given")
+    parser.add_argument("--readable", type=Path, action="append", default=[], help="another file or folder it may read")
     options = parser.parse_args(arguments)
     with _LAST_WORDS.open("w") if _LAST_WORDS.exists() else contextlib.nullcontext() as last_words:
         try:
@@ -81,7 +82,7 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
         os.environ.setdefault(name, value)
     sealed = confine(
         Confinement(
-            readable=(options.bundle.absolute(),),
+            readable=(options.bundle.absolute(), *(path.absolute() for path in options.readable)),
             scratch=(options.scratch or Path(tempfile.mkdtemp(prefix="model-"))).absolute(),
             limits=SERVING,
             descriptors=frozenset(kept),
