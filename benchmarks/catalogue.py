@@ -21,11 +21,13 @@ def run(*, quick: bool = False) -> list[Line]:
         _fill(platform)
         token = platform.token("ana@company.com", "data-scientist")
         paths = {"model": "", "version": "/versions/500", "list of 100 of 1,000": "/versions?limit=100"}
+        inner, secret = platform.inner_mlflow
         peer = wrk(
-            f"{platform.mlflow_url}/api/2.0/mlflow/registered-models/get?name={_NAME}",
+            f"{inner}/api/2.0/mlflow/registered-models/get?name={_NAME}",
             "",
             connections=1,
             seconds=seconds,
+            token=secret,
             method="GET",
         )
         lines = []
@@ -39,9 +41,9 @@ def run(*, quick: bool = False) -> list[Line]:
 
 def _fill(platform: Platform) -> None:
     """Register the model in MLflow and mirror 1,000 versions of it: rows as the mirror writes them."""
-    requests.post(
-        f"{platform.mlflow_url}/api/2.0/mlflow/registered-models/create", json={"name": _NAME}, timeout=30
-    ).raise_for_status()
+    headers = {"Authorization": f"Bearer {platform.token('ana@company.com', 'data-scientist')}"}
+    address = f"{platform.mlflow_url}/api/2.0/mlflow/registered-models/create"
+    requests.post(address, json={"name": _NAME}, headers=headers, timeout=30).raise_for_status()
     url = _database_url(platform)
     engine = create_engine(url)
     with engine.begin() as connection:

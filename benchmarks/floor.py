@@ -66,7 +66,8 @@ def _accounted(platform: Platform) -> Line:
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 
     time.sleep(1)
-    text = requests.get(f"{platform.url}/metrics", timeout=10).text
+    scraper = {"Authorization": f"Bearer {(platform.home / 'keys' / 'scrape.token').read_text()}"}
+    text = requests.get(f"{platform.url}/metrics", headers=scraper, timeout=10).text
     answered = sum(
         float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("prediction_rows_total{")
     )

@@ -1,6 +1,7 @@
 """The two models that are measured, and how they come to answer: registered and deployed as anybody would."""
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ def train(name: str) -> tuple[Any, pd.DataFrame]:
 def deploy(platform: Platform, token: str, name: str) -> Path:
     """Register and deploy a model; return its bundle once it answers. Raises NotLive."""
     mlflow.set_tracking_uri(platform.mlflow_url)
+    # where MLflow's client finds its token
+    os.environ["MLOPS_HOME"] = str(platform.home)
     model, frame = train(name)
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(

@@ -126,6 +126,12 @@ class Platform:
         running = json.loads(self.mlops("status", "--json"))["processes"]
         return next(int(part["pid"]) for part in running if part["process"] == process)
 
+    @property
+    def inner_mlflow(self) -> tuple[str, str]:
+        """Return the address of MLflow behind its door, and the secret it demands."""
+        port = (self.home / "run" / "mlflow-port").read_text()
+        return f"http://127.0.0.1:{port}", (self.home / "keys" / "mlflow.secret").read_text().strip()
+
     def token(self, email: str, role: str) -> str:
         """Return a token of a person."""
         return self.mlops("token", email, "--role", role)

@@ -35,6 +35,8 @@ def find(part: str) -> str:
     if chosen := os.environ.get(variable):
         return chosen.rstrip("/")
     if address := running().urls.get(part):
+        # MLflow's client looks for its token in the same home
+        os.environ.setdefault("MLOPS_HOME", str(home().folder))
         return address
     if part == "prometheus":
         raise SystemExit(

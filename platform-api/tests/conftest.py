@@ -27,6 +27,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.settings import Settings
 
+from .support.door import Door, running_door
 from .support.ports import free_port
 from .support.waiting import answers_well, until_started
 
@@ -173,7 +174,12 @@ def mlflow_server(
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={
+                **os.environ,
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_ENABLE_WORKSPACES": "true",
+            },
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -183,6 +189,13 @@ def mlflow_server(
     yield url
     os.killpg(process.pid, 15)
     process.wait(15)
+
+
+@pytest.fixture(scope="session")
+def mlflow_door(mlflow_server: str, database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """The door of that MLflow server, as a process of its own."""
+    with running_door(tmp_path_factory.mktemp("door"), mlflow_server, database_url) as door:
+        yield door
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,12 +21,15 @@ from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
 from mlops_platform.idempotency.middleware import Idempotency
+from mlops_platform.identity.admission import Admission
+from mlops_platform.identity.dependencies import permission_of
+from mlops_platform.identity.hosts import TrustedHosts
 from mlops_platform.kit.replies import problem_reply
 from mlops_platform.predictions import description
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.trust import Trust
-from mlops_platform.routes import ROUTERS
+from mlops_platform.routes import PUBLIC, ROUTERS
 from mlops_platform.settings import Settings
 from mlops_platform.statements import revoking
 from mlops_platform.telemetry import logging as telemetry_logging
@@ -36,6 +40,12 @@ log = structlog.get_logger(__name__)
 
 # objects made before the collector looks for cycles: requests make few, so every 700th (the default) is work for nothing
 _COLLECT_AFTER = 20_000
+
+
+# a caller mends one part after the other; naming half a million takes ten seconds in which nobody else is answered
+_MOST_PROBLEMS = 20
+_LONGEST_POINTER = 200
+_LONGEST_DETAIL = 500
 
 
 class RequestNotValid(Invalid):
@@ -112,8 +122,12 @@ def create() -> Gateway:
 
 def compose(services: BuiltServices) -> Gateway:
     """Return the ASGI application over the given parts: the data plane in front, the control plane behind it."""
-    control_plane = Idempotency(create_control_plane(services), services)
-    guarded = RequestIds(BodyLimit(control_plane, services.settings.max_body_bytes))
+    settings = services.settings
+    control_plane = create_control_plane(services)
+    once = Idempotency(control_plane, services, partial(permission_of, ROUTERS))
+    hosts = TrustedHosts(settings.url, settings.trusted_hosts)
+    bodies = BodyLimit(once, settings.max_body_bytes)
+    guarded = RequestIds(Admission(bodies, services.identity, hosts, PUBLIC, pages=CONSOLE))
 
     async def routes() -> RoutingSnapshot:
         async with services.database.read_session() as session:
@@ -173,30 +187,47 @@ async def _platform_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    found = error.errors()
     problems = [
-        {"pointer": "/" + "/".join(str(part) for part in entry["loc"]), "detail": str(entry["msg"])}
-        for entry in error.errors()
+        {
+            "pointer": ("/" + "/".join(str(part) for part in entry["loc"]))[:_LONGEST_POINTER],
+            "detail": str(entry["msg"])[:_LONGEST_DETAIL],
+        }
+        for entry in found[:_MOST_PROBLEMS]
     ]
-    if any(entry["type"] == "json_invalid" for entry in error.errors()):
-        return _answer(
-            request,
-            MalformedJson("The body could not be parsed as JSON; send one JSON object.", errors=problems),
-        )
+    if any(entry["type"] == "json_invalid" for entry in found[:_MOST_PROBLEMS]):
+        invalid = MalformedJson("The body could not be parsed as JSON; send one JSON object.", errors=problems)
+        return await _platform_error(request, invalid)
     sentence = "; ".join(f"{problem['pointer']}: {problem['detail']}" for problem in problems[:5])
-    return _answer(request, RequestNotValid(sentence, errors=problems))
+    if len(found) > _MOST_PROBLEMS:
+        sentence += f"; and more: {len(found)} parts do not fit in all, the first {_MOST_PROBLEMS} are named"
+    return await _platform_error(request, RequestNotValid(sentence, errors=problems))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:  # noqa: PLR2004 - the status itself
-        return _answer(request, NoSuchRoute(f"There is nothing at {request.url.path}; /api/docs lists every path."))
+        missing = NoSuchRoute(f"There is nothing at {request.url.path}; /api/docs lists every path.")
+        return await _platform_error(request, missing)
     if error.status_code == 405:  # noqa: PLR2004
         response = _answer(request, MethodNotAllowed(f"{request.url.path} does not answer {request.method}."))
         response.headers["Allow"] = (error.headers or {}).get("Allow", "")
         return response
-    return _answer(request, BadRequest("The request could not be read."))
+    return await _platform_error(request, BadRequest(_why_unreadable(error.__cause__)))
+
+
+def _why_unreadable(cause: BaseException | None) -> str:
+    """Say what a parser stumbled over."""
+    if isinstance(cause, RecursionError):
+        return "The body's JSON is nested too deeply."
+    if isinstance(cause, UnicodeDecodeError):
+        return "The body is not UTF-8 text."
+    if isinstance(cause, ValueError) and "integer string conversion" in str(cause):
+        return "The body holds an integer with thousands of digits; no value of this API has that many."
+    return "The request could not be read."
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("unexpected error", path=request.url.path, exc_info=error)
-    return _answer(request, ServerError("This is a defect of the platform; quote the request id when you report it."))
+    defect = ServerError("This is a defect of the platform; quote the request id when you report it.")
+    return await _platform_error(request, defect)

@@ -21,6 +21,7 @@ from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.mlflow_door.interfaces import Upstream
 from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.predictions.interfaces import PredictionLog
@@ -61,14 +62,32 @@ class BuiltServices:
 RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
 
 
+@dataclass(frozen=True)
+class FrontServices:
+    """What the door of MLflow needs: no model runs there, no feature is read."""
+
+    settings: Settings
+    database: Database
+    identity: IdentityProvider
+    authorizer: Authorizer
+    registry: ModelRegistry
+    upstream: Upstream
+
+
 def build_identity(settings: Settings) -> IdentityProvider:
     """Return the identity provider the settings name."""
     if settings.issuer is None:
         issuer = DevelopmentIssuer.from_settings(settings)
-        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds)
+        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds, settings.subject_claim)
     from mlops_platform.adapters.oidc.identity import OidcIdentity
 
-    return OidcIdentity(settings.issuer, settings.audience, settings.clock_skew_seconds, settings.jwks_cache_seconds)
+    return OidcIdentity(
+        settings.issuer,
+        settings.audience,
+        settings.clock_skew_seconds,
+        settings.jwks_cache_seconds,
+        subject_claim=settings.subject_claim,
+    )
 
 
 def build_audit_mirror(settings: Settings) -> Mirror | None:
@@ -165,7 +184,28 @@ def build_signals(settings: Settings) -> Signals:
         return PrometheusSignals(settings.prometheus_url)
     from mlops_platform.adapters.local.signals import MetricsSignals
 
-    return MetricsSignals(settings.url)
+    return MetricsSignals(settings.url, settings.scrape_token)
+
+
+def build_registry(settings: Settings) -> ModelRegistry:
+    """Return the model registry."""
+    from mlops_platform.adapters.mlflow.registry import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow_url, settings.mlflow_secret())
+
+
+def build_front(settings: Settings) -> FrontServices:
+    """Return the parts of the door of MLflow. Nothing is connected yet."""
+    from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
+
+    return FrontServices(
+        settings=settings,
+        database=build_database(settings),
+        identity=build_identity(settings),
+        authorizer=Authorizer(),
+        registry=build_registry(settings),
+        upstream=MlflowUpstream(settings.mlflow_url, settings.mlflow_secret()),
+    )
 
 
 def build(settings: Settings) -> BuiltServices:
@@ -174,7 +214,6 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.feast.store import FeastStore
     from mlops_platform.adapters.local.notifier import LogNotifier
     from mlops_platform.adapters.local.verifier import ProcessVerifier
-    from mlops_platform.adapters.mlflow.registry import MlflowRegistry
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
     return BuiltServices(
@@ -182,7 +221,7 @@ def build(settings: Settings) -> BuiltServices:
         database=build_database(settings),
         identity=build_identity(settings),
         authorizer=Authorizer(),
-        registry=MlflowRegistry(settings.mlflow_url),
+        registry=build_registry(settings),
         features=FeastStore(settings.feast_folder),
         runtime=build_runtime(settings),
         bundles=build_bundles(settings),

@@ -1,12 +1,13 @@
-"""Is the process alive, is the platform ready, and what is it made of: three public paths for machines."""
+"""Is the process alive, is the platform ready, and what does it count: for machines. What names models is for scrapers."""
 
 from datetime import datetime
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from mlops_platform.dependencies import ServicesDep
+from mlops_platform.identity.scraping import may_scrape, scrapes
 from mlops_platform.kit.clock import now
 from mlops_platform.monitoring import probes
 from mlops_platform.monitoring.probes import Check
@@ -23,11 +24,13 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether everything the platform needs answers."""
+    """Whether everything the platform needs answers; with the scrape token also what it asked, and what that said."""
 
     status: str = Field(description="'ready' or 'not_ready'")
-    checks: dict[str, Check]
-    backends: dict[str, str] = Field(description="which implementation serves each seam")
+    checks: dict[str, Check] = Field({}, description="only with the scrape token")
+    backends: dict[str, str] = Field(
+        {}, description="which implementation serves each seam; only with the scrape token"
+    )
 
 
 @router.get("/health", operation_id="health")
@@ -37,11 +40,16 @@ def health() -> Health:
 
 
 @router.get("/ready", operation_id="ready", responses={503: {"model": Readiness}})
-async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """Ask every dependency now; 200 when all answer, 503 with the same body when one does not."""
+async def ready(services: ServicesDep, request: Request, response: Response) -> Readiness:
+    """Ask every dependency; 200 when all answer, 503 with the same body when one does not.
+
+    Details are for who has the scrape token.
+    """
     checks = await probes.ask(services)
     ok = all(check.ok for check in checks.values())
     response.status_code = 200 if ok else 503
+    if not may_scrape(request.headers.raw, services.settings.scrape_token):
+        return Readiness(status="ready" if ok else "not_ready")
     seams = {
         "identity": services.identity,
         "registry": services.registry,
@@ -55,7 +63,7 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
     )
 
 
-@router.get("/metrics", operation_id="metrics", response_class=Response)
+@router.get("/metrics", operation_id="metrics", response_class=Response, dependencies=[scrapes()])
 def metrics() -> Response:
-    """Return the metrics of all API processes in the Prometheus text format."""
+    """Return the metrics of all API processes in the Prometheus text format, to who has the scrape token."""
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

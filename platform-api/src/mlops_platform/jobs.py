@@ -7,7 +7,9 @@ from mlops_platform.costs import jobs as costs
 from mlops_platform.deployments import jobs as deployments
 from mlops_platform.features import jobs as features
 from mlops_platform.idempotency import jobs as idempotency
+from mlops_platform.identity import jobs as identity
 from mlops_platform.kit.jobs import Job
+from mlops_platform.mlflow_door import jobs as mlflow_door
 from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring
 from mlops_platform.predictions import jobs as predictions
@@ -16,6 +18,7 @@ from mlops_platform.statements import revoking as statements
 
 JOBS: tuple[Job, ...] = (
     *models.JOBS,
+    *mlflow_door.JOBS,
     *approvals.JOBS,
     *builds.JOBS,
     *rollouts.JOBS,
@@ -26,5 +29,6 @@ JOBS: tuple[Job, ...] = (
     *monitoring.JOBS,
     *audit.JOBS,
     *idempotency.JOBS,
+    *identity.JOBS,
     *costs.JOBS,
 )

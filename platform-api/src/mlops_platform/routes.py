@@ -29,7 +29,6 @@ PUBLIC = frozenset(
     {
         "/health",
         "/ready",
-        "/metrics",
         "/api/docs",
         "/api/docs/{name}",
         "/api/openapi.json",

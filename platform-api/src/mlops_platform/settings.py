@@ -11,6 +11,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mlops_platform.settings_rules import check_cluster
+
 PACKAGE = Path(__file__).parent
 
 
@@ -27,10 +29,20 @@ class Settings(BaseSettings):
     port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
     api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
     worker_metrics_port: int | None = Field(
-        None, description="Port the worker answers /metrics on; empty when it shares the API's folder of counters."
+        None,
+        description="Port the worker, or the door of MLflow, answers /metrics on; empty when it shares the API's folder of counters.",
     )
     public_url: str | None = Field(
         None, description="URL people reach the platform at, when it differs from host and port."
+    )
+    trusted_hosts: list[str] = Field(
+        default_factory=list,
+        description="More names the control plane answers to (a JSON list; '*.example.com' for all below one), beside the public URL's, "
+        "addresses, names without a dot, and those below .svc, .cluster.local and .localhost. Others answer 421.",
+    )
+    scrape_token_file: Path | None = Field(
+        None,
+        description="Secret that opens /metrics and the details of /ready; by default <home>/keys/scrape.token, made at first use.",
     )
 
     # PostgreSQL
@@ -41,7 +53,16 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, description="Connections each process keeps to PostgreSQL.")
 
     # outside systems
-    mlflow_url: str = Field("http://127.0.0.1:5000", description="MLflow tracking server, as the platform reaches it.")
+    mlflow_url: str = Field(
+        "http://127.0.0.1:5000", description="MLflow tracking server as the platform reaches it, behind its door."
+    )
+    mlflow_secret_file: Path | None = Field(
+        None,
+        description="File with the secret that this MLflow server demands; empty when nobody else can reach it (a pod's loopback).",
+    )
+    mlflow_public_url: str | None = Field(
+        None, description="URL at which people reach MLflow: the door's. By default MLOPS_MLFLOW_URL."
+    )
     feast_repo: Path | None = Field(None, description="Folder with feature_store.yaml; by default <home>/feast.")
     prometheus_url: str | None = Field(
         None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
@@ -53,6 +74,12 @@ class Settings(BaseSettings):
         description="OIDC issuer whose tokens are accepted; empty means the embedded development issuer.",
     )
     audience: str = Field("mlops-platform", description="The 'aud' every token must carry.")
+    subject_claim: str = Field(
+        "sub",
+        pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
+        description="The claim that names who is calling. With 'email' only tokens whose 'email_verified' is true are accepted. "
+        "Changing it makes everybody somebody else: settle open requests first.",
+    )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
     )
@@ -168,6 +195,9 @@ class Settings(BaseSettings):
         "Segments stay below <home>.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
+    max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
+    request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
+    request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
         6_000_000_000, description="Address space a model may use while it is built and proven."
@@ -184,6 +214,11 @@ class Settings(BaseSettings):
     def keys(self) -> Path:
         """Folder of private keys (0700)."""
         return self.home / "keys"
+
+    @property
+    def scrape_token(self) -> Path:
+        """Secret of those who read metrics."""
+        return self.scrape_token_file or self.keys / "scrape.token"
 
     @property
     def audit_key(self) -> Path:
@@ -240,6 +275,10 @@ class Settings(BaseSettings):
         """URL of the platform as people reach it, without a trailing slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
+    def mlflow_secret(self) -> str | None:
+        """Return what MLflow demands behind its door, None when it demands nothing. Raises OSError when it cannot be read."""
+        return None if self.mlflow_secret_file is None else self.mlflow_secret_file.read_text().strip()
+
     @property
     def development_issuer(self) -> bool:
         """Whether the embedded issuer is in use."""
@@ -281,28 +320,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_half_a_cluster(self) -> Self:
-        if self.signals == "prometheus" and self.prometheus_url is None:
-            raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
-        if self.serving == "local":
-            if self.bundle_uri is not None:
-                raise ValueError("MLOPS_BUNDLE_URI needs MLOPS_SERVING=kserve: local model processes read this disk.")
-            return self
-        if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.kserve_image or ""):
-            raise ValueError(
-                "MLOPS_KSERVE_IMAGE must name the model server's image by digest (name@sha256:...): "
-                "a tag may mean another image tomorrow than the one that was scanned."
-            )
-        if self.bundle_uri is None:
-            raise ValueError("MLOPS_BUNDLE_URI must be set with MLOPS_SERVING=kserve: pods do not see this disk.")
-        if self.signals != "prometheus":
-            raise ValueError(
-                "MLOPS_SIGNALS must be 'prometheus' with MLOPS_SERVING=kserve: one API process's counters do not show "
-                "what the others answered."
-            )
-        if set(re.findall(r"{(.*?)}", self.kserve_namespace)) != {"tenant", "environment"}:
-            raise ValueError(
-                "MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces."
-            )
+        check_cluster(self)
         return self
 
     @model_validator(mode="after")

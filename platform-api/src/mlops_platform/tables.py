@@ -8,11 +8,27 @@ from mlops_platform.costs import tables as costs
 from mlops_platform.database.base import Base
 from mlops_platform.deployments import tables as deployments
 from mlops_platform.idempotency import tables as idempotency
+from mlops_platform.identity import tables as identity
+from mlops_platform.mlflow_door import tables as mlflow_door
 from mlops_platform.models import tables as models
 from mlops_platform.predictions import tables as predictions
 from mlops_platform.risk import tables as risk
 from mlops_platform.statements import tables as statements
 
 # importing a room's tables declares them on the one MetaData of Base
-TABLES = (approvals, audit, builds, checks, costs, deployments, idempotency, models, predictions, risk, statements)
+TABLES = (
+    approvals,
+    audit,
+    builds,
+    checks,
+    costs,
+    deployments,
+    idempotency,
+    identity,
+    mlflow_door,
+    models,
+    predictions,
+    risk,
+    statements,
+)
 METADATA = Base.metadata

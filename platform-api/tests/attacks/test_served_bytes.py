@@ -313,7 +313,7 @@ async def test_what_runs_is_due_for_review(ground: Ground, tmp_path: Path, why: 
     name, _ = await _one_live(ground)
     if why == "risk":
         async with ground.services.database.session() as session:
-            await session.execute(text("UPDATE model_versions SET risk_level = 'high'"))
+            await session.execute(text("UPDATE risk_records SET level = 'high'"))
     elif why == "binding policy":
         ground = _policy(ground, tmp_path, binding=True)
     else:

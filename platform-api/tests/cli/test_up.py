@@ -99,7 +99,7 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     shown = platform.run("status", "--json")
     assert shown.code == 0, shown.err
     names = {process["process"] for process in shown.json["processes"]}
-    assert {"supervisor", "postgres", "mlflow", "api", "worker"} <= names
+    assert {"supervisor", "postgres", "mlflow", "mlflow-door", "api", "worker"} <= names
     assert all(process["memory_mb"] for process in shown.json["processes"])
 
     examined = platform.run("doctor", "--json").json["findings"]
@@ -206,12 +206,14 @@ def test_mlflow_serves_runs_and_artifacts_over_http_without_job_runners(platform
         capture_output=True,
         text=True,
         check=False,
+        # all that MLflow's client needs to find its token
+        env={**os.environ, "MLOPS_HOME": str(platform.home.folder)},
     )
     assert "hello" in ran.stdout, ran.stderr
     assert list((platform.home.folder / "artifacts").rglob("note.txt"))
     mlflow = psutil.Process(platform.state.children["mlflow"].pid)
     assert mlflow.children(recursive=True) == [], "one worker in one process, and no job runners"
-    # a page of another site that resolves its name to this machine gets no answer (DNS rebinding)
+    # a page of another site that resolves its name to this machine has no token: it gets no answer (DNS rebinding)
     import urllib.error
     import urllib.request
 
@@ -220,7 +222,12 @@ def test_mlflow_serves_runs_and_artifacts_over_http_without_job_runners(platform
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
-    assert refused.value.code == 403
+    assert refused.value.code == 401
+    inner = (platform.home.folder / "run" / "mlflow-port").read_text()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{inner}/api/2.0/mlflow/experiments/search?max_results=1")
+    assert refused.value.code == 401
+    assert (platform.home.folder / "keys" / "mlflow.secret").stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.external("prometheus")

@@ -43,6 +43,8 @@ class Platform:
     def up(self) -> None:
         ports = ("--port", self.port, "--mlflow-port", self.mlflow_port, "--prometheus-port", self.prometheus_port)
         self.mlops("up", "--detach", "--no-demo", *map(str, ports))
+        # where MLflow's client of this process finds its token
+        os.environ["MLOPS_HOME"] = str(self.home)
 
     def pid(self, process: str) -> int:
         shown = json.loads(self.status())

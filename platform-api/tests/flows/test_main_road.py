@@ -16,6 +16,7 @@ from mlops_platform.approvals.interfaces import Notice, Notifier
 from mlops_platform.approvals.jobs import expire_overdue
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.builds.gate_runs import measure_waiting
+from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
 from mlops_platform.predictions.jobs import keep_backgrounds
@@ -273,7 +274,8 @@ async def test_predictions_go_on_and_are_counted_when_the_log_cannot_be_written(
             await road.predict_when_routed(name)
         assert log.account().dropped == before + 3
         assert REGISTRY.get_sample_value("prediction_log_dropped_total") == counted + 3
-        checks = (await road.client.get("/ready")).json()["checks"]
+        scraper = {"Authorization": f"Bearer {scrape_token(road.services.settings.scrape_token)}"}
+        checks = (await road.client.get("/ready", headers=scraper)).json()["checks"]
         assert not checks["prediction_log"]["ok"]
     finally:
         segments.unlink()

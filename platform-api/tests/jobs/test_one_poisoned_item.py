@@ -14,11 +14,15 @@ from sqlalchemy import select, text, update
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
+from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
+from mlops_platform.mlflow_door.tables import PendingChangeRow
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
+from mlops_platform.statements import service as statements
+from mlops_platform.statements.agreement import Agreement, Subject
 from tests.support.ground import Ground, job
 
 Case = Callable[[Ground, pytest.MonkeyPatch], Awaitable[None]]
@@ -56,11 +60,26 @@ async def _a_version_that_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) 
     registry = ground.services.registry
     ground.names += ["poison-a", "poison-b", "poison-c"]
     for name in ground.names:
-        await registry.register(name, "runs:/0/model", tags={}, description="", model_tags={})
+        await registry.register(name, "runs:/0/model", tenant="default", tags={}, description="", model_tags={})
     ground.spoil("registry", "get_version", lambda name, _: name == ground.poisoned)
     await ground.run("registry-mirror")
     async with ground.services.database.read_session() as session:
         assert set(await session.scalars(select(ModelVersionRow.name))) == ground.neighbours
+
+
+@case("mlflow-pending-changes")
+async def _a_change_whose_model_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    ground.names += ["poison-a", "poison-b", "poison-c"]
+    async with ground.services.database.session() as session:
+        for name in ground.names:
+            row = {"subject": "ana@company.com", "tenant": "default", "action": "model:model:changed", "details": {}}
+            session.add(
+                PendingChangeRow(id=name, at=now() - timedelta(hours=1), name=name, resource=f"model:{name}", **row)
+            )
+    ground.spoil("registry", "get_model", lambda name: name == ground.poisoned)
+    await ground.run("mlflow-pending-changes")
+    async with ground.services.database.read_session() as session:
+        assert list(await session.scalars(select(PendingChangeRow.name))) == [ground.poisoned]
 
 
 @case("deployment-builds")
@@ -121,11 +140,18 @@ async def _a_request_of_a_role_there_is_no_more(ground: Ground, _: pytest.Monkey
 
 
 @case("approval-reviews")
-async def _a_revision_whose_version_is_gone(ground: Ground, _: pytest.MonkeyPatch) -> None:
+async def _a_revision_that_cannot_be_judged(ground: Ground, patch: pytest.MonkeyPatch) -> None:
     await ground.answering()
+    prove = statements.prove
+
+    async def spoiled(services: Services, subject: Subject) -> Agreement:
+        if subject.model_name == ground.poisoned:
+            raise ValueError("no event like this was foreseen")
+        return await prove(services, subject)
+
+    patch.setattr(statements, "prove", spoiled)
     async with ground.services.database.session() as session:
-        await session.execute(update(ModelVersionRow).values(risk_level="high"))
-        await session.execute(text("DELETE FROM model_versions WHERE name = :name"), {"name": ground.poisoned})
+        await session.execute(text("UPDATE risk_records SET level = 'high'"))
     await ground.run("approval-reviews")
     async with ground.services.database.read_session() as session:
         due = select(DeploymentRow.model_name).join(RevisionRow).where(RevisionRow.review_since.is_not(None))

@@ -7,8 +7,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mlops_platform import bootstrap
+from mlops_platform import bootstrap, mlflow_front
 from mlops_platform.audit.service import audit_log
+from mlops_platform.bootstrap import FrontServices
 from mlops_platform.settings import Settings
 
 from .manifests import ENVIRONMENTS, Manifest, containers, name, objects, of, templates
@@ -100,7 +101,7 @@ async def test_every_platform_process_starts_on_its_settings_and_the_secrets_fil
 ) -> None:
     found = objects("platform", environment)
     processes = _processes(found)
-    assert len(processes) == 5
+    assert len(processes) == 6
     for number, process in enumerate(processes):
         mounted = _mount(process, found, tmp_path / str(number))
         readable = [place for path, place in mounted.items() if path != HOME]
@@ -108,7 +109,10 @@ async def test_every_platform_process_starts_on_its_settings_and_the_secrets_fil
         with monkeypatch.context() as pod:
             for key, value in _environment(process, found, mounted).items():
                 pod.setenv(key, value)
-            services = bootstrap.build(Settings())
+            door = "mlflow-door" in process.label
+            services = bootstrap.build_front(Settings()) if door else bootstrap.build(Settings())
+            if isinstance(services, FrontServices):
+                mlflow_front.compose(services)
         async with services.database.read_session() as session:
             keys = audit_log(session)
         await services.database.dispose()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_platform import worker
+from mlops_platform import mlflow_front, worker
 from mlops_platform.local.options import Options
 from mlops_platform.local.process_specs import api as local_api
 from tests.house import declared
@@ -143,8 +143,13 @@ def test_commands_of_manifests_are_modules_that_take_these_arguments() -> None:
         for c in pod["spec"]["containers"]
         if "command" in c
     ]
-    assert len(commands) == 3
+    assert len(commands) == 4
+    (door,) = (command for command in commands if "uvicorn" in command)
+    assert door[:5] == ["python", "-m", "uvicorn", "--factory", "mlops_platform.mlflow_front:create"]
+    assert callable(mlflow_front.create)
     for command in commands:
+        if command is door:
+            continue
         assert command[:3] == ["python", "-m", "mlops_platform.worker"]
         # what lies beside an API has its rights, and those end at moving segments
         assert worker.options(command[3:]).job in (None, ["prediction-log", "prediction-log-metrics"])

@@ -31,23 +31,26 @@ OUTSIDE = {
 }
 PORTS = {
     "mlflow-server": 5000,
+    "mlflow-door": 5000,
     "platform-api": 8000,
     "platform-data-plane": 8000,
     "platform-worker": 9100,
     "mlflow-postgres": 5432,
 }
 
-# requirements, section 6: tenant -> Platform API, MLflow; gateway -> services; and what the services themselves need
+# tenant -> Platform API and the door of MLflow, never MLflow itself; gateway -> services; and what the services themselves need
 INWARD = {
     *itertools.product(
         ["gateway", "prometheus", "tenant", "tenant without predictor"],
-        ["mlflow-server", "platform-api", "platform-data-plane"],
+        ["platform-api", "platform-data-plane"],
     ),
+    *itertools.product(["gateway", "tenant", "tenant without predictor"], ["mlflow-door"]),
+    ("prometheus", "mlflow-server"),
     ("prometheus", "platform-worker"),
 }
 PLATFORM = ["platform-api", "platform-data-plane", "platform-worker"]
 INSIDE = {
-    *((one, "mlflow-server") for one in PLATFORM),
+    *((one, "mlflow-server") for one in (*PLATFORM, "mlflow-door")),
     *((one, "mlflow-postgres") for one in ("mlflow-server", "mlflow-migrate", "mlflow-backup")),
 }
 

@@ -142,7 +142,13 @@ def test_pods_are_restricted_spread_and_probed(environment: str) -> None:
             assert not container["image"].endswith(":latest")
             assert ":" in container["image"].rsplit("/", 1)[-1]
             assert set(container["resources"]) == {"requests", "limits"}
-        if one["metadata"]["name"] in {"mlflow-server", "platform-api", "platform-data-plane", "platform-worker"}:
+        if one["metadata"]["name"] in {
+            "mlflow-server",
+            "mlflow-door",
+            "platform-api",
+            "platform-data-plane",
+            "platform-worker",
+        }:
             assert pod["spec"]["topologySpreadConstraints"][0]["topologyKey"] == "topology.kubernetes.io/zone"
             assert "livenessProbe" in pod["spec"]["containers"][0]
 

@@ -54,7 +54,8 @@ def test_a_running_platforms_ports_are_checked_and_not_the_usual_ones(
     home: Home, running: Callable[..., PlatformState], listener: tuple[int, int]
 ) -> None:
     port, pid = listener
-    running(os.getpid(), api=port, mlflow=(silent := free_port()))
+    silent = free_port()
+    running(os.getpid(), api=port, **{"mlflow-door": silent})
     found = _ports(home, _NOTHING_ASKED)
     assert set(found) == {f"port {port}", f"port {silent}"}
     own = found[f"port {port}"]
@@ -93,7 +94,7 @@ def test_a_port_that_is_asked_for_is_looked_at_too(
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        running(os.getpid(), api=listener[0], mlflow=free_port())
+        running(os.getpid(), api=listener[0], **{"mlflow-door": free_port()})
         found = _ports(home, {**_NOTHING_ASKED, "--mlflow-port": taken})
     assert set(found) == {f"port {listener[0]}", f"port {taken}"}
     assert (found[f"port {taken}"].verdict, "--mlflow-port" in found[f"port {taken}"].todo) == ("fail", True)

@@ -67,6 +67,7 @@ def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
         assert {entry["role"] for entry in found} <= {"pod", "node", "endpoints", "service"}
         place["static_configs"] = [{"targets": ["127.0.0.1:9"]}]
     text = yaml.safe_dump(config).replace("/var/run/secrets/kubernetes.io/serviceaccount/token", str(token))
+    text = text.replace("/etc/prometheus/platform/token", str(token))
     text = re.sub(r"/var/run/secrets/kubernetes.io/serviceaccount/ca.crt", str(authority), text)
     text = text.replace("/etc/prometheus/rules/*.yaml", f"{PROMETHEUS}/alerts/*.yaml")
     (tmp_path / "prometheus.yml").write_text(text)

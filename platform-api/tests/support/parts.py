@@ -68,10 +68,19 @@ class FileRegistry(ModelRegistry):
             ]
 
     async def register(
-        self, name: str, model_uri: str, *, tags: dict[str, str], description: str, model_tags: dict[str, str]
+        self,
+        name: str,
+        model_uri: str,
+        *,
+        tenant: str,
+        tags: dict[str, str],
+        description: str,
+        model_tags: dict[str, str],
     ) -> RegisteredVersion:
         with self._models() as models:
-            model = models.setdefault(name, {"tags": model_tags, "at": now().isoformat(), "versions": {}})
+            model = models.setdefault(
+                name, {"tags": model_tags, "tenant": tenant, "at": now().isoformat(), "versions": {}}
+            )
             number = max(map(int, model["versions"]), default=0) + 1
             source = self._artifacts(name, number)
             source.mkdir(parents=True)
@@ -118,7 +127,7 @@ def _found(entries: dict[str, Any], key: str) -> Any:
 
 def _model(name: str, model: dict[str, Any]) -> RegisteredModel:
     at = datetime.fromisoformat(model["at"])
-    return RegisteredModel(name, "", model["tags"], at, at)
+    return RegisteredModel(name, "", model["tags"], at, at, model.get("tenant", "default"))
 
 
 def _version(name: str, number: int, version: dict[str, Any]) -> RegisteredVersion:

@@ -244,7 +244,7 @@ def test_other_pods_of_a_tenant_are_reached_from_their_own_namespace_only() -> N
 
 def test_a_tenant_reaches_dns_the_platform_mlflow_feast_and_itself() -> None:
     inside = {("tenant-risk-staging", *port) for port in PORTS}
-    services = {("mlops-platform", "TCP", 8000), ("mlflow", "TCP", 5000), ("feast", "TCP", 6566)}
+    services = {("mlops-platform", "TCP", 8000), ("mlops-platform", "TCP", 5000), ("feast", "TCP", 6566)}
     assert reachable("Egress", {"app": "notebook"}, {}) == inside | services
     dns = {("kube-system", "UDP", 53), ("kube-system", "TCP", 53)}
     assert reachable("Egress", {"app": "notebook"}, {"k8s-app": "kube-dns"}) == inside | services | dns

@@ -227,6 +227,7 @@ module "secrets" {
     audit-signing-key  = { description = "Ed25519 key (PEM) that signs heads of the audit log; a person puts it here: openssl genpkey -algorithm ed25519" }
     mlflow-database    = { description = "User and password (JSON) of MLflow's own database, where it has one; a person puts it here" }
     subject-hash-key   = { description = "Keys the hashes that stand for people in the audit log", generate_length = 64 }
+    scrape-token       = { description = "What Prometheus sends to read the metrics of the API", generate_length = 64 }
     grafana-admin      = { description = "First administrator of Grafana", generate_length = 40 }
     oidc-client-secret = { description = "Client secret of the console at the identity provider; a person puts it here" }
     slack-webhook      = { description = "Where alerts and approvals are announced; a person puts it here" }

@@ -24,6 +24,7 @@ ApprovalId = Annotated[str, Path(max_length=64)]
 async def list_approvals(
     caller: CanRead,
     session: ReadSessionDep,
+    services: ServicesDep,
     mine: Annotated[bool, Query(description="only what the caller could approve now")] = False,
     status: Status | None = None,
     model_name: Annotated[str | None, Query(max_length=250)] = None,
@@ -32,7 +33,14 @@ async def list_approvals(
 ) -> Page[Approval]:
     """Return requests for approval, newest first."""
     return await reading.list_approvals(
-        session, caller, mine=mine, status=status, model_name=model_name, cursor=cursor, limit=limit
+        session,
+        services.authorizer,
+        caller,
+        mine=mine,
+        status=status,
+        model_name=model_name,
+        cursor=cursor,
+        limit=limit,
     )
 
 
@@ -47,7 +55,7 @@ async def decide(
     caller: CanDecide, approval_id: ApprovalId, body: DecisionRequest, session: SessionDep, services: ServicesDep
 ) -> Approval:
     """Approve or reject; the last approval needed lets the deployment continue. A rejection needs a comment and ends it."""
-    return await service.decide(session, services.approval_subjects, caller, approval_id, body)
+    return await service.decide(session, services.approval_subjects, services.authorizer, caller, approval_id, body)
 
 
 @router.post("/{approval_id}/withdraw", operation_id="withdraw_approval")
@@ -59,7 +67,9 @@ async def withdraw(
     body: WithdrawRequest | None = None,
 ) -> Approval:
     """Take your own request back: nobody has to decide any more, and what is live stays live."""
-    return await service.withdraw(session, services.approval_subjects, caller, approval_id, body.reason if body else "")
+    return await service.withdraw(
+        session, services.approval_subjects, services.authorizer, caller, approval_id, body.reason if body else ""
+    )
 
 
 @router.post("/{approval_id}/revoke", operation_id="revoke_approval")
@@ -67,4 +77,6 @@ async def revoke(
     caller: CanDecide, approval_id: ApprovalId, body: RevokeRequest, session: SessionDep, services: ServicesDep
 ) -> Approval:
     """Withdraw an approval that was given: what runs on it is due for review, and drained after the policy's grace."""
-    return await service.revoke(session, services.approval_subjects, caller, approval_id, body.reason)
+    return await service.revoke(
+        session, services.approval_subjects, services.authorizer, caller, approval_id, body.reason
+    )

@@ -10,6 +10,7 @@ from mlops_platform.approvals.schemas import Approval, DecisionView
 from mlops_platform.approvals.tables import ApprovalDecisionRow, ApprovalRow
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import NotFound
+from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
@@ -36,6 +37,7 @@ async def get(session: ReadSession | Session, caller: Principal | None, approval
 
 async def list_approvals(
     session: ReadSession,
+    authorizer: Authorizer,
     caller: Principal,
     *,
     mine: bool = False,
@@ -63,7 +65,7 @@ async def list_approvals(
     by_approval = await decisions_of(session, [row.id for row in rows])
     views = [shown(row, by_approval.get(row.id, [])) for row in rows]
     if mine:
-        views = [approval for approval in views if can_approve(approval, caller)]
+        views = [approval for approval in views if can_approve(authorizer, approval, caller)]
     return Page(
         items=views[:limit], next_cursor=encode_cursor({"id": views[limit - 1].id}) if len(views) > limit else None
     )
@@ -82,16 +84,19 @@ async def still_missing(session: ReadSession) -> list[tuple[datetime, list[Role]
     return found
 
 
-def objection_of(approval: Approval, caller: Principal) -> Objection | None:
-    """Return why the caller's approval would not count now, None when it would or the request is not open."""
+def _objection_of(approval: Approval, caller: Principal, roles: frozenset[Role]) -> Objection | None:
+    """Return why the caller's approval with these roles would not count now, None when it would or the request is not open."""
     made = [Decision(person=done.person, roles=_known(done.roles), verdict=done.verdict) for done in approval.decisions]
-    proposed = Decision(person=caller.subject, roles=caller.roles, verdict="approve")
+    proposed = Decision(person=caller.subject, roles=roles, verdict="approve")
     return objection(approval.requirements, made, approval.requester, proposed)
 
 
-def can_approve(approval: Approval, caller: Principal) -> bool:
+def can_approve(authorizer: Authorizer, approval: Approval, caller: Principal) -> bool:
     """Return whether the caller's approval would count now."""
-    return approval.status == "pending" and caller.sees(approval.tenant) and objection_of(approval, caller) is None
+    if caller.kind == "service" or approval.status != "pending" or not caller.sees(approval.tenant):
+        return False
+    roles = authorizer.roles_for(caller, "approval:decide", approval.tenant)
+    return bool(roles) and _objection_of(approval, caller, roles) is None
 
 
 async def notice(session: ReadSession, approval_id: str, url: str) -> Notice | None:

@@ -9,6 +9,16 @@ from sqlalchemy import select
 
 from mlops_platform.approvals import reading
 from mlops_platform.approvals.interfaces import Subjects
+from mlops_platform.approvals.problems import (
+    AlreadyDecided,
+    ApprovalNotGiven,
+    ApprovalSettled,
+    ApproverIsRequester,
+    NotTheRequester,
+    RejectionNeedsReason,
+    RoleNotNeeded,
+    ServicesDoNotDecide,
+)
 from mlops_platform.approvals.quorum import Decision, Status, evaluate, missing, objection
 from mlops_platform.approvals.reading import ApprovalNotFound, decisions, made_of, requirements_of, shown
 from mlops_platform.approvals.schemas import Approval, DecisionRequest
@@ -17,76 +27,13 @@ from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.errors import Conflict, Forbidden, Invalid
-from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.dependencies import demand
+from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.policy.definition import Policy, RiskLevel, Transition
 from mlops_platform.telemetry import metrics
-
-
-class ApproverIsRequester(Forbidden):
-    """Nobody approves their own request."""
-
-    title = "You cannot decide on your own request"
-
-    def __init__(self) -> None:
-        super().__init__("You asked for this yourself; somebody else with the needed role must decide.")
-
-
-class RoleNotNeeded(Forbidden):
-    """The caller's roles are not what the policy asks for."""
-
-    title = "Your role is not among those that must decide"
-
-    def __init__(self, needed: list[Role]) -> None:
-        roles = ", ".join(sorted(set(needed))) or "nobody: every role has decided"
-        super().__init__(f"This request still waits for: {roles}.")
-
-
-class NotTheRequester(Forbidden):
-    """Only who asked may take a request back."""
-
-    title = "This request is somebody else's"
-
-    def __init__(self, requester: str) -> None:
-        super().__init__(f"Only {requester} can withdraw this request; who must decide can reject it, with a reason.")
-
-
-class RejectionNeedsReason(Invalid):
-    """A rejection is final: its requester must learn why."""
-
-    title = "A reason is needed"
-
-    def __init__(self) -> None:
-        super().__init__("Say why you reject: send 'comment'. The requester reads it, and it is kept in the audit log.")
-
-
-class AlreadyDecided(Conflict):
-    """One person decides once."""
-
-    title = "You have decided already"
-
-    def __init__(self) -> None:
-        super().__init__("Your decision on this request is on record and cannot be changed.")
-
-
-class ApprovalNotGiven(Conflict):
-    """Only what was approved can be revoked."""
-
-    title = "This approval was not given"
-
-    def __init__(self, status: str) -> None:
-        super().__init__(f"The request is {status}; only an approval that was given can be revoked.")
-
-
-class ApprovalSettled(Conflict):
-    """The request is no longer open."""
-
-    title = "This request is no longer open"
-
-    def __init__(self, status: str) -> None:
-        super().__init__(f"The request is {status}; ask again with a new deployment if it is still wanted.")
 
 
 async def request(
@@ -152,26 +99,35 @@ async def request(
         actor=requester,
         resource=f"approval:{row.id}",
         tenant=tenant,
-        details={**details, "risk_level": risk_level},
+        details={**details, "risk_level": risk_level, **requester.told_by()},
     )
     metrics.approval_requests_total.labels(transition, risk_level).inc()
     return shown(row, [])
 
 
 async def decide(
-    session: Session, subjects: Subjects, caller: Principal, approval_id: str, body: DecisionRequest
+    session: Session,
+    subjects: Subjects,
+    authorizer: Authorizer,
+    caller: Principal,
+    approval_id: str,
+    body: DecisionRequest,
 ) -> Approval:
     """Record the caller's decision and settle the request when it is the last one needed.
 
-    Two people deciding at once are counted one after the other. Raises ApprovalNotFound, ApprovalSettled,
-    ApproverIsRequester, AlreadyDecided, RoleNotNeeded, and RejectionNeedsReason when a rejection says nothing.
+    Two people deciding at once are counted one after the other. Only roles that reach the request's tenant count. Raises
+    ServicesDoNotDecide, ApprovalNotFound, NotPermitted, ApprovalSettled, ApproverIsRequester, AlreadyDecided, RoleNotNeeded,
+    and RejectionNeedsReason when a rejection says nothing.
     """
+    if caller.kind == "service":
+        raise ServicesDoNotDecide
     if body.decision == "reject" and not body.comment.strip():
         raise RejectionNeedsReason
-    row = await _open(session, subjects, caller, approval_id)
+    row = await _open(session, subjects, authorizer, caller, approval_id, "approval:decide")
     made = await decisions(session, row.id)
     requirements = requirements_of(row)
-    proposed = Decision(person=caller.subject, roles=caller.roles, verdict=body.decision)
+    roles = authorizer.roles_for(caller, "approval:decide", row.tenant)
+    proposed = Decision(person=caller.subject, roles=roles, verdict=body.decision)
     match objection(requirements, made_of(made), row.requester, proposed):
         case "is_requester":
             raise ApproverIsRequester
@@ -182,7 +138,7 @@ async def decide(
     fresh = ApprovalDecisionRow(
         approval_id=row.id,
         person=caller.subject,
-        roles=sorted(caller.roles),
+        roles=sorted(roles),
         verdict=body.decision,
         comment=body.comment,
         at=now(),
@@ -197,7 +153,7 @@ async def decide(
         tenant=row.tenant,
         details={
             "decision": body.decision,
-            "roles": sorted(caller.roles),
+            "roles": sorted(roles),
             "digest": row.digest,
             "policy": row.policy_version,
             "policy_hash": row.policy_hash,
@@ -213,10 +169,15 @@ async def decide(
     return shown(row, made)
 
 
-async def withdraw(session: Session, subjects: Subjects, caller: Principal, approval_id: str, reason: str) -> Approval:
-    """Take the caller's own request back; what is live stays. Raises ApprovalNotFound, ApprovalSettled, NotTheRequester."""
-    row = await _open(session, subjects, caller, approval_id)
-    if row.requester != caller.subject:
+async def withdraw(
+    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, reason: str
+) -> Approval:
+    """Take the caller's own request back; what is live stays.
+
+    Raises ApprovalNotFound, NotPermitted, ApprovalSettled, NotTheRequester.
+    """
+    row = await _open(session, subjects, authorizer, caller, approval_id, "approval:withdraw")
+    if row.requester != caller.starter:
         raise NotTheRequester(row.requester)
     await _settle(session, row, "withdrawn", reason, caller)
     approval = shown(row, await decisions(session, row.id))
@@ -224,19 +185,25 @@ async def withdraw(session: Session, subjects: Subjects, caller: Principal, appr
     return approval
 
 
-async def revoke(session: Session, subjects: Subjects, caller: Principal, approval_id: str, reason: str) -> Approval:
+async def revoke(
+    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, reason: str
+) -> Approval:
     """Withdraw an approval that was given; what runs on it is due for review, what does not run yet ends.
 
-    Whoever has a role the request needed may do it. Raises ApprovalNotFound, ApprovalNotGiven,
-    RoleNotNeeded, and RejectionNeedsReason when nothing is said.
+    Whoever has a role the request needed, in the request's tenant, may do it. Raises ServicesDoNotDecide, ApprovalNotFound,
+    NotPermitted, ApprovalNotGiven, RoleNotNeeded, and RejectionNeedsReason when nothing is said.
     """
+    if caller.kind == "service":
+        raise ServicesDoNotDecide
     if not reason.strip():
         raise RejectionNeedsReason
     row = await _locked(session, subjects, caller, approval_id)
+    demand(authorizer, caller, "approval:decide", row.tenant)
     if row.status != "approved":
         raise ApprovalNotGiven(row.status)
     needed = [requirement.role for requirement in requirements_of(row)]
-    if not caller.roles & set(needed):
+    roles = authorizer.roles_for(caller, "approval:decide", row.tenant)
+    if not roles & set(needed):
         raise RoleNotNeeded(needed)
     row.status, row.reason = "revoked", reason
     await session.flush()
@@ -246,7 +213,7 @@ async def revoke(session: Session, subjects: Subjects, caller: Principal, approv
         actor=caller,
         resource=f"approval:{row.id}",
         tenant=row.tenant,
-        details={"digest": row.digest, "reason": reason, "roles": sorted(caller.roles)},
+        details={"digest": row.digest, "reason": reason, "roles": sorted(roles)},
     )
     metrics.approvals_settled_total.labels("revoked").inc()
     approval = shown(row, await decisions(session, row.id))
@@ -279,9 +246,12 @@ async def expire(session: Session, subjects: Subjects, approval_id: str) -> None
         await subjects.settled(session, shown(row, await decisions(session, row.id)))
 
 
-async def _open(session: Session, subjects: Subjects, caller: Principal, approval_id: str) -> ApprovalRow:
-    """Return a locked request that can still be decided. Raises ApprovalNotFound and ApprovalSettled."""
+async def _open(
+    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, action: str
+) -> ApprovalRow:
+    """Return a locked request that can still be decided. Raises ApprovalNotFound, NotPermitted and ApprovalSettled."""
     row = await _locked(session, subjects, caller, approval_id)
+    demand(authorizer, caller, action, row.tenant)
     if row.status != "pending":
         raise ApprovalSettled(row.status)
     if now() >= row.expires_at:

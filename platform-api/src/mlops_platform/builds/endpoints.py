@@ -1,5 +1,6 @@
 """Gates of a version over HTTP: what is required, what was found, measuring, recording, overruling."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -24,9 +25,9 @@ from mlops_platform.checks.schemas import (
 )
 from mlops_platform.database.session import ReadSessionDep, Session, SessionDep
 from mlops_platform.dependencies import Services, ServicesDep
-from mlops_platform.deployments.service import answers
+from mlops_platform.deployments.service import answers, requesters
 from mlops_platform.errors import Conflict
-from mlops_platform.identity.dependencies import requires
+from mlops_platform.identity.dependencies import demand, requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models import resolving
 from mlops_platform.models import service as models
@@ -120,12 +121,16 @@ async def record_performance(
     session: SessionDep,
     services: ServicesDep,
 ) -> GateResult:
-    """Keep figures measured through the platform's own API; the platform judges them by the policy and the SLO tag."""
+    """Keep figures that the caller measured through the platform's own API; the platform judges them by the policy and the SLO tag.
+
+    They are marked as external: where the policy wants the platform's own measurement they may fail the gate, never pass it.
+    """
     view, digest = await _answering(session, services, caller, model_name, version, body.environment, body.revision)
     policy = load(services.settings.policy_file)
     found = Figures(body.requests, body.errors, body.p50_ms, body.p95_ms, body.p99_ms, body.seconds)
     judged = gate_policy.performance(found, view.tags, policy.gates.performance)
     where = {"measured": "the platform's API", "environment": body.environment, "revision": body.revision}
+    where |= _reporter(caller)
     outcome = Outcome(judged.status, judged.sentence, {**judged.detail, **where})
     return await gates.record(
         session,
@@ -137,7 +142,7 @@ async def record_performance(
         tenant=view.tenant,
         gate="performance",
         outcome=outcome,
-        source="pipeline",
+        source="external",
     )
 
 
@@ -145,9 +150,15 @@ async def record_performance(
 async def record_smoke(
     caller: CanRecord, model_name: Name, version: Version, body: SmokeReport, session: SessionDep, services: ServicesDep
 ) -> GateResult:
-    """Keep what a real prediction through the platform's own API came to."""
+    """Keep what the caller says a real prediction through the platform's own API came to; marked as external.
+
+    The prediction must be in the platform's log, as an answer of this version: 409 until it is there (seconds).
+    """
     view, digest = await _answering(session, services, caller, model_name, version, body.environment, body.revision)
+    if body.prediction_id is not None or not body.problems:
+        await measurements.demand_prediction(services, view, body.environment, body.prediction_id)
     detail = {"environment": body.environment, "revision": body.revision, "prediction_id": body.prediction_id}
+    detail |= _reporter(caller)
     outcome = (
         Outcome("failed", "; ".join(body.problems), detail)
         if body.problems
@@ -163,7 +174,7 @@ async def record_smoke(
         tenant=view.tenant,
         gate="smoke",
         outcome=outcome,
-        source="pipeline",
+        source="external",
     )
 
 
@@ -177,8 +188,11 @@ async def override(
     session: SessionDep,
     services: ServicesDep,
 ) -> GateResult:
-    """Let a failed gate pass for exactly these bytes, as a person who says why."""
-    view, digest = await _bytes(services, caller, model_name, version)
+    """Let a failed gate pass for exactly these bytes, as a second person who says why.
+
+    Who asked for a deployment of the version, or reported the result, is not that person.
+    """
+    view, digest = await _bytes(services, caller, model_name, version, "gate:override")
     return await gates.override(
         session,
         load(services.settings.policy_file),
@@ -189,15 +203,17 @@ async def override(
         tenant=view.tenant,
         gate=gate,
         reason=body.reason,
+        requesters=await requesters(session, view.model_name, view.version),
     )
 
 
 @router.post("/runs", operation_id="record_pipeline_run")
 async def record_run(
-    caller: CanRecord, model_name: Name, version: Version, body: RunReport, session: SessionDep
+    caller: CanRecord, model_name: Name, version: Version, body: RunReport, session: SessionDep, services: ServicesDep
 ) -> RunReceipt:
     """Write what a pipeline run did into the audit log."""
     view = await models.get_version(session, caller, model_name, version)
+    demand(services.authorizer, caller, "gate:record", view.tenant)
     event = await audit.record(
         session,
         action=Action.PIPELINE_RUN_RECORDED,
@@ -209,16 +225,30 @@ async def record_run(
     return RunReceipt(seq=event.seq, at=event.at, digest=view.digest)
 
 
-async def _bytes(services: Services, caller: Principal, name: str, version: str) -> tuple[VersionView, str]:
+def _reporter(caller: Principal) -> dict[str, str]:
+    """Who started what reports: that person is no second one when a gate is overridden."""
+    return {} if caller.on_behalf_of is None else {"on_behalf_of": caller.on_behalf_of}
+
+
+async def _bytes(
+    services: Services, caller: Principal, name: str, version: str, action: str
+) -> tuple[VersionView, str]:
     return await resolving.resolve(
-        services.database, services.registry, services.holders, caller, name, version, read_tags=False
+        services.database,
+        services.registry,
+        services.holders,
+        caller,
+        name,
+        version,
+        permitted=partial(demand, services.authorizer, caller, action),
+        read_tags=False,
     )
 
 
 async def _answering(
     session: Session, services: Services, caller: Principal, name: str, version: str, environment: str, revision: int
 ) -> tuple[VersionView, str]:
-    view, digest = await _bytes(services, caller, name, version)
+    view, digest = await _bytes(services, caller, name, version, "gate:record")
     if not await answers(session, view.model_name, view.version, digest, environment, revision):
         raise NothingAnswers(environment, revision)
     return view, digest

@@ -1,7 +1,11 @@
 """Gates the platform measures itself: asked for over the API, done by the worker, kept as evidence of the checks room."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
+import anyio
 import structlog
 from sqlalchemy import select
 
@@ -21,13 +25,15 @@ from mlops_platform.checks.schemas import Example, Measurement, MeasureRequest
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import NotFound
+from mlops_platform.errors import Conflict, NotFound
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.models import resolving
 from mlops_platform.models import service as models
+from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
@@ -37,6 +43,19 @@ ACTOR = SystemActor("worker")
 _RETRIES = Backoff()
 # what a caller may read of an example: enough to ask with
 _EXAMPLE_ROWS = 20
+
+
+class PredictionNotInLog(Conflict):
+    """A report names a prediction that the log does not have."""
+
+    title = "The platform has no such prediction"
+
+    def __init__(self, environment: str) -> None:
+        super().__init__(
+            f"A smoke result without problems names, in 'prediction_id', a prediction this version answered in {environment}. "
+            "None of that id is in the log; one just answered appears there within seconds: send the report again.",
+            retry_after=2,
+        )
 
 
 class NoExample(NotFound):
@@ -56,12 +75,20 @@ async def ask(
 ) -> Measurement:
     """Ask the worker to measure a gate; a passed result that still counts is answered as it is unless `fresh`.
 
-    Asking twice is one measurement. Raises ModelVersionNotFound, NotAVersion and RegistryUnavailable.
+    What others reported is no measurement of the platform's. Asking twice is one measurement. Raises ModelVersionNotFound,
+    NotAVersion, NotPermitted and RegistryUnavailable.
     """
     view, digest = await resolving.resolve(
-        services.database, services.registry, services.holders, caller, name, version, read_tags=False
+        services.database,
+        services.registry,
+        services.holders,
+        caller,
+        name,
+        version,
+        permitted=partial(demand, services.authorizer, caller, "gate:measure"),
+        read_tags=False,
     )
-    known = (await gates.newest(session, name, view.version, digest)).get(body.gate)
+    known = (await gates.newest_own(session, name, view.version, digest)).get(body.gate)
     if known is not None and known.status == "passed" and known.expires_at > now() and not body.fresh:
         return Measurement(gate=body.gate, state="done", digest=digest, result=known)
     if not await _waits(session, name, view.version, body.gate):
@@ -83,17 +110,31 @@ async def ask(
 
 
 async def progress(session: ReadSession, caller: Principal, name: str, version: str, gate: GateName) -> Measurement:
-    """Return how far a gate is. Raises ModelVersionNotFound."""
+    """Return how far a gate is, with what the platform found, else with what others reported. Raises ModelVersionNotFound."""
     view = await models.get_version(session, caller, name, version)
     digest = view.digest or ""
     waiting = await _waits(session, name, view.version, gate)
-    result = (await gates.newest(session, name, view.version, digest)).get(gate)
+    own = (await gates.newest_own(session, name, view.version, digest)).get(gate)
+    result = own or (await gates.newest(session, name, view.version, digest)).get(gate)
     return Measurement(gate=gate, state="waiting" if waiting else "done", digest=digest, result=result)
 
 
+async def demand_prediction(services: Services, view: VersionView, environment: str, prediction_id: str | None) -> None:
+    """Raise PredictionNotInLog unless the platform's log has this answer of this version there."""
+    if prediction_id is not None:
+        made = await anyio.to_thread.run_sync(services.prediction_log.find, prediction_id)
+        if made == (view.model_name, view.version, environment):
+            return
+    raise PredictionNotInLog(environment)
+
+
 async def example(session: Session, services: Services, caller: Principal, name: str, version: str) -> Example:
-    """Return rows of the version's own input example, and record who read them. Raises ModelVersionNotFound and NoExample."""
+    """Return rows of the version's own input example, and record who read them.
+
+    Raises ModelVersionNotFound, NotPermitted and NoExample.
+    """
     view = await models.get_version(session, caller, name, version)
+    demand(services.authorizer, caller, "prediction:create", view.tenant)
     found = None
     if view.digest:
         found = trial.read_example(bundle_folder(services.settings.bundle_dir, view.digest, name, view.version))
@@ -145,7 +186,7 @@ async def _measure(services: Services, row: MeasurementRow) -> None:
     builds = row.gate in {"validate", "scan"}
     refs = models.feature_refs(view.tags)
     built = await obtain(services, row.name, row.version, row.digest, refs, fresh=builds)
-    outcome = None if builds else await _performance(services, view.tags, built)
+    outcome = None if builds else await _MEASURES[row.gate](services, view.tags, built)
     async with services.database.session() as session:
         if outcome is None:
             await keep_evidence(session, services, row.name, row.version, row.digest, built)
@@ -158,7 +199,7 @@ async def _measure(services: Services, row: MeasurementRow) -> None:
                 version=row.version,
                 digest=row.digest,
                 tenant=view.tenant,
-                gate="performance",
+                gate=cast("GateName", row.gate),
                 outcome=outcome,
                 source="platform",
             )
@@ -183,6 +224,30 @@ async def _performance(services: Services, tags: dict[str, str], built: Built) -
         return Outcome("failed", str(failure), {})
     judged = gate_policy.performance(found, tags, limits)
     return replace(judged, detail={**judged.detail, "measured": "the model server on the built bundle"})
+
+
+async def _smoke(services: Services, _tags: dict[str, str], built: Built) -> Outcome:
+    """Ask the built bundle its own example once, in the model server, and look at the answer's form."""
+    if built.bundle is None:
+        return Outcome("failed", f"it did not build: {built.sentence}", {})
+    detail = {"measured": "the model server on the built bundle"}
+    try:
+        await services.signer.verify(built.bundle)
+        rows, predictions = await trial.answer_once(built.bundle)
+    except (TrialFailed, SignatureNotValid) as failure:
+        return Outcome("failed", str(failure), detail)
+    problems = gate_policy.wrong_in_form(predictions, rows)
+    detail |= {"rows": str(rows)}
+    if problems:
+        return Outcome("failed", "; ".join(problems), detail)
+    return Outcome("passed", f"it answers {rows} rows of its own example, right in form", detail)
+
+
+# the gates that the worker measures on a built bundle; the others are answered by the build itself
+_MEASURES: dict[str, Callable[[Services, dict[str, str], Built], Awaitable[Outcome]]] = {
+    "performance": _performance,
+    "smoke": _smoke,
+}
 
 
 async def _waits(session: Session | ReadSession, name: str, version: int, gate: str) -> bool:

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 _START_SECONDS = 60
 _ANSWER_SECONDS = 10
+_SMOKE_ROWS = 5
 # nothing of the platform's own settings: a model process knows no database, no key, no token
 _INHERITED = frozenset({"PATH", "LANG"})
 
@@ -62,6 +63,27 @@ async def measure(bundle: Path, limits: PerformanceLimits) -> Figures:
             else:
                 errors += 1
     return figures(answered, errors)
+
+
+async def answer_once(bundle: Path) -> tuple[int, Any]:
+    """Start the model server on the bundle and ask it rows of its own example; return how many, and its predictions.
+
+    Raises TrialFailed, also when the rows are not answered.
+    """
+    example = await anyio.to_thread.run_sync(read_example, bundle)
+    if example is None:
+        raise TrialFailed("the version has no input example to ask with; log it with input_example=")
+    rows = example["rows"][:_SMOKE_ROWS]
+    body = orjson.dumps({"columns": example["columns"], "rows": rows})
+    async with _served(bundle) as client:
+        try:
+            answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})
+            content = answer.json() if answer.is_success else None
+        except (httpx.HTTPError, ValueError) as error:
+            raise TrialFailed("the model server did not answer its own example") from error
+    if not isinstance(content, dict):
+        raise TrialFailed(f"the model server refused its own example: status {answer.status_code}")
+    return len(rows), content.get("prediction")
 
 
 async def _ask(client: httpx.AsyncClient, body: bytes) -> bool:

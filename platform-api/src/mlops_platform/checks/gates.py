@@ -1,10 +1,10 @@
 """Gate results: kept for one digest, with their audit event, and required before a deployment may be requested."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from mlops_platform.audit import service as audit
@@ -12,50 +12,25 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.checks import policy as gate_policy
 from mlops_platform.checks.policy import Outcome, Shortfall, Standing
+from mlops_platform.checks.problems import (
+    GatesNotPassed,
+    NothingToOverride,
+    OverrideNeedsPerson,
+    OverrideNeedsSomebodyElse,
+)
 from mlops_platform.checks.schemas import GateResult, GateStanding
 from mlops_platform.checks.tables import GateResultRow
 from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.errors import Conflict, Forbidden
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.policy.definition import Environment, GateName, Policy, RiskLevel
 
-Source = Literal["platform", "pipeline", "person"]
+Source = Literal["platform", "external", "person"]
 
 
-class GatesNotPassed(Conflict):
-    """Required gates are missing, failed or stale for this digest."""
-
-    title = "Required gates are not passed for this exact version"
-
-    def __init__(self, name: str, version: int, environment: str, found: list[Shortfall]) -> None:
-        states = ", ".join(f"{one.gate} ({one.state})" for one in found)
-        super().__init__(
-            f"Version {version} of '{name}' may not be deployed to {environment}: {states}. "
-            f"Run `mlops pipeline {found[0].gate} {name} {version}`.",
-            errors=[{"pointer": f"/gates/{one.gate}", "state": one.state, "detail": one.sentence} for one in found],
-        )
-
-
-class OverrideNeedsPerson(Forbidden):
-    """A pipeline may not override what it measures."""
-
-    title = "Only a person may override a gate"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "A service cannot override a gate; a person with the role ml-engineer or platform-admin must, with a reason."
-        )
-
-
-class NothingToOverride(Conflict):
-    """The gate has not failed."""
-
-    title = "There is no failed result to override"
-
-    def __init__(self, gate: str) -> None:
-        super().__init__(f"The gate '{gate}' has no failed result for this exact version; measure it first.")
+# in the detail of an override: the source of the result that was overridden
+_OVERRODE = "overrode"
 
 
 async def record(
@@ -100,13 +75,22 @@ async def override(
     tenant: str,
     gate: GateName,
     reason: str,
+    requesters: Collection[str],
 ) -> GateResult:
-    """Override a failed result, by a person and with a reason. Raises OverrideNeedsPerson and NothingToOverride."""
+    """Override a failed result, with a reason, as a person who neither asked for a deployment of it nor reported the result.
+
+    The platform's own result goes first: overriding what others reported never stands for a measurement of the platform's.
+    Raises OverrideNeedsPerson, OverrideNeedsSomebodyElse and NothingToOverride.
+    """
     if caller.kind == "service":
         raise OverrideNeedsPerson
-    standing = (await newest(session, name, version, digest)).get(gate)
-    if standing is None or standing.status != "failed":
+    own = (await newest_own(session, name, version, digest)).get(gate)
+    latest = (await newest(session, name, version, digest)).get(gate)
+    failed = next((one for one in (own, latest) if one is not None and one.status == "failed"), None)
+    if failed is None:
         raise NothingToOverride(gate)
+    if caller.subject in {*requesters, failed.actor, failed.detail.get("on_behalf_of")}:
+        raise OverrideNeedsSomebodyElse
     return await _keep(
         session,
         policy,
@@ -118,7 +102,7 @@ async def override(
         gate=gate,
         status="overridden",
         sentence=reason,
-        detail={"overridden": standing.sentence},
+        detail={"overridden": failed.sentence, _OVERRODE: failed.source},
         source="person",
         action=Action.GATE_OVERRIDDEN,
     )
@@ -171,9 +155,26 @@ async def results(session: ReadSession | Session, name: str, version: int, limit
 
 
 async def newest(session: ReadSession | Session, name: str, version: int, digest: str) -> Mapping[GateName, GateResult]:
-    """Return the newest result of each gate for this digest."""
+    """Return the newest result of each gate for this digest, whoever reported it."""
+    return await _newest(session, _of(name, version, digest))
+
+
+async def newest_own(
+    session: ReadSession | Session, name: str, version: int, digest: str
+) -> Mapping[GateName, GateResult]:
+    """Return the newest result of each gate that the platform measured, or that a person overrode after it had."""
+    measured = GateResultRow.source == "platform"
+    overridden = (GateResultRow.source == "person") & (GateResultRow.detail[_OVERRODE].astext == "platform")
+    return await _newest(session, _of(name, version, digest).where(measured | overridden))
+
+
+def _of(name: str, version: int, digest: str) -> Select[GateResultRow]:
     row = GateResultRow
-    query = select(row).where(row.name == name, row.version == version, row.digest == digest)
+    return select(row).where(row.name == name, row.version == version, row.digest == digest)
+
+
+async def _newest(session: ReadSession | Session, query: Select[GateResultRow]) -> Mapping[GateName, GateResult]:
+    row = GateResultRow
     query = query.ext(distinct_on(row.gate)).order_by(row.gate, row.at.desc(), row.id.desc())
     found = (await session.execute(query)).scalars()
     shown = [GateResult.model_validate(one) for one in found]
@@ -193,7 +194,7 @@ async def standing(
     """Return the gates that an environment requires of this digest, and which of them are not passed."""
     known = await newest(session, name, version, digest)
     required = policy.required_gates(environment, risk_level)
-    found = gate_policy.shortfalls(required, _standings(known), now())
+    found = await _shortfalls(session, policy, known, name, version, digest, environment, risk_level)
     return GateStanding(
         model_name=name,
         version=version,
@@ -216,16 +217,45 @@ async def demand(
     digest: str,
     environment: Environment,
     risk_level: RiskLevel,
+    requester: str,
 ) -> None:
-    """Raise GatesNotPassed unless every gate that this environment and risk level require is passed for this digest."""
+    """Raise GatesNotPassed unless every gate that this environment and risk level require is passed for this digest.
+
+    What the requester overrode is not passed.
+    """
     known = await newest(session, name, version, digest)
-    found = gate_policy.shortfalls(policy.required_gates(environment, risk_level), _standings(known), now())
+    found = await _shortfalls(session, policy, known, name, version, digest, environment, risk_level, requester)
     if found:
         raise GatesNotPassed(name, version, environment, found)
 
 
+async def _shortfalls(
+    session: ReadSession | Session,
+    policy: Policy,
+    known: Mapping[GateName, GateResult],
+    name: str,
+    version: int,
+    digest: str,
+    environment: Environment,
+    risk_level: RiskLevel,
+    requester: str | None = None,
+) -> list[Shortfall]:
+    required = policy.required_gates(environment, risk_level)
+    own_only = policy.own_gates(environment)
+    own = await newest_own(session, name, version, digest) if own_only.intersection(required) else {}
+    # of the other gates, whoever reported last has the word
+    counted = {gate: result for gate, result in known.items() if gate not in own_only}
+    counted |= {gate: own[gate] for gate in own_only if gate in own}
+    return gate_policy.shortfalls(required, _standings(known), now(), own=_standings(counted), requester=requester)
+
+
 def _standings(known: Mapping[GateName, GateResult]) -> dict[GateName, Standing]:
-    return {gate: Standing(result.status, result.sentence, result.expires_at) for gate, result in known.items()}
+    return {gate: _standing(result) for gate, result in known.items()}
+
+
+def _standing(result: GateResult) -> Standing:
+    by = result.actor if result.status == "overridden" else None
+    return Standing(result.status, result.sentence, result.expires_at, by)
 
 
 async def forget(session: Session, name: str, version: int | None = None) -> None:

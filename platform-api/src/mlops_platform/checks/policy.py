@@ -26,11 +26,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Standing:
-    """The newest result of a gate for one digest."""
+    """The newest result of a gate for one digest; `by` is who overrode it."""
 
     status: GateStatus
     sentence: str
     expires_at: datetime
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,17 @@ def performance(found: Figures, tags: Mapping[str, str], limits: PerformanceLimi
     return Outcome("passed" if found.p95_ms <= limit else "failed", sentence, detail)
 
 
+def wrong_in_form(predictions: Any, rows: int) -> list[str]:
+    """Return what is wrong with an answer to so many rows: another number of predictions, or a value that is none."""
+    if not isinstance(predictions, list) or len(predictions) != rows:
+        count = len(predictions) if isinstance(predictions, list) else 0
+        return [f"{count} predictions for {rows} rows"]
+    flat = [value for one in predictions for value in (one if isinstance(one, list) else [one])]
+    if any(value is None or (isinstance(value, float) and not math.isfinite(value)) for value in flat):
+        return ["a prediction is not a finite number"]
+    return []
+
+
 def validation(
     report: Mapping[str, Any], *, owner: str | None, risk_warning: str | None, run_id: str | None
 ) -> Outcome:
@@ -137,15 +149,32 @@ def scan(report: Mapping[str, Any], key: str | None) -> Outcome:
     return Outcome("passed", f"{steps['scan']['detail']}; signed with key {key[:16]}", detail)
 
 
-def shortfalls(required: Iterable[GateName], newest: Mapping[GateName, Standing], now: datetime) -> list[Shortfall]:
-    """Return the required gates that are not passed for the digest the results are of, in the order required."""
+def shortfalls(
+    required: Iterable[GateName],
+    newest: Mapping[GateName, Standing],
+    now: datetime,
+    *,
+    own: Mapping[GateName, Standing] | None = None,
+    requester: str | None = None,
+) -> list[Shortfall]:
+    """Return the required gates that are not passed for the digest the results are of, in the order required.
+
+    `own` holds, of the gates for which only the platform's measurement counts, the newest such result: others' results may
+    fail those gates and never pass them. An override by the `requester` counts for nothing.
+    """
     found: list[Shortfall] = []
     for gate in required:
-        standing = newest.get(gate)
-        if standing is None:
+        latest = newest.get(gate)
+        if latest is None:
             found.append(Shortfall(gate, "missing", "it was never measured for this exact version"))
+            continue
+        standing = latest if own is None or latest.status == "failed" else own.get(gate)
+        if standing is None:
+            found.append(Shortfall(gate, "missing", "others reported it; the platform itself has not measured it"))
         elif standing.status == "failed":
             found.append(Shortfall(gate, "failed", standing.sentence))
+        elif standing.status == "overridden" and requester is not None and standing.by == requester:
+            found.append(Shortfall(gate, "failed", "who asks for the deployment overrode it; somebody else must"))
         elif now >= standing.expires_at:
             found.append(
                 Shortfall(gate, "stale", f"its result was valid until {standing.expires_at:%Y-%m-%d %H:%M} UTC")

@@ -48,8 +48,8 @@ class GateResult(BaseModel):
     digest: str
     sentence: str
     detail: dict[str, Any]
-    source: Literal["platform", "pipeline", "person"] = Field(
-        description="who measured: the platform itself, or a caller"
+    source: Literal["platform", "external", "person"] = Field(
+        description="who says so: the platform that measured it, a caller who reported it, or a person who overrode it"
     )
     actor: str
     at: datetime
@@ -85,7 +85,7 @@ class MeasureRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    gate: Literal["validate", "scan", "performance"]
+    gate: GateName
     fresh: bool = Field(False, description="measure again although a passed result still counts")
 
 
@@ -121,7 +121,9 @@ class SmokeReport(BaseModel):
     environment: Environment
     revision: int = Field(ge=1)
     problems: list[str] = Field(max_length=20, description="what was wrong; none means that it passed")
-    prediction_id: str | None = Field(None, max_length=100)
+    prediction_id: str | None = Field(
+        None, max_length=100, description="of the prediction that was made; without problems it is needed"
+    )
 
 
 class OverrideRequest(BaseModel):

@@ -15,7 +15,9 @@ Comment = Annotated[str, typer.Option(help="Comment; kept with the decision and 
 @app.command("list")
 def list_approvals(
     mine: Annotated[bool, typer.Option("--mine", help="Only requests you can approve now.")] = False,
-    status: Annotated[str | None, typer.Option(help="pending, approved, rejected, expired or withdrawn.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="pending, approved, rejected, expired, withdrawn or revoked.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Only for this model.")] = None,
     limit: Limit = 50,
     _json: Json = False,
@@ -76,3 +78,14 @@ def withdraw(
     """Withdraw your own request. The version that is live stays live."""
     answer = call("POST", f"/api/v1/approvals/{approval}/withdraw", body={"reason": reason})
     show(answer, "withdrawn; nobody has to decide any more")
+
+
+@app.command()
+def revoke(
+    approval: Approval,
+    reason: Annotated[str, typer.Option(help="Reason; people who must review read it.")],
+    _json: Json = False,
+) -> None:
+    """Withdraw an approval that was given. What runs on it is due for review, and drained after the policy's grace."""
+    answer = call("POST", f"/api/v1/approvals/{approval}/revoke", body={"reason": reason})
+    show(answer, "revoked; what runs on it must be reviewed\n  next: mlops deployments list")

@@ -1,5 +1,6 @@
 """`mlops pipeline request-approval|deploy|smoke`."""
 
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,30 @@ from mlops_platform.cli.api import call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_json
 from mlops_platform.cli.output import Json, say, show_json, wants_json
-from mlops_platform.cli.pipeline_gates import Environment, Name, Timeout, Version, outcome, version_path
+from mlops_platform.cli.pipeline_gates import (
+    Environment,
+    Name,
+    Timeout,
+    Version,
+    outcome,
+    platform_measures,
+    version_path,
+)
 from mlops_platform.cli.waiting import wait_for
 
 To = Annotated[Environment, typer.Option(help="Target environment.")]
 Justification = Annotated[str, typer.Option(help="Justification; approvers and auditors read it.")]
 _OVER = frozenset({"failed", "rejected", "expired", "withdrawn", "rolled_back", "retired"})
+# rows reach the table of predictions within a minute, on whatever machine they were answered
+_LOGGED_SECONDS = 60
+_SMOKE_SECONDS = 600
+OnBehalfOf = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLOPS_ON_BEHALF_OF",
+        help="Only with a service's token: the person who started the run, as the platform names them. They cannot approve it.",
+    ),
+]
 # a failed revision has a build as well: only one that is still on its way has reached anything
 _REACHED: dict[str, Callable[[dict[str, Any]], bool]] = {
     "built": lambda revision: revision["build"] == "built" and revision["state"] not in _OVER,
@@ -32,6 +51,7 @@ def request_approval(
         Literal["low", "medium", "high"] | None,
         typer.Option(help="The risk level you expect. The request fails if the platform has another one."),
     ] = None,
+    on_behalf_of: OnBehalfOf = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until everybody has decided.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
@@ -44,7 +64,7 @@ def request_approval(
             f"version {version} of {name} is of {known} risk, not {risk}",
             f"start again with --risk {known}; the level comes from the version's tag risk_level",
         )
-    deployment, revision = _ask(name, version, to, justification)
+    deployment, revision = _ask(name, version, to, justification, on_behalf_of)
     approval_id = revision["approval_id"]
     if approval_id is None:
         _tell(
@@ -86,13 +106,14 @@ def deploy(
         typer.Option(help="How far to wait: built and signed, serving a share of requests, or serving all of them."),
     ] = "live",
     justification: Justification = "deployment pipeline",
+    on_behalf_of: OnBehalfOf = None,
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when --timeout ends a rollout.")] = False,
     timeout: Timeout = 3_600,
     _json: Json = False,
 ) -> None:
     """Wait for a requested deployment (or request it). If it is not healthy in time, it is rolled back."""
     # a request that failed or was refused is an outcome of this pipeline: asking again is for request-approval
-    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification)
+    deployment, revision = _newest(name, version, to) or _ask(name, version, to, justification, on_behalf_of)
     number = revision["number"]
 
     def look() -> dict[str, Any]:
@@ -140,7 +161,10 @@ def smoke(
     keep: Annotated[bool, typer.Option("--keep", help="Do not roll back when it fails.")] = False,
     _json: Json = False,
 ) -> None:
-    """Send a real prediction request to the deployed version. If the answer is wrong, the deployment is rolled back."""
+    """Send a real prediction request to the deployed version. If the answer is wrong, the deployment is rolled back.
+
+    In staging, when production requires this gate, the platform then also measures it itself: production counts only that.
+    """
     from mlops_platform.cli import traffic
 
     found = traffic.answering(name, version, to)
@@ -162,13 +186,34 @@ def smoke(
         "prediction_id": answer.get("prediction_id"),
     }
     try:
-        result = call("POST", f"{version_path(name, version)}/gates/smoke", body=body)
+        result = _report(f"{version_path(name, version)}/gates/smoke", body)
     finally:
         # also when the result cannot be recorded: what answers wrongly must not go on answering
         done = take_back(deployment["id"], f"smoke test: {wrong[0]}"[:2_000]) if wrong and not keep else ""
     if done:
         result = {**result, "sentence": f"{result['sentence']}; {done}"}
+    elif to == "staging" and not wrong and _required_by_production("smoke", name, version):
+        result = platform_measures("smoke", name, version, fresh=False, timeout=_SMOKE_SECONDS)
     outcome("smoke", name, version, result)
+
+
+def _required_by_production(gate: str, name: str, version: int) -> bool:
+    return gate in call("GET", f"{version_path(name, version)}/gates", params={"environment": "production"})["required"]
+
+
+def _report(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Send a result; the prediction it names is in the platform's log within seconds."""
+    deadline = time.monotonic() + _LOGGED_SECONDS
+    while True:
+        try:
+            answer: dict[str, Any] = call("POST", path, body=body)
+        except CommandFailed as failed:
+            not_yet = (failed.problem or {}).get("type") == "/problems/prediction-not-in-log"
+            if not not_yet or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+        else:
+            return answer
 
 
 def take_back(deployment_id: str, reason: str) -> str:
@@ -183,12 +228,16 @@ def take_back(deployment_id: str, reason: str) -> str:
     return "it was rolled back to what answered before"
 
 
-def _ask(name: str, version: int, to: str, justification: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ask(
+    name: str, version: int, to: str, justification: str, on_behalf_of: str | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the deployment and the version's open revision in it; asks for one when there is none."""
     found = _newest(name, version, to)
     if found is not None and found[1]["state"] not in {*_OVER, "standby"}:
         return found
     body = {"model_name": name, "model_version": version, "target_stage": to, "justification": justification}
+    if on_behalf_of:
+        body["on_behalf_of"] = on_behalf_of
     answer = call("POST", "/api/v1/models/deploy", body=body)
     detail = call("GET", f"/api/v1/deployments/{answer['deployment_id']}")
     return detail, _revision(detail, answer["revision"])

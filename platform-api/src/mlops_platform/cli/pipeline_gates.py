@@ -23,7 +23,7 @@ _TODO = {
     "performance": "make it faster, or agree on another SLO tag (slo_p95_ms) with its owner; {override}",
     "smoke": "look at `mlops deployments list --model {name}` and the version's input schema",
 }
-_OVERRIDE = "an ml-engineer may override: mlops pipeline override {gate} {name} {version} --reason ..."
+_OVERRIDE = "another ml-engineer than who asks for it may override: mlops pipeline override {gate} {name} {version} --reason ..."
 
 
 def version_path(name: str, version: int) -> str:
@@ -33,12 +33,12 @@ def version_path(name: str, version: int) -> str:
 
 def validate(name: Name, version: Version, fresh: Fresh = False, timeout: Timeout = 600, _json: Json = False) -> None:
     """Load the model in a sandbox and run its input example. Requires owner, risk level and lineage."""
-    _platform_measures("validate", name, version, fresh=fresh, timeout=timeout)
+    outcome("validate", name, version, platform_measures("validate", name, version, fresh=fresh, timeout=timeout))
 
 
 def scan(name: Name, version: Version, fresh: Fresh = False, timeout: Timeout = 600, _json: Json = False) -> None:
     """Scan the version's files, check their formats against the allow-list, and sign the built bundle."""
-    _platform_measures("scan", name, version, fresh=fresh, timeout=timeout)
+    outcome("scan", name, version, platform_measures("scan", name, version, fresh=fresh, timeout=timeout))
 
 
 def performance(
@@ -58,19 +58,22 @@ def performance(
 ) -> None:
     """Measure latency with the model's input example. The limit is the version's tag slo_p95_ms, else the policy's.
 
-    A deployed revision is asked through the platform's own API, as callers ask it; before that the platform starts its
-    model server on the built bundle and measures by itself.
+    The platform starts its model server on the built bundle and measures by itself: production counts only that. A deployed
+    revision is then also asked through the platform's own API, as callers ask it; that result is kept beside the other.
     """
     from mlops_platform.cli import traffic
 
     live = None if on == "built" else traffic.answering(name, version)
-    if live is None:
-        if on == "live":
-            raise CommandFailed(
-                Exit.PROBLEM, f"version {version} of {name} answers nowhere", "deploy it, or measure with --on built"
-            )
-        _platform_measures("performance", name, version, fresh=fresh, timeout=timeout)
-        return
+    if live is None and on == "live":
+        raise CommandFailed(
+            Exit.PROBLEM, f"version {version} of {name} answers nowhere", "deploy it, or measure with --on built"
+        )
+    if on != "live":
+        own = platform_measures("performance", name, version, fresh=fresh, timeout=timeout)
+        if live is None or own["status"] == "failed":
+            outcome("performance", name, version, own)
+            return
+    assert live is not None
     deployment, revision = live
     rows = call("GET", f"{version_path(name, version)}/example")["rows"]
     found = traffic.measure(name, version, deployment["environment"], rows, warm_up=warm_up, requests=requests)
@@ -117,7 +120,10 @@ def override(
     reason: Annotated[str, typer.Option(help="Reason for the override; kept in the audit log.")],
     _json: Json = False,
 ) -> None:
-    """Override a failed gate for this exact version (digest). Needs the role ml-engineer or platform-admin, and a reason."""
+    """Override a failed gate for this exact version (digest), as a second person: not who asks for the deployment.
+
+    Needs the role ml-engineer or platform-admin, and a reason.
+    """
     answer = call("POST", f"{version_path(name, version)}/gates/{gate}/override", body={"reason": reason})
     show(answer, f"{gate} of {name} version {version} is overridden until {answer['expires_at'][:16]}: {reason}")
 
@@ -133,7 +139,8 @@ def outcome(gate: str, name: str, version: int, result: dict[str, Any]) -> None:
     say(f"{gate} {result['status']}: {result['sentence']}\n  digest  {result['digest']}")
 
 
-def _platform_measures(gate: str, name: str, version: int, *, fresh: bool, timeout: float) -> None:
+def platform_measures(gate: str, name: str, version: int, *, fresh: bool, timeout: float) -> dict[str, Any]:
+    """Ask the platform to measure a gate itself, wait for it and return the result. Raises CommandFailed (5) after `timeout`."""
     path = f"{version_path(name, version)}/gates"
     asked = call("POST", path, body={"gate": gate, "fresh": fresh})
     if asked["state"] == "waiting":
@@ -144,4 +151,5 @@ def _platform_measures(gate: str, name: str, version: int, *, fresh: bool, timeo
             lambda _: f"the platform's worker to measure '{gate}'",
             "see `mlops status` (does the worker run?), then repeat the command: asking again does no harm",
         )
-    outcome(gate, name, version, asked["result"])
+    result: dict[str, Any] = asked["result"]
+    return result

@@ -17,6 +17,7 @@ def status(home: HomeOption = None, _json: Json = False) -> None:
 
     Memory is the resident size of the process and everything below it. Exits 3 when nothing runs, 1 when not ready.
     """
+    from mlops_platform.identity.scraping import scrape_token
     from mlops_platform.local.readiness import http_status
 
     place = Home.at(home)
@@ -24,7 +25,8 @@ def status(home: HomeOption = None, _json: Json = False) -> None:
     if state is None or not place.held():
         raise CommandFailed(Exit.UNREACHABLE, f"no platform runs in {place.folder}", "start it with `mlops up`")
     processes = [_supervisor(state), *(_child(child) for child in state.children.values())]
-    answer = http_status(f"{state.urls['platform']}/ready") if "platform" in state.urls else None
+    token = scrape_token(place.scrape_token_file)
+    answer = http_status(f"{state.urls['platform']}/ready", bearer=token) if "platform" in state.urls else None
     readiness = _readiness(answer)
     ready = readiness.get("status") == "ready"
     if wants_json():

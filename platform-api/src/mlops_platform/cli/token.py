@@ -10,8 +10,8 @@ from mlops_platform.cli.api import connection
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show_json, wants_json
 from mlops_platform.identity.principal import Role
-from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
+from mlops_platform.local.issuer import issuer_and_audience
 
 _LONGEST_HOURS = 24 * 30
 
@@ -37,7 +37,7 @@ def token(
             "sign in with your company's identity provider",
         )
     place = Home.at(home or connection.home)
-    issuer, audience = _issuer(place)
+    issuer, audience = issuer_and_audience(place)
     place.create()
     minted = DevelopmentIssuer(place.folder / "keys", issuer, audience, "development").mint(
         email, [str(one) for one in role], tenant, int(hours * 3600)
@@ -50,16 +50,6 @@ def token(
         say(f"saved for {email} ({', '.join(role)}; tenant {tenant}; {hours:g} h): later commands use it")
     else:
         sys.stdout.write(minted + "\n")
-
-
-def _issuer(place: Home) -> tuple[str, str]:
-    """Return the issuer and audience the running platform expects, else those of the default settings."""
-    audience = os.environ.get("MLOPS_AUDIENCE", "mlops-platform")
-    if chosen := os.environ.get("MLOPS_PUBLIC_URL"):
-        return f"{chosen.rstrip('/')}/issuer", audience
-    state = states.read(place.run / "state.json")
-    url = state.urls.get("platform") if state else None
-    return f"{url or 'http://127.0.0.1:8000'}/issuer", audience
 
 
 def _save(place: Home, minted: str) -> None:

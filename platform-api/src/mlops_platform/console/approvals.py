@@ -26,11 +26,12 @@ async def approval_list(
     request: Request,
     caller: Annotated[Principal, page("approval:read")],
     session: ReadSessionDep,
+    services: ServicesDep,
     cursor: Cursor = None,
 ) -> HTMLResponse:
     """What the person can approve now, and all other requests."""
-    mine = await approvals.list_approvals(session, caller, mine=True)
-    found = await approvals.list_approvals(session, caller, cursor=cursor)
+    mine = await approvals.list_approvals(session, services.authorizer, caller, mine=True)
+    found = await approvals.list_approvals(session, services.authorizer, caller, cursor=cursor)
     return render(request, "approvals.html", mine=mine.items, found=found)
 
 
@@ -51,7 +52,7 @@ async def approval_page(
         for environment in ENVIRONMENTS
         if environment == approval.transition
     ]
-    can = approvals.can_approve(approval, caller)
+    can = approvals.can_approve(services.authorizer, approval, caller)
     withdraw = approval.status == "pending" and approval.requester == caller.subject
     return render(
         request,
@@ -75,7 +76,7 @@ async def decide(
 ) -> Response:
     """Record a decision."""
     body = DecisionRequest(decision=decision, comment=comment)
-    await deciding.decide(session, services.approval_subjects, caller, approval_id, body)
+    await deciding.decide(session, services.approval_subjects, services.authorizer, caller, approval_id, body)
     return RedirectResponse(f"{PREFIX}/approvals/{approval_id}", 303)
 
 
@@ -88,5 +89,5 @@ async def withdraw(
     reason: Comment = "",
 ) -> Response:
     """Take back a request of one's own."""
-    await deciding.withdraw(session, services.approval_subjects, caller, approval_id, reason)
+    await deciding.withdraw(session, services.approval_subjects, services.authorizer, caller, approval_id, reason)
     return RedirectResponse(f"{PREFIX}/approvals/{approval_id}", 303)

@@ -37,7 +37,7 @@ async def deployment_page(
     deployment_id: str,
 ) -> HTMLResponse:
     """One deployment: revisions, history, and what may be done."""
-    shown = await deployments.get(session, caller, deployment_id)
+    shown = await deployments.get(session, services.authorizer, caller, deployment_id)
     possible = await operations.may_operate(session, services.authorizer, caller, deployment_id)
     return render(request, "deployment.html", deployment=shown, possible=possible, needs_reason=operations.NEEDS_REASON)
 

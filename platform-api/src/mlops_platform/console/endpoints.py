@@ -22,7 +22,8 @@ def sign_in_page(request: Request, services: ServicesDep, problem: str = "") -> 
 
 @router.post("/sign-in")
 async def sign_in(request: Request, services: ServicesDep, token: Annotated[str, Form(max_length=8_192)]) -> Response:
-    """Verify a token and keep it in a cookie."""
+    """Verify a token and keep it in a cookie; a form of another site signs nobody in."""
+    sessions.refuse_other_sites(request)
     try:
         verified = await services.identity.authenticate(token.strip())
     except Unauthenticated as error:
@@ -34,8 +35,10 @@ async def sign_in(request: Request, services: ServicesDep, token: Annotated[str,
 
 
 @router.post("/sign-out")
-def sign_out() -> Response:
-    """Forget the session."""
+async def sign_out(request: Request, services: ServicesDep) -> Response:
+    """End the session, here and in every other API process: its cookie opens nothing any more."""
+    sessions.refuse_other_sites(request)
+    await sessions.end(request, services)
     response = RedirectResponse(f"{PREFIX}/sign-in", 303)
     response.delete_cookie(sessions.COOKIE, path="/")
     return response

@@ -57,13 +57,13 @@ async def version_page(
 ) -> HTMLResponse:
     """One version: metrics, checks, gates, card, approvals, revisions."""
     detail = await models.version_detail(session, caller, name, version)
-    asked = await approvals.list_approvals(session, caller, model_name=name, limit=100)
+    asked = await approvals.list_approvals(session, services.authorizer, caller, model_name=name, limit=100)
     own = [approval for approval in asked.items if approval.model_version == detail.version]
     places = await deployments.list_deployments(session, caller, model_name=name)
     revisions = [
         (place, revision)
         for place in places.items
-        for revision in (await deployments.get(session, caller, place.id)).revisions
+        for revision in (await deployments.get(session, services.authorizer, caller, place.id)).revisions
         if revision.version == detail.version
     ]
     known = [

@@ -68,9 +68,11 @@ async def list_deployments(
 
 
 @router.get("/deployments/{deployment_id}", operation_id="get_deployment")
-async def get_deployment(caller: CanRead, deployment_id: DeploymentId, session: ReadSessionDep) -> DeploymentDetail:
-    """Return a deployment with every revision and its history."""
-    return await service.get(session, caller, deployment_id)
+async def get_deployment(
+    caller: CanRead, deployment_id: DeploymentId, session: ReadSessionDep, services: ServicesDep
+) -> DeploymentDetail:
+    """Return a deployment with every revision and its history; values of environment variables for who may operate it."""
+    return await service.get(session, services.authorizer, caller, deployment_id)
 
 
 @router.post("/deployments/{deployment_id}/{operation}", operation_id="operate_deployment")

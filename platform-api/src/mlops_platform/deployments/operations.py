@@ -72,7 +72,9 @@ async def operate(
     if deployment is None:
         raise DeploymentNotFound(deployment_id)
     revisions = await repository.revisions(session, deployment_id)
-    demand(authorizer, caller, "deployment:operate", deployment.tenant, own=_own(deployment, revisions, caller))
+    demand(
+        authorizer, caller, "deployment:operate", deployment.tenant, own=service.is_own(deployment, revisions, caller)
+    )
     if operation in NEEDS_REASON and not reason.strip():
         raise OperationNeedsReason(operation)
     if operation not in possible(revisions, paused=deployment.desired_paused):
@@ -90,7 +92,7 @@ async def operate(
     )
     metrics.deployment_operations_total.labels(operation).inc()
     await repository.bump_routing(session)
-    return await service.get(session, caller, deployment_id)
+    return await service.get(session, authorizer, caller, deployment_id)
 
 
 async def may_operate(
@@ -101,16 +103,10 @@ async def may_operate(
     if deployment is None:
         return []
     revisions = await repository.revisions(session, deployment_id)
-    own = _own(deployment, revisions, caller)
+    own = service.is_own(deployment, revisions, caller)
     if not authorizer.allowed(caller, "deployment:operate", deployment.tenant, own=own):
         return []
     return possible(revisions, paused=deployment.desired_paused)
-
-
-def _own(deployment: Deployment, revisions: list[Revision], caller: Principal) -> bool:
-    """Whether the caller requested everything that is on its way or answers here, in staging."""
-    requesters = {revision.requested_by for revision in revisions if revision.state not in ENDED}
-    return deployment.environment == "staging" and requesters == {caller.subject}
 
 
 async def _promote(

@@ -1,5 +1,7 @@
 """Requests for deployments: what is wanted, the approval it needs and the audit event, in one transaction."""
 
+from functools import partial
+
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -16,6 +18,8 @@ from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.errors import Conflict, Invalid
+from mlops_platform.identity.delegation import acting_for, asking
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
@@ -68,16 +72,25 @@ class AnotherRolloutRuns(Conflict):
 async def deploy(session: Session, services: Services, caller: Principal, body: DeployRequest) -> DeployResponse:
     """Record what is wanted, ask for the approval it needs and write the audit event, in one transaction.
 
-    Raises NotADeploymentTarget, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
+    Who asks is the caller, or the person a service acts for. Raises NotADeploymentTarget, NotPermitted,
+    OnlyServicesActForOthers, StarterContradicted, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
     GatesNotPassed and RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
     A request that waits for approval blocks no other: whichever is approved rolls out, one after the other.
     """
     if body.target_stage not in ("staging", "production"):
         raise NotADeploymentTarget(body.target_stage)
     environment: Environment = body.target_stage
+    caller = acting_for(caller, body.on_behalf_of)
     version, digest = await resolving.resolve(
-        services.database, services.registry, services.holders, caller, body.model_name, body.model_version
+        services.database,
+        services.registry,
+        services.holders,
+        caller,
+        body.model_name,
+        body.model_version,
+        permitted=partial(demand, services.authorizer, caller, "deployment:create"),
     )
+    caller = asking(caller)
     policy = load(services.settings.policy_file)
     deployment = await _deployment(session, body.model_name, environment, version.tenant)
     number = await _next_number(session, deployment, version)
@@ -92,6 +105,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
         digest=digest,
         environment=environment,
         risk_level=level,
+        requester=caller.subject,
     )
     revision = _revision(deployment.id, number, version, digest, level, policy, environment, caller, body)
     approval = await approvals.request(
@@ -133,6 +147,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
             "policy": policy.version,
             "policy_hash": policy.content_hash,
             **recorded_configuration(revision.config),
+            **caller.told_by(),
         },
     )
     return _answer(deployment.id, revision, environment, approval)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from mlops_platform.audit.schemas import AuditEvent
 from mlops_platform.deployments.serving_settings import first_problem
 from mlops_platform.deployments.state import Build, State
+from mlops_platform.identity.subjects import normalised
 from mlops_platform.policy.definition import Environment, RiskLevel
 
 
@@ -26,6 +27,16 @@ class DeployRequest(BaseModel):
         default_factory=dict, max_length=50
     )
     justification: str = Field(min_length=1, max_length=5_000)
+    on_behalf_of: str | None = Field(
+        None,
+        max_length=255,
+        description="only from a service: the person who started its run, as the platform names them; they cannot approve",
+    )
+
+    @field_validator("on_behalf_of")
+    @classmethod
+    def _names_somebody(cls, value: str | None) -> str | None:
+        return None if value is None else normalised(value)
 
     @field_validator("resources")
     @classmethod
@@ -71,7 +82,9 @@ class RevisionView(BaseModel):
     approval_id: str | None
     requested_by: str
     justification: str
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(
+        description="as requested; values of `environment_vars` are null for who may not operate the deployment"
+    )
     created_at: datetime
     updated_at: datetime
 

@@ -1,6 +1,7 @@
 """Reading deployments: for people, for the data plane, and for rooms that ask what serves."""
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import select
 
@@ -19,6 +20,7 @@ from mlops_platform.deployments.schemas import (
 from mlops_platform.deployments.state import ANSWERING, ENDED, PENDING
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.errors import NotFound
+from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.paging import Page, decode_cursor, encode_cursor
 
@@ -69,8 +71,13 @@ async def list_deployments(
     return Page(items=items, next_cursor=encode_cursor({"id": items[-1].id}) if len(rows) > limit else None)
 
 
-async def get(session: ReadSession | Session, caller: Principal, deployment_id: str) -> DeploymentDetail:
-    """Return a deployment with its revisions and history. Raises DeploymentNotFound."""
+async def get(
+    session: ReadSession | Session, authorizer: Authorizer, caller: Principal, deployment_id: str
+) -> DeploymentDetail:
+    """Return a deployment with its revisions and history. Raises DeploymentNotFound.
+
+    Values of environment variables are for who may operate it; others see the names.
+    """
     row = (
         await session.execute(repository.visible_to(caller).where(DeploymentRow.id == deployment_id))
     ).scalar_one_or_none()
@@ -78,11 +85,25 @@ async def get(session: ReadSession | Session, caller: Principal, deployment_id: 
         raise DeploymentNotFound(deployment_id)
     revisions = await repository.revisions(session, deployment_id)
     history = await audit.events(ReadSession(session), resource=f"deployment:{deployment_id}", limit=100)
+    own = is_own(row, revisions, caller)
+    shown = [RevisionView.model_validate(revision) for revision in revisions]
+    if not authorizer.allowed(caller, "deployment:operate", row.tenant, own=own):
+        shown = [revision.model_copy(update={"config": _names_only(revision.config)}) for revision in shown]
     return DeploymentDetail(
         **_summary(row, revisions).model_dump(),
-        revisions=[RevisionView.model_validate(revision) for revision in revisions],
+        revisions=shown,
         history=history.items,
     )
+
+
+def is_own(deployment: DeploymentRow, revisions: list[RevisionRow], caller: Principal) -> bool:
+    """Return whether the caller requested everything that is on its way or answers here, in staging."""
+    requesters = {revision.requested_by for revision in revisions if revision.state not in ENDED}
+    return deployment.environment == "staging" and requesters == {caller.subject}
+
+
+def _names_only(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "environment_vars": dict.fromkeys(config.get("environment_vars", {}))}
 
 
 async def answers(
@@ -97,6 +118,16 @@ async def answers(
         .where(RevisionRow.state.in_(ANSWERING))
     )
     return (await session.execute(query)).first() is not None
+
+
+async def requesters(session: ReadSession | Session, model_name: str, version: int) -> set[str]:
+    """Return everybody who asked for a deployment of a version, in any environment."""
+    query = (
+        select(RevisionRow.requested_by)
+        .join(DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id)
+        .where(DeploymentRow.model_name == model_name, RevisionRow.version == version)
+    )
+    return set((await session.execute(query)).scalars())
 
 
 async def routing_generation(session: ReadSession) -> int:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from mlops_platform.dependencies import ServicesDep
-from mlops_platform.features import service
+from mlops_platform.features import service, writing
 from mlops_platform.features.schemas import (
     EntityList,
     MaterializeRequest,
@@ -14,7 +14,7 @@ from mlops_platform.features.schemas import (
     PushResponse,
     ViewList,
 )
-from mlops_platform.identity.dependencies import requires
+from mlops_platform.identity.dependencies import may, requires
 from mlops_platform.identity.principal import Principal
 
 router = APIRouter(prefix="/api/v1/features", tags=["features"])
@@ -25,7 +25,7 @@ CanWrite = Annotated[Principal, requires("feature:write")]
 @router.get("/views", operation_id="list_feature_views")
 async def views(caller: CanRead, services: ServicesDep) -> ViewList:
     """Return the feature views the caller may see."""
-    return await service.list_views(services.features, caller)
+    return await service.list_views(services.features, may(services.authorizer, caller, "feature:read"))
 
 
 @router.get("/entities", operation_id="list_feature_entities")
@@ -36,11 +36,11 @@ async def entities(caller: CanRead, services: ServicesDep) -> EntityList:
 
 @router.post("/push", operation_id="push_features")
 async def push(caller: CanWrite, body: PushRequest, services: ServicesDep) -> PushResponse:
-    """Write fresh rows of a view to the online store. A newer value is never overwritten by an older event."""
-    return await service.push(services.features, caller, body)
+    """Write fresh rows of a view of your team to the online store. A newer value is never overwritten by an older event."""
+    return await writing.push(services, caller, body)
 
 
 @router.post("/materialize", operation_id="materialize_features")
 async def materialize(caller: CanWrite, body: MaterializeRequest, services: ServicesDep) -> MaterializeResponse:
-    """Bring views from the offline to the online store, up to a time."""
-    return await service.materialize(services.features, caller, body.views, body.until)
+    """Bring views of your team from the offline to the online store, up to a time; without names all of them."""
+    return await writing.materialize(services, caller, body.views, body.until)

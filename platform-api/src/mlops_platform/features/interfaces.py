@@ -79,9 +79,17 @@ class View:
     features: dict[str, str]
     ttl_seconds: float | None
     tenant: str | None
+    """The only team that may see it; None: every team may."""
     online: bool
     description: str
     tags: dict[str, str]
+    owner: str | None = None
+    """The team that may write a view which every team sees; None: administrators only."""
+
+    @property
+    def writer(self) -> str | None:
+        """The team whose people may write it."""
+        return self.tenant if self.tenant is not None else self.owner
 
 
 @dataclass(frozen=True)

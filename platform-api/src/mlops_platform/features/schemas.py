@@ -15,6 +15,7 @@ class ViewSummary(BaseModel):
     types: dict[str, str]
     ttl: float | None = Field(description="seconds; null means values never get too old")
     tenant: str | None
+    writer: str | None = Field(description="the team whose people write it; null means administrators only")
     description: str
 
 

@@ -1,9 +1,8 @@
-"""Reading and writing features, for those who may."""
+"""Reading features, for those who may."""
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -15,26 +14,19 @@ from mlops_platform.features.interfaces import (
     FeatureViewNotFound,
     KeysNotValid,
     OnlineFeatures,
-    RowsNotValid,
     View,
 )
 from mlops_platform.features.schemas import (
     EntityList,
     EntitySummary,
-    MaterializeResponse,
-    PushRequest,
-    PushResponse,
     ViewList,
     ViewSummary,
 )
-from mlops_platform.identity.principal import Principal
-from mlops_platform.kit.clock import now
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-# a caller's clock may run ahead by this much
-_AHEAD = timedelta(minutes=10)
+MayRead = Callable[[str], bool]
 
 
 class MalformedFeatureRef(Invalid):
@@ -60,38 +52,24 @@ class EntityNotFound(NotFound):
         super().__init__(f"No value is stored for: {', '.join(ids[:10])}.")
 
 
-class TimeWithoutZone(Invalid):
-    """A time must say where it is."""
-
-    def __init__(self) -> None:
-        super().__init__("'until' needs an offset, for example 2026-11-01T00:00:00Z.")
-
-
-class TimeAhead(Invalid):
-    """What has not happened cannot be brought online."""
-
-    def __init__(self) -> None:
-        super().__init__("'until' lies in the future; rows that arrive before it would never be brought online.")
-
-
-def visible_view(store: FeatureStore, caller: Principal, name: str) -> View:
-    """Return a view the caller may see: a shared one or one of the caller's tenant. Raises FeatureViewNotFound."""
+def visible_view(store: FeatureStore, may_read: MayRead, name: str) -> View:
+    """Return a view the caller may see: a shared one, or one of a tenant the caller may read. Raises FeatureViewNotFound."""
     view = store.views().get(name)
-    if view is None or not (view.tenant is None or caller.sees(view.tenant)):
+    if view is None or not (view.tenant is None or may_read(view.tenant)):
         raise FeatureViewNotFound(name)
     return view
 
 
 async def retrieve(
     store: FeatureStore,
-    caller: Principal,
+    may_read: MayRead,
     refs: Sequence[str],
     entity_ids: Sequence[Any],
     entities: Mapping[str, Sequence[Any]] | None = None,
     *,
     missing_is_error: bool = False,
 ) -> OnlineFeatures:
-    """Return the newest values of features for entities.
+    """Return the newest values of features for entities; `may_read` says of which tenants the caller may read features.
 
     Raises MalformedFeatureRef, FeatureViewNotFound, FeatureNotFound, AmbiguousFeatureName, KeysNotValid and, when
     `missing_is_error`, EntityNotFound.
@@ -106,15 +84,15 @@ async def retrieve(
     if len(set(names)) != len(names):
         raise AmbiguousFeatureName(next(name for name in names if names.count(name) > 1))
     asked = {view for view, _ in pairs}
-    await _look_for(store, asked)
-    join_keys = {key for name in asked for key in visible_view(store, caller, name).join_keys}
+    await look_for(store, asked)
+    join_keys = {key for name in asked for key in visible_view(store, may_read, name).join_keys}
     found = await _timed(store, pairs, _keys(join_keys, entity_ids, entities))
     if missing_is_error:
         _refuse_missing(found, entity_ids)
     return found
 
 
-async def _look_for(store: FeatureStore, names: Collection[str]) -> None:
+async def look_for(store: FeatureStore, names: Collection[str]) -> None:
     """Look for views that were applied a moment ago. Raises FeatureStoreUnavailable when nobody can say whether they exist."""
     known = store.views()
     if any(name not in known for name in names):
@@ -162,7 +140,7 @@ def _refuse_missing(found: OnlineFeatures, entity_ids: Sequence[Any]) -> None:
         raise EntityNotFound([str(entity_ids[index]) if entity_ids else f"row {index}" for index in absent])
 
 
-async def list_views(store: FeatureStore, caller: Principal) -> ViewList:
+async def list_views(store: FeatureStore, may_read: MayRead) -> ViewList:
     """Return the views the caller may see, with those applied a moment ago."""
     await store.refresh()
     return ViewList(
@@ -174,10 +152,11 @@ async def list_views(store: FeatureStore, caller: Principal) -> ViewList:
                 types=view.features,
                 ttl=view.ttl_seconds,
                 tenant=view.tenant,
+                writer=view.writer,
                 description=view.description,
             )
             for view in store.views().values()
-            if view.tenant is None or caller.sees(view.tenant)
+            if view.tenant is None or may_read(view.tenant)
         ]
     )
 
@@ -193,49 +172,6 @@ async def list_entities(store: FeatureStore) -> EntityList:
             for entity in store.entities()
         ]
     )
-
-
-async def push(store: FeatureStore, caller: Principal, body: PushRequest) -> PushResponse:
-    """Write fresh rows of a view online; an older event than what is stored changes nothing.
-
-    Raises FeatureViewNotFound, RowsNotValid, KeysNotValid, PushNotPossible and OnlineStoreUnordered.
-    """
-    await _look_for(store, [body.view])
-    visible_view(store, caller, body.view)
-    if len({len(column) for column in body.rows.values()}) != 1:
-        raise RowsNotValid("Every column of 'rows' must have the same number of entries.")
-    rows = await store.push(body.view, body.rows)
-    metrics.feature_rows_pushed_total.labels(body.view).inc(rows)
-    metrics.feature_last_push_timestamp_seconds.labels(body.view).set_to_current_time()
-    return PushResponse(rows=rows)
-
-
-async def materialize(
-    store: FeatureStore, caller: Principal, views: list[str] | None, until: datetime | None
-) -> MaterializeResponse:
-    """Bring views online up to a time. Raises FeatureViewNotFound, TimeWithoutZone, TimeAhead and OnlineStoreUnordered."""
-    if until is not None and until.tzinfo is None:
-        raise TimeWithoutZone
-    if until is not None and until > now() + _AHEAD:
-        raise TimeAhead
-    if views is None:
-        names = [view.name for view in (await list_views(store, caller)).feature_views]
-    else:
-        names = views
-        await _look_for(store, names)
-    for name in names:
-        visible_view(store, caller, name)
-    moment = until or now()
-    began = time.perf_counter()
-    try:
-        done = await store.materialize(names, moment)
-    except FeatureStoreUnavailable:
-        metrics.feature_materializations_total.labels("failed").inc()
-        metrics.data_pipeline_failures_total.labels("feature-materialization").inc()
-        raise
-    metrics.feature_materializations_total.labels("ok").inc()
-    metrics.feature_materialization_seconds.observe(time.perf_counter() - began)
-    return MaterializeResponse(views=done, until=moment)
 
 
 def provenance(found: OnlineFeatures) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """`Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a repeated write answers what the first one answered.
 
 Keys belong to one caller and live for 24 hours. The same key with another request is 422; a key whose first request is
-still running is 409. A 5xx answer is not kept, so that the caller may try again.
+still running is 409. A 5xx answer is not kept, so that the caller may try again; nor is a 401 or 403, which says something of
+the caller and nothing of the write. A kept answer is for who may still do what it answers.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 
@@ -14,6 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import Conflict, Invalid, PlatformError, Unauthenticated
 from mlops_platform.idempotency.tables import IdempotencyKeyRow
+from mlops_platform.identity.admission import bearer_of
+from mlops_platform.identity.authorizer import OWNABLE
+from mlops_platform.identity.dependencies import NotPermitted
+from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.tokens import MissingToken
 from mlops_platform.kit.bodies import read_body, replayed
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.replies import Reply, problem_reply, send_reply
@@ -22,6 +29,7 @@ from mlops_platform.telemetry import metrics
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 LIFETIME = timedelta(hours=24)
 _LONGEST_KEY = 200
+_ABOUT_THE_CALLER = frozenset({401, 403})
 
 
 class IdempotencyKeyTooLong(Invalid):
@@ -29,6 +37,15 @@ class IdempotencyKeyTooLong(Invalid):
 
     def __init__(self) -> None:
         super().__init__(f"Use an Idempotency-Key of 1 to {_LONGEST_KEY} characters, for example a UUID.")
+
+
+class IdempotencyKeyEmpty(Invalid):
+    """The header is there and says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The header Idempotency-Key is empty: send a key of your own, for example a UUID, or leave it out."
+        )
 
 
 class IdempotencyKeyReused(Invalid):
@@ -50,11 +67,17 @@ class RequestInProgress(Conflict):
 
 
 class Idempotency:
-    """ASGI middleware around the control plane; requests without the header pass untouched."""
+    """ASGI middleware around the control plane; requests without the header pass untouched.
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    `permission` names the action that a request asks for, None when its route asks for none.
+    """
+
+    def __init__(
+        self, app: ASGIApp, services: Services, permission: Callable[[Scope], str | None] = lambda _scope: None
+    ) -> None:
         self._app = app
         self._services = services
+        self._permission = permission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = _header(scope, b"idempotency-key") if scope["type"] == "http" and scope["method"] in WRITES else None
@@ -70,10 +93,14 @@ class Idempotency:
             await send_reply(send, problem_reply(error, scope.get("state", {}).get("request_id", "")))
 
     async def _once(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if not 0 < len(key) <= _LONGEST_KEY:
-            raise IdempotencyKeyTooLong
-        token = (_header(scope, b"authorization") or "").partition(" ")[2]
+        token = bearer_of(scope["headers"])
+        if token is None:
+            raise MissingToken
         principal = (await self._services.identity.authenticate(token)).principal
+        if not key.strip():
+            raise IdempotencyKeyEmpty
+        if len(key) > _LONGEST_KEY:
+            raise IdempotencyKeyTooLong
         body = await read_body(receive, self._services.settings.max_body_bytes)
         caller = sha256(f"{principal.tenant}\0{principal.subject}".encode()).hexdigest()
         target = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
@@ -84,6 +111,7 @@ class Idempotency:
                 raise IdempotencyKeyReused
             if row.status is None:
                 raise RequestInProgress
+            self._still_permitted(principal, scope)
             metrics.idempotent_replays_total.inc()
             await send_reply(send, _kept(row))
             return
@@ -96,6 +124,13 @@ class Idempotency:
             await self._settle(caller, key, answer if finished else None)
         await answer.release()
 
+    def _still_permitted(self, principal: Principal, scope: Scope) -> None:
+        """Raise NotPermitted when the caller has lost the role since the first request."""
+        action = self._permission(scope)
+        authorizer = self._services.authorizer
+        if action is not None and not authorizer.allowed(principal, action, None, own=action in OWNABLE):
+            raise NotPermitted(action, principal, authorizer)
+
     async def _claim(self, caller: str, key: str, request: str) -> IdempotencyKeyRow | None:
         """Return None when this request is the first with its key, else what is known of the first."""
         async with self._services.database.session() as session:
@@ -107,7 +142,7 @@ class Idempotency:
 
     async def _settle(self, caller: str, key: str, answer: "_Answer | None") -> None:
         async with self._services.database.session() as session:
-            if answer is None or answer.status >= 500:  # noqa: PLR2004 - server errors may be tried again
+            if answer is None or answer.status >= 500 or answer.status in _ABOUT_THE_CALLER:  # noqa: PLR2004 - may be tried again
                 await session.execute(delete(IdempotencyKeyRow).where(*_is(caller, key)))
                 return
             await session.execute(

@@ -27,6 +27,7 @@ ACTIONS = (
     "gate:measure",
     "gate:record",
     "gate:override",
+    "metrics:read",
     "risk:propose",
     "risk:lower",
 )
@@ -61,6 +62,16 @@ class Authorizer:
             raise UnknownAction(action)
         own_tenant = resource_tenant is None or resource_tenant == principal.tenant
         return self._cached(frozenset(role.value for role in principal.roles), own_tenant, own, action)
+
+    def roles_for(self, principal: Principal, action: str, resource_tenant: str) -> frozenset[Role]:
+        """Return those of the principal's roles that alone permit the action on a resource of that tenant.
+
+        Two roles never add up: who may decide abroad as an architect does not decide there as the manager of another team.
+        """
+        own_tenant = resource_tenant == principal.tenant
+        return frozenset(
+            role for role in principal.roles if self._cached(frozenset({role.value}), own_tenant, False, action)
+        )
 
     def roles_that_may(self, action: str) -> list[Role]:
         """Return the roles that may do this inside their own tenant, by name."""

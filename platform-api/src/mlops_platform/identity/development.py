@@ -104,10 +104,10 @@ class DevelopmentIssuer:
 class DevelopmentIdentity(IdentityProvider):
     """Verifies tokens of the embedded issuer by reading its key folder: no HTTP call to ourselves."""
 
-    def __init__(self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int) -> None:
+    def __init__(self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int, subject_claim: str = "sub") -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds)
+        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds, subject_claim)
         self._keys = issuer.keys()
 
     def verify(self, token: str) -> VerifiedToken:

@@ -34,6 +34,19 @@ class Principal:
     roles: frozenset[Role]
     tenant: str
     kind: Literal["human", "service"] = "human"
+    on_behalf_of: str | None = None
+    """The person who started what a service does; only a service has one."""
+    through: str | None = None
+    """The service that says what this person asks for; None for who asks in person."""
+
+    @property
+    def starter(self) -> str:
+        """Who asks for what this principal asks for: the person behind a service, else the principal itself."""
+        return self.on_behalf_of or self.subject
+
+    def told_by(self) -> dict[str, str]:
+        """Return what an event says beside its actor: the service that spoke for the person."""
+        return {} if self.through is None else {"through": self.through}
 
     @property
     def company_wide(self) -> bool:

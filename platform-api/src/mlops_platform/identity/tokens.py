@@ -4,18 +4,20 @@ import time
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from mlops_platform.errors import Unauthenticated, Unavailable
+from mlops_platform.identity.claims import ClaimsNotValid, is_time, parts_of
 from mlops_platform.identity.interfaces import VerifiedToken
 from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.identity.subjects import SubjectNotUsable, normalised, subject_of
 from mlops_platform.telemetry import metrics
 
 # asymmetric only: with HS256 allowed, the public key would be a shared secret anyone can sign with
 ALGORITHMS = ["RS256", "ES256"]
 # a token longer than this is not one of ours; refusing it early bounds the work of a hostile caller
 _MAX_TOKEN = 8_192
+_LONGEST_TENANT = 120
 
 
 class MissingToken(Unauthenticated):
@@ -54,32 +56,35 @@ class IssuerUnavailable(Unavailable):
 
 
 class TokenVerifier:
-    """Checks tokens of one issuer for one audience."""
+    """Checks tokens of one issuer for one audience; `subject_claim` is the claim that names who is calling."""
 
-    def __init__(self, issuer: str, audience: str, skew_seconds: int) -> None:
+    def __init__(self, issuer: str, audience: str, skew_seconds: int, subject_claim: str = "sub") -> None:
         self._issuer = issuer
         self._audience = audience
         self._skew = skew_seconds
+        self._subject_claim = subject_claim
 
     def verify(self, token: str, keys: KeySet) -> VerifiedToken:
         """Return the principal a token stands for. Raises InvalidToken or UnknownSigningKey; never anything else."""
         if len(token) > _MAX_TOKEN:
             raise InvalidToken("malformed", "The token is too long to be one of this platform's.")
         try:
-            header = jwt_header(token)
-        except ValueError as error:
-            raise InvalidToken("malformed", "The token is not a JSON Web Token.") from error
+            # before the library sees it: it would take the last of two claims, and NaN for a number
+            header, claims = parts_of(token)
+        except ClaimsNotValid as error:
+            raise InvalidToken("malformed", str(error)) from error
         if header.get("alg") not in ALGORITHMS:
             raise InvalidToken("algorithm", "The token must be signed with RS256 or ES256.")
         kid = header.get("kid")
         if not isinstance(kid, str) or kid not in {key.kid for key in keys.keys}:
             raise UnknownSigningKey
         try:
-            claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
-        except (JoseError, ValueError, TypeError) as error:
+            jwt.decode(token, keys, algorithms=ALGORITHMS)
+        except Exception as error:
+            # the library judges hostile bytes: whatever it stumbles over, the token is not trusted
             raise InvalidToken("signature", "The token's signature does not match.") from error
         self._check_claims(claims)
-        return VerifiedToken(principal_from(claims), float(claims["exp"]))
+        return VerifiedToken(principal_from(claims, self._subject_claim), float(claims["exp"]))
 
     def _check_claims(self, claims: dict[str, Any]) -> None:
         now = time.time()
@@ -89,36 +94,23 @@ class TokenVerifier:
             raise InvalidToken("issuer", "The token was issued by someone this platform does not trust.")
         if not isinstance(audiences, list) or self._audience not in audiences:
             raise InvalidToken("audience", "The token was issued for another service.")
-        if not _is_time(claims.get("exp")):
-            raise InvalidToken("expiry", "The token has no expiry.")
+        if not is_time(claims.get("exp")):
+            raise InvalidToken("expiry", "The token has no expiry, or one that is no time.")
         if claims["exp"] + self._skew <= now:
             raise InvalidToken("expired", "The token has expired; sign in again.")
         for claim in ("nbf", "iat"):
-            if claim in claims and (not _is_time(claims[claim]) or claims[claim] - self._skew > now):
+            if claim in claims and (not is_time(claims[claim]) or claims[claim] - self._skew > now):
                 raise InvalidToken("not_yet_valid", "The token is not valid yet; check the clocks.")
         if not isinstance(claims.get("sub"), str) or not claims["sub"]:
             raise InvalidToken("subject", "The token names nobody ('sub' is missing).")
 
 
-def jwt_header(token: str) -> dict[str, Any]:
-    """Return the unverified header of a JWT. Raises ValueError when it is not one."""
-    import base64
-    import json
-
-    parts = token.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
-        raise ValueError("not three parts")
-    header = json.loads(base64.urlsafe_b64decode(parts[0] + "=" * (-len(parts[0]) % 4)))
-    if not isinstance(header, dict):
-        raise ValueError("the header is not an object")  # noqa: TRY004 - one exception for every malformed token
-    return header
-
-
-def principal_from(claims: dict[str, Any]) -> Principal:
-    """Return the principal of verified claims.
+def principal_from(claims: dict[str, Any], subject_claim: str = "sub") -> Principal:
+    """Return the principal of verified claims. Raises InvalidToken when they name nobody, or a team that cannot be one.
 
     Roles come from 'roles', else 'groups', else viewer (docs/governance/roles.md); unknown names grant nothing. The tenant is
-    'tenant', else "default". A person is named by 'email' when the issuer vouches for one, else by 'sub'.
+    'tenant', without that claim "default". Who is calling is `subject_claim`, in the form of identity/subjects.py. A service
+    may say for whom it acts ('on_behalf_of'); from a person that claim means nothing.
     """
     named = claims.get("roles", claims.get("groups", [Role.VIEWER.value]))
     names = (
@@ -129,18 +121,46 @@ def principal_from(claims: dict[str, Any]) -> Principal:
         else set()
     )
     roles = frozenset(role for role in Role if role.value in names)
-    email = claims.get("email")
-    subject = (
-        email if isinstance(email, str) and email and claims.get("email_verified", True) is not False else claims["sub"]
-    )
-    tenant = claims.get("tenant")
+    service = Role.SERVICE in roles or _of_a_program(claims)
+    try:
+        subject = subject_of(claims, subject_claim, service=service)
+    except SubjectNotUsable as error:
+        raise InvalidToken("subject", f"The token's '{subject_claim}' names nobody: {error}.") from error
     return Principal(
         subject=subject,
         roles=roles,
-        tenant=tenant if isinstance(tenant, str) and tenant else "default",
-        kind="service" if Role.SERVICE in roles else "human",
+        tenant=_tenant(claims),
+        kind="service" if service else "human",
+        on_behalf_of=_starter(claims) if service else None,
     )
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _of_a_program(claims: dict[str, Any]) -> bool:
+    """Whether the issuer says that a program asked for the token with its own credentials (RFC 9068, Auth0, Entra ID)."""
+    client = claims.get("client_id")
+    return (
+        (client is not None and client == claims.get("sub"))
+        or claims.get("gty") == "client-credentials"
+        or claims.get("idtyp") == "app"
+    )
+
+
+def _tenant(claims: dict[str, Any]) -> str:
+    tenant = claims.get("tenant", "default")
+    # a team that cannot be read is not the team "default": nobody gets there by a mistake of the issuer
+    try:
+        plain = normalised(tenant)
+    except SubjectNotUsable as error:
+        raise InvalidToken("tenant", f"The token's 'tenant' names no team: {error}.") from error
+    if plain != tenant or len(plain) > _LONGEST_TENANT:
+        raise InvalidToken("tenant", "The token's 'tenant' names no team: it is not the plain name of one.")
+    return plain
+
+
+def _starter(claims: dict[str, Any]) -> str | None:
+    if "on_behalf_of" not in claims:
+        return None
+    try:
+        return normalised(claims["on_behalf_of"])
+    except SubjectNotUsable as error:
+        raise InvalidToken("subject", f"The token's 'on_behalf_of' names nobody: {error}.") from error

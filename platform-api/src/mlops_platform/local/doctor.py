@@ -44,7 +44,7 @@ _PACKAGES = (
     "xgboost",
 )
 # which server listens on an option's port; PostgreSQL's port is nobody's option
-_SERVERS = {"--port": "api", "--mlflow-port": "mlflow", "--prometheus-port": "prometheus", "": "postgres"}
+_SERVERS = {"--port": "api", "--mlflow-port": "mlflow-door", "--prometheus-port": "prometheus", "": "postgres"}
 DEFAULT_PORTS = {
     "--port": Options.port,
     "--mlflow-port": Options.mlflow_port,

@@ -43,6 +43,11 @@ class Home:
         """The token `mlops token --save` keeps for later commands (0600)."""
         return self.folder / "keys" / "token"
 
+    @property
+    def scrape_token_file(self) -> Path:
+        """The secret of those who read metrics: MLOPS_SCRAPE_TOKEN_FILE, else one of this home (0600)."""
+        return Path(os.environ.get("MLOPS_SCRAPE_TOKEN_FILE") or self.folder / "keys" / "scrape.token").absolute()
+
     def create(self) -> None:
         """Create the folders that must exist before the first process starts. Safe to repeat."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

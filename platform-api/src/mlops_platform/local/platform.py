@@ -8,11 +8,12 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.local import feature_project, orphans, ports, process_specs, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.home import Home
-from mlops_platform.local.mlflow_server import mlflow_server
+from mlops_platform.local.mlflow_server import mlflow_door, mlflow_server
 from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
@@ -102,8 +103,11 @@ def _failures(outcome: object) -> list[str]:
 async def _start(options: Options, home: Home, supervisor: Supervisor, models: ModelHost) -> str:
     """Start everything; return what is missing ('' when the platform says it is ready)."""
     prometheus = prometheus_server.program()
-    server = EmbeddedPostgres(home.folder / "postgres", _postgres_port(home))
-    env = process_specs.settings_environment(options, home, server.url(), prometheus=prometheus is not None)
+    server = EmbeddedPostgres(home.folder / "postgres", _kept_port(home, "postgres"))
+    mlflow_port = _kept_port(home, "mlflow")
+    env = process_specs.settings_environment(
+        options, home, server.url(), f"http://127.0.0.1:{mlflow_port}", prometheus=prometheus is not None
+    )
     _empty_folder(Path(env["PROMETHEUS_MULTIPROC_DIR"]))
     supervisor.state.urls = {
         "platform": options.url,
@@ -112,14 +116,14 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
     }
     async with asyncio.TaskGroup() as group:
         features = group.create_task(_feature_project(options, supervisor, home, env))
-        group.create_task(_database_side(options, home, supervisor, models, server, env, features))
+        group.create_task(_database_side(options, home, supervisor, models, server, mlflow_port, env, features))
         if prometheus is None:
             supervisor.state.notes.append(prometheus_server.HOW_TO_GET_IT)
             supervisor.report(Event("note", "prometheus", prometheus_server.HOW_TO_GET_IT))
         else:
             supervisor.state.urls["prometheus"] = options.prometheus_url
             targets = {
-                "platform-api": f"{options.host}:{options.port}",
+                prometheus_server.PLATFORM: f"{options.host}:{options.port}",
                 "prometheus": f"{options.host}:{options.prometheus_port}",
             }
             group.create_task(
@@ -127,7 +131,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
                     prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)
                 )
             )
-    return await _until_ready(options)
+    return await _until_ready(options, home)
 
 
 async def _database_side(
@@ -136,6 +140,7 @@ async def _database_side(
     supervisor: Supervisor,
     models: ModelHost,
     server: EmbeddedPostgres,
+    mlflow_port: int,
     env: dict[str, str],
     features: asyncio.Task[None],
 ) -> None:
@@ -145,9 +150,7 @@ async def _database_side(
     await supervisor.start(process_specs.postgres(server))
     await asyncio.gather(*(asyncio.to_thread(server.ensure_database, name) for name in ("mlops", "mlflow")))
     async with asyncio.TaskGroup() as group:
-        group.create_task(
-            supervisor.start(mlflow_server(home, options.host, options.mlflow_port, server.url("mlflow"), options.url))
-        )
+        group.create_task(supervisor.start(mlflow_server(home, mlflow_port, server.url("mlflow"))))
         group.create_task(_platform_side(options, supervisor, models, env, features))
 
 
@@ -159,7 +162,7 @@ async def _platform_side(
     await features
     models.start()
     async with asyncio.TaskGroup() as group:
-        for spec in (process_specs.api(options, env), process_specs.worker(env)):
+        for spec in (process_specs.api(options, env), process_specs.worker(env), mlflow_door(options, env)):
             group.create_task(supervisor.start(spec))
 
 
@@ -192,11 +195,13 @@ async def _feature_project(options: Options, supervisor: Supervisor, home: Home,
         supervisor.report(Event("note", "demo", f"the demo was not prepared: {failed}"))
 
 
-async def _until_ready(options: Options) -> str:
+async def _until_ready(options: Options, home: Home) -> str:
     """Wait until the platform itself says that every dependency answers; return what does not after a while."""
     deadline = time.monotonic() + _READY_SECONDS
+    # what is missing is said to who may read it
+    token = scrape_token(home.scrape_token_file)
     while True:
-        answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10)
+        answer = await asyncio.to_thread(readiness.http_status, f"{options.url}/ready", 10, token)
         if answer is not None and answer[0] == HTTPStatus.OK:
             return ""
         if time.monotonic() > deadline:
@@ -214,9 +219,9 @@ def _what_is_missing(answer: tuple[int, bytes] | None) -> str:
     return "; ".join(f"{name}: {check['message']}" for name, check in checks.items() if not check["ok"])
 
 
-def _postgres_port(home: Home) -> int:
-    """Return the port PostgreSQL had last time when it is free, else another one; nobody types this port."""
-    path = home.run / "postgres-port"
+def _kept_port(home: Home, name: str) -> int:
+    """Return the port that nobody types: the one this part had last time when it is free, else another one."""
+    path = home.run / f"{name}-port"
     if path.exists() and ports.is_free(int(path.read_text())):
         return int(path.read_text())
     port = ports.free_port()

@@ -5,13 +5,16 @@ import signal
 import sys
 
 from mlops_platform.local.home import Home
+from mlops_platform.local.mlflow_server import secret_file
 from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.local.process import Process, ProcessSpec
 from mlops_platform.local.readiness import answers, log_says
 
 
-def settings_environment(options: Options, home: Home, database_url: str, *, prometheus: bool) -> dict[str, str]:
+def settings_environment(
+    options: Options, home: Home, database_url: str, inner_mlflow_url: str, *, prometheus: bool
+) -> dict[str, str]:
     """Return the MLOPS_* variables of every platform process. Values the user exported win where they are not ours to set."""
     return {
         "MLOPS_HOME": str(home.folder),
@@ -19,8 +22,9 @@ def settings_environment(options: Options, home: Home, database_url: str, *, pro
         "MLOPS_PORT": str(options.port),
         "MLOPS_API_WORKERS": str(options.workers),
         "MLOPS_DATABASE_URL": database_url,
-        "MLOPS_MLFLOW_URL": options.mlflow_url,
-        "MLFLOW_TRACKING_URI": options.mlflow_url,
+        "MLOPS_MLFLOW_URL": inner_mlflow_url,
+        "MLOPS_MLFLOW_PUBLIC_URL": options.mlflow_url,
+        "MLOPS_MLFLOW_SECRET_FILE": str(secret_file(home)),
         **({"MLOPS_PROMETHEUS_URL": options.prometheus_url} if prometheus else {}),
         # API processes and the worker count into one folder, so that /metrics answers for all of them
         "PROMETHEUS_MULTIPROC_DIR": str(home.run / "metrics"),

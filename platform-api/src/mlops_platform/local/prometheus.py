@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.local.home import Home
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import answers
@@ -14,6 +15,8 @@ HOW_TO_GET_IT = (
     "(Debian/Ubuntu: apt-get install prometheus; macOS: brew install prometheus; then `mlops down && mlops up`)"
 )
 
+# the job that asks the platform itself
+PLATFORM = "platform-api"
 # monitoring/prometheus of the checkout
 _SHIPPED = Path(__file__).parents[4] / "monitoring" / "prometheus"
 
@@ -31,14 +34,23 @@ def rule_files() -> list[str]:
     return [str(path) for folder in ("rules", "alerts") for path in sorted((_SHIPPED / folder).glob("*.yaml"))]
 
 
-def configuration(targets: dict[str, str]) -> str:
-    """Return prometheus.yml scraping each `host:port` every five seconds, so that a rate is there within seconds."""
+def configuration(targets: dict[str, str], scrape_token: Path) -> str:
+    """Return prometheus.yml scraping each `host:port` every five seconds, so that a rate is there within seconds.
+
+    The platform is asked with the scrape token, which Prometheus reads from its file each time.
+    """
+    credentials = {PLATFORM: {"authorization": {"credentials_file": str(scrape_token)}}}
     return yaml.safe_dump(
         {
             "global": {"scrape_interval": "5s", "evaluation_interval": "5s"},
             "rule_files": rule_files(),
             "scrape_configs": [
-                {"job_name": job, "metrics_path": "/metrics", "static_configs": [{"targets": [target]}]}
+                {
+                    "job_name": job,
+                    "metrics_path": "/metrics",
+                    **credentials.get(job, {}),
+                    "static_configs": [{"targets": [target]}],
+                }
                 for job, target in targets.items()
             ],
         },
@@ -51,7 +63,9 @@ def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, s
     folder = home.folder / "prometheus"
     folder.mkdir(exist_ok=True, mode=0o700)
     config: Path = folder / "prometheus.yml"
-    config.write_text(configuration(targets))
+    # it must be there before the first scrape, whoever starts first
+    scrape_token(home.scrape_token_file)
+    config.write_text(configuration(targets, home.scrape_token_file))
     url = f"http://{host}:{port}"
     return ProcessSpec(
         name="prometheus",

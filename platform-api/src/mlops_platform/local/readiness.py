@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 from mlops_platform.local.process import Process
 
 
-def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | None:
-    """Return status and body of a GET, None when nothing answers."""
+def http_status(url: str, timeout_seconds: float = 5, bearer: str = "") -> tuple[int, bytes] | None:
+    """Return status and body of a GET, None when nothing answers; `bearer` is sent as its token."""
     parts = urlsplit(url)
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=timeout_seconds)
     try:
-        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path or "/")
+        connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path or "/", headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
@@ -24,11 +25,11 @@ def http_status(url: str, timeout_seconds: float = 5) -> tuple[int, bytes] | Non
         connection.close()
 
 
-def answers(url: str, timeout_seconds: float = 20) -> Callable[[Process], Awaitable[bool]]:
+def answers(url: str, timeout_seconds: float = 20, bearer: str = "") -> Callable[[Process], Awaitable[bool]]:
     """Ready when the URL answers 200."""
 
     async def ready(_process: Process) -> bool:
-        answer = await asyncio.to_thread(http_status, url, timeout_seconds)
+        answer = await asyncio.to_thread(http_status, url, timeout_seconds, bearer)
         return answer is not None and answer[0] == http.HTTPStatus.OK
 
     return ready

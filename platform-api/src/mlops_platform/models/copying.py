@@ -16,15 +16,14 @@ from mlops_platform.kit.backoff import Backoff
 from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import NotInRegistry, RegisteredModel, RegisteredVersion
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
-from mlops_platform.risk.scoring import declared_level
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 JOB = "registry-mirror"
 # A tag that is set or removed does not move MLflow's time of the last change, so only a comparison of everything sees it (as
-# it sees a clock set back). It takes at most a twentieth of the time: a small registry is compared every ten seconds.
-_COMPARE_SECONDS = 10.0
+# it sees a clock set back). It takes at most a twentieth of the time: a small registry is compared every six seconds.
+_COMPARE_SECONDS = 6.0
 _COMPARE_SHARE = 20.0
 # a version, or a model by itself
 _Item = tuple[str, int | None]
@@ -93,6 +92,7 @@ async def _differing(
         numbers = {
             (row.name, row.version): (row.registry_updated_at, row.tags) for row in await session.execute(copied)
         }
+    # a tag that is set in MLflow moves no time
     return [
         *((model.name, None) for model in models if names.get(model.name) != (model.updated_at, model.tags)),
         *(
@@ -131,10 +131,4 @@ async def _copy(services: Services, item: _Item) -> None:
     model = await services.registry.get_model(name)
     async with services.database.session() as session:
         await mirror.put_model(session, model)
-    said, warning = declared_level({}, model.tags)
-    async with services.database.read_session() as reading:
-        numbers = await classified.inheriting(reading, name, said)
-    for number in numbers:
-        # each by itself: a risk record is locked before an event is written
-        async with services.database.session() as session:
-            await classified.declare_again(session, name, number, said, warning)
+    await classified.declare_versions(services.database, name, model.tags)

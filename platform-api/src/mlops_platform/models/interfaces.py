@@ -32,6 +32,31 @@ class RegistryRefused(Conflict):
     title = "The model registry refused this"
 
 
+class SourceNotReadable(Conflict):
+    """The version's artifacts lie where this platform does not read."""
+
+    title = "The source of this version cannot be read"
+
+    def __init__(self, name: str, version: int, scheme: str) -> None:
+        super().__init__(
+            f"The source of version {version} of '{name}' ({scheme or 'a path'}) is none that this platform reads; log the model "
+            "again with this MLflow server, and register that."
+        )
+
+
+class ArtifactsUnavailable(Unavailable):
+    """The store of the version's artifacts does not let this platform read them."""
+
+    title = "The artifacts of this version cannot be read"
+
+    def __init__(self, name: str, version: int, scheme: str) -> None:
+        super().__init__(
+            f"The store of the artifacts of version {version} of '{name}' ({scheme}) does not answer, or gives this platform no "
+            "access; an administrator looks at its credentials. Nothing was changed.",
+            retry_after=30,
+        )
+
+
 @dataclass(frozen=True)
 class RegisteredModel:
     """A model as the registry knows it."""
@@ -41,6 +66,8 @@ class RegisteredModel:
     tags: dict[str, str]
     created_at: datetime
     updated_at: datetime
+    tenant: str = "default"
+    """Who owns it: where the registry keeps it, never what a tag says."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +86,8 @@ class RegisteredVersion:
     metrics: dict[str, float] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
+    artifact_location: str | None = None
+    """Where its bytes lie below the store's root ("1/models/m-1/artifacts"); None when they lie elsewhere."""
 
 
 class ModelRegistry(ABC):
@@ -89,9 +118,19 @@ class ModelRegistry(ABC):
 
     @abstractmethod
     async def register(
-        self, name: str, model_uri: str, *, tags: dict[str, str], description: str, model_tags: dict[str, str]
+        self,
+        name: str,
+        model_uri: str,
+        *,
+        tenant: str,
+        tags: dict[str, str],
+        description: str,
+        model_tags: dict[str, str],
     ) -> RegisteredVersion:
-        """Create the next version of a model (and the model) from `runs:/…` or `models:/…`. Raises NotInRegistry."""
+        """Create the next version of a tenant's model (and the model) from `runs:/…` or `models:/…` of the same tenant.
+
+        Raises NotInRegistry.
+        """
 
     @abstractmethod
     async def set_version_tag(self, name: str, version: int, key: str, value: str) -> None:

@@ -15,21 +15,16 @@ from mlops_platform.models.interfaces import ModelRegistry, RegisteredModel, Reg
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 from mlops_platform.risk.scoring import declared_level
 
-# models logged with plain MLflow carry no tenant; a `tenant` tag says otherwise
-DEFAULT_TENANT = "default"
-
 
 async def put_model(session: Session, model: RegisteredModel) -> None:
-    """Insert or update a model. Its tenant is decided once: a tag changed later in MLflow cannot move it to another team."""
+    """Insert or update a model. Its tenant is decided once, by who owns it in the registry: a tag moves it to nobody."""
     values = {
         "description": model.description,
         "owner": model.tags.get("owner"),
         "tags": model.tags,
         "updated_at": model.updated_at,
     }
-    statement = insert(ModelRow).values(
-        name=model.name, tenant=model.tags.get("tenant", DEFAULT_TENANT), created_at=model.created_at, **values
-    )
+    statement = insert(ModelRow).values(name=model.name, tenant=model.tenant, created_at=model.created_at, **values)
     # an owner named by a version's tag stays when the model itself names none
     kept_owner = func.coalesce(statement.excluded.owner, ModelRow.owner)
     await session.execute(
@@ -46,7 +41,8 @@ async def put_version(
     not register over the API is recorded as registered when it is first seen.
     """
     said, warning = declared_level(version.tags, model_tags)
-    tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == version.name)) or DEFAULT_TENANT
+    tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == version.name))
+    assert tenant is not None, "its model is put first"
     found = await declared(session, version.name, version.version, version.source, said, tenant, actor)
     values = {
         "run_id": version.run_id,
@@ -61,6 +57,7 @@ async def put_version(
         "metrics": {name: value for name, value in version.metrics.items() if math.isfinite(value)},
         "params": version.params,
         "lineage": version.lineage,
+        "artifact_location": version.artifact_location,
         "registry_updated_at": version.updated_at,
     }
     statement = insert(ModelVersionRow).values(
@@ -90,10 +87,19 @@ async def put_version(
         )
 
 
-async def copy(session: Session, registry: ModelRegistry, name: str, number: int | None) -> int:
-    """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry."""
+async def copy(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    number: int | None,
+    actor: Principal | SystemActor = MIRROR,
+) -> int:
+    """Copy one version (None: the highest) and its model from the registry; return its number. Raises NotInRegistry.
+
+    `actor` is who changed it: what follows for its risk level is recorded as theirs.
+    """
     version = await registry.get_version(name, number)
     model = await registry.get_model(name)
     await put_model(session, model)
-    await put_version(session, version, model.tags)
+    await put_version(session, version, model.tags, actor)
     return version.version

@@ -19,6 +19,7 @@ from mlops_platform.errors import Conflict
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.subjects import same_person
 from mlops_platform.models import mirror, repository
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.schemas import Deleted, RegisterRequest, RegisterResponse
@@ -87,6 +88,7 @@ async def register(
     version = await registry.register(
         metadata.name,
         request.model_uri,
+        tenant=caller.tenant,
         tags=tags,
         description=metadata.description,
         model_tags={"owner": metadata.owner, "tenant": caller.tenant},
@@ -144,7 +146,7 @@ async def delete_version(
     Raises ModelVersionNotFound, NotPermitted, StillDeployed and RegistryUnavailable.
     """
     view = await get_version(session, caller, name, version)
-    own = view.owner == caller.subject and view.stage not in _GOVERNED
+    own = same_person(view.owner, caller.subject) and view.stage not in _GOVERNED
     demand(authorizer, caller, "model:delete", view.tenant, own=own)
     if await deployed(session, name, view.version):
         raise StillDeployed(f"Version {view.version} of '{name}'")
@@ -184,7 +186,7 @@ async def delete_model(
     if found is None:
         raise ModelNotFound(name)
     owners, stages = await repository.owners_and_stages(session, name)
-    own = owners == {caller.subject} and stages.isdisjoint(_GOVERNED)
+    own = all(same_person(owner, caller.subject) for owner in owners) and bool(owners) and stages.isdisjoint(_GOVERNED)
     demand(authorizer, caller, "model:delete", found[0].tenant, own=own)
     if await deployed(session, name, None):
         raise StillDeployed(f"'{name}'")

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,16 +30,19 @@ async def resolve(
     name: str,
     version: str | int,
     *,
+    permitted: Callable[[str], None],
     read_tags: bool = True,
 ) -> tuple[VersionView, str]:
     """Return a version as it is now and the digest of its bytes: read from the registry, classified, and kept.
 
-    `read_tags`: read its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which end before the
-    caller's begins: it may read gigabytes, and it records events. Raises ModelVersionNotFound, NotAVersion and
+    `permitted` raises when the caller may not do this to a version of that tenant: before gigabytes are read. `read_tags`: read
+    its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which
+    end before the caller's begins: it may read gigabytes, and it records events. Raises ModelVersionNotFound, NotAVersion and
     RegistryUnavailable; what the catalogue has learned until then stays.
     """
     async with database.session() as session:
         view = await ensure_version(session, registry, caller, name, version)
+    permitted(view.tenant)
     if read_tags:
         async with database.session() as session:
             await _read_tags_again(session, registry, view)
@@ -79,6 +83,7 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
     if row is None:
         raise ModelVersionNotFound(name, str(version))
     tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == name))
+    assert tenant is not None, "a version's row refers to its model's"
     if row.digest is None:
         await session.execute(
             update(ModelVersionRow)
@@ -93,7 +98,7 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
             source=source_of(row.risk_warning),
             reason=row.risk_warning or f"declared for {name} {version}",
             actor=MIRROR,
-            tenant=tenant or mirror.DEFAULT_TENANT,
+            tenant=tenant,
         )
     elif not await risk.is_recorded(session, row.digest):
         # bytes that were known before there were records
@@ -105,5 +110,5 @@ async def _keep_digest(session: Session, holders: Holders, name: str, version: i
             source=source_of(row.risk_warning),
             reason="the level before risk was recorded for bytes",
             actor=MIRROR,
-            tenant=tenant or mirror.DEFAULT_TENANT,
+            tenant=tenant,
         )

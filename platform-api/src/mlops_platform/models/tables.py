@@ -36,12 +36,16 @@ class ModelVersionRow(Base):
         Index("ix_model_versions_updated_at", "registry_updated_at"),
         Index("ix_model_versions_digest", "digest"),
         Index("ix_model_versions_source", "source"),
+        # asked for every file that is written to the store
+        Index("ix_model_versions_artifact_location", "artifact_location"),
+        Index("ix_model_versions_run_id", "run_id"),
     )
 
     name: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
     version: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     run_id: Mapped[str | None] = mapped_column(String(64))
     source: Mapped[str] = mapped_column(Text)
+    artifact_location: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(40))
     stage: Mapped[Stage] = mapped_column(String(20))
     description: Mapped[str] = mapped_column(Text)

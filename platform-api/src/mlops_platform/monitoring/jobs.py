@@ -78,7 +78,7 @@ async def watch_certificates(services: Services) -> None:
     """Show when the certificates of the issuer, of MLflow and of the platform's own address end."""
     settings = services.settings
     found = {}
-    for url in (settings.issuer, settings.mlflow_url, settings.public_url):
+    for url in (settings.issuer, settings.mlflow_public_url or settings.mlflow_url, settings.public_url):
         address = certificates.address_of(url)
         if address is None:
             continue

@@ -59,6 +59,8 @@ class Gates(_Frozen):
     required: dict[Environment, dict[RiskLevel, list[GateName]]]
     valid_days: dict[GateName, float]
     performance: PerformanceLimits
+    own_measurement: dict[Environment, list[GateName]] = {"production": ["performance", "smoke"]}
+    """Gates for which only what the platform measured itself counts; what somebody else reports there may fail, never pass."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Gates":
@@ -132,6 +134,10 @@ class Policy(_Frozen):
     def required_gates(self, environment: Environment, risk_level: RiskLevel) -> list[GateName]:
         """Return the gates that must be passed before a deployment is requested."""
         return self.gates.required[environment][risk_level]
+
+    def own_gates(self, environment: Environment) -> frozenset[GateName]:
+        """Return the gates for which only the platform's own measurement counts there."""
+        return frozenset(self.gates.own_measurement.get(environment, ()))
 
     def due_hours(self, requirements: Iterable[Requirement]) -> float:
         """Return the longest SLA among the roles that must agree."""

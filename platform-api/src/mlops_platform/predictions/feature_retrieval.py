@@ -1,5 +1,6 @@
 """`POST /api/v1/features/retrieve`: decoded by a struct, encoded by orjson, without FastAPI."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import orjson
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import BadRequest, Invalid
 from mlops_platform.features import service
-from mlops_platform.identity.principal import Principal
+from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.schemas import RetrieveRequest
 
 
@@ -28,7 +29,7 @@ class RetrieveNotValid(Invalid):
 _DECODER = msgspec.json.Decoder(RetrieveRequest)
 
 
-async def retrieve_raw(services: Services, principal: Principal, body: bytes) -> bytes:
+async def retrieve_raw(services: Services, caller: Caller, body: bytes) -> bytes:
     """Return the JSON answer to a JSON request.
 
     Raises RetrieveNotJson, RetrieveNotValid and the errors of features.service.retrieve.
@@ -42,7 +43,7 @@ async def retrieve_raw(services: Services, principal: Principal, body: bytes) ->
         raise RetrieveNotJson from error
     found = await service.retrieve(
         services.features,
-        principal,
+        partial(caller.may, "feature:read"),
         request.feature_refs,
         request.entity_ids,
         request.entities,

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import anyio
 import structlog
@@ -18,15 +17,17 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
-from mlops_platform.kit.bodies import check_announced, read_body
+from mlops_platform.identity.admission import refuse_two_tokens
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.replies import Reply, send_reply
 from mlops_platform.predictions import oip
+from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.predictions.callers import Caller, Callers
+from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
+from mlops_platform.predictions.incoming import Incoming
 from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
-from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
@@ -45,16 +46,6 @@ _REVOCATIONS_SECONDS = 30.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Incoming(NamedTuple):
-    """One request of the data plane, its body not read yet."""
-
-    scope: Scope
-    headers: Mapping[bytes, bytes]
-    receive: Receive
-    request_id: str
-    began: float
 
 
 Answering = Callable[[Incoming], Awaitable[Reply]]
@@ -85,17 +76,17 @@ class Gateway:
         self._revocations = revocations
         self._revocations_due = 0.0
         self._look_again = False
-        self.limit = services.settings.max_body_bytes
+        settings = services.settings
+        self.limit = settings.max_body_bytes
+        self.patience = Patience(settings.max_head_bytes, settings.request_head_seconds, settings.request_body_seconds)
         self._callers = Callers(services.identity, services.authorizer)
         self._trust = trust
         self.table = RoutingTable(trust)
         self._refused_codes = Family(metrics.revisions_refused, gone=0)
         self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
-        self._oip = oip.OpenInference(self.table, self._predictor, self._callers)
-        self._recorders: dict[tuple[str, str], EndpointRecorder] = {}
-        self._predictions: dict[str, EndpointRecorder] = {}
-        self._nameless = EndpointRecorder("POST", PREDICT)
+        self._oip = oip.OpenInference(self.table, self._predictor)
+        self._recorders = EndpointRecorders()
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
         # request ids only have to be unique: a random part per process and a count are, and cost nothing
@@ -193,7 +184,7 @@ class Gateway:
         for gone in self.table.swap(snapshot, targets):
             await self._let_go(gone)
         for name in self.table.models:
-            self._prediction_recorder(name)
+            self._recorders.of_model(name, self.table.models)
 
     async def _let_go(self, target: Loaded) -> None:
         try:
@@ -216,8 +207,7 @@ class Gateway:
 
     def flush(self) -> None:
         """Hand what was counted to the metrics."""
-        for recorder in (*self._recorders.values(), *self._predictions.values(), self._nameless):
-            recorder.flush()
+        self._recorders.flush()
         self.table.flush()
         self._trust.report()
         self._refused_codes.replace({(code,): float(count) for code, count in self.table.refused.items()})
@@ -239,6 +229,9 @@ class Gateway:
         """
         began = time.perf_counter()
         named = dict(headers)
+        # a header that is there twice, or a body that is packed: the long way looks closer
+        if len(named) != len(headers) or b"content-encoding" in named:
+            return None
         caller = self._callers.known(named)
         if caller is None:
             return None
@@ -264,7 +257,11 @@ class Gateway:
         # every line that is logged from here on, in threads too, names the request
         current = CURRENT.set(request_id)
         try:
-            await send_reply(send, await answer(Incoming(scope, headers, receive, request_id, began)))
+            given = await answer(Incoming(scope, headers, receive, request_id, began))
+            if given.status == 401:  # noqa: PLR2004
+                # the body of a caller we do not know was not read: nothing else can follow on this connection
+                given.headers.append((b"connection", b"close"))
+            await send_reply(send, given)
         finally:
             CURRENT.reset(current)
 
@@ -272,7 +269,7 @@ class Gateway:
         model_name = ""
         try:
             caller = await self._caller(incoming)
-            request, target = self._predictor.open(caller, await self._body(incoming))
+            request, target = self._predictor.open(caller, await incoming.body(self.limit))
             model_name = target.live.model_name
             answer = await self._predictor.predict(caller, request, target, incoming.began)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
@@ -280,7 +277,7 @@ class Gateway:
         return self._predicted(answer, incoming.request_id, incoming.began)
 
     def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
-        recorder = self._prediction_recorder(answer.target.live.model_name)
+        recorder = self._recorders.of_model(answer.target.live.model_name, self.table.models)
         recorder.record(200, time.perf_counter() - began)
         return reply(
             200,
@@ -292,26 +289,34 @@ class Gateway:
 
     def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)
-        self._prediction_recorder(model_name).record(refusal.status, time.perf_counter() - began)
+        self._recorders.of_model(model_name, self.table.models).record(refusal.status, time.perf_counter() - began)
         return refused(refusal, request_id)
 
     async def _retrieve(self, incoming: Incoming) -> Reply:
         try:
             caller = await self._caller(incoming)
             caller.require("feature:read")
-            content = await retrieve_raw(self._services, caller.principal, await self._body(incoming))
+            content = await retrieve_raw(self._services, caller, await incoming.body(self.limit))
             answer = reply(200, content, incoming.request_id)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             answer = refused(as_refusal(error), incoming.request_id)
-        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
+        self._recorders.of_endpoint("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
     async def _open_inference(self, incoming: Incoming) -> Reply:
         scope = incoming.scope
         answer, endpoint, model_name = await self._oip.answer(
-            scope["method"], scope["path"], incoming.headers, partial(self._body, incoming), incoming.request_id
+            scope["method"],
+            scope["path"],
+            partial(self._caller, incoming),
+            partial(incoming.body, self.limit),
+            incoming.request_id,
         )
-        recorder = self._prediction_recorder(model_name) if model_name else self._recorder(_method(scope), endpoint)
+        recorder = (
+            self._recorders.of_model(model_name, self.table.models)
+            if model_name
+            else self._recorders.of_endpoint(_method(scope), endpoint)
+        )
         recorder.record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
@@ -331,29 +336,11 @@ class Gateway:
             # the template, never the path: a path can hold anything
             route = scope.get("route")
             endpoint = getattr(route, "path", None) or "unmatched"
-            self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
+            self._recorders.of_endpoint(_method(scope), endpoint).record(status, time.perf_counter() - began)
 
     async def _caller(self, incoming: Incoming) -> Caller:
+        refuse_two_tokens(incoming.scope["headers"])
         return self._callers.known(incoming.headers) or await self._callers.ask(incoming.headers)
-
-    async def _body(self, incoming: Incoming) -> bytes:
-        check_announced(incoming.headers.get(b"content-length", b""), self.limit)
-        return await read_body(incoming.receive, self.limit)
-
-    def _prediction_recorder(self, model_name: str) -> EndpointRecorder:
-        # only names of models that answer become labels: what a caller makes up does not
-        if model_name not in self.table.models:
-            return self._nameless
-        recorder = self._predictions.get(model_name)
-        if recorder is None:
-            recorder = self._predictions[model_name] = EndpointRecorder("POST", PREDICT, model_name)
-        return recorder
-
-    def _recorder(self, method: str, endpoint: str) -> EndpointRecorder:
-        recorder = self._recorders.get((method, endpoint))
-        if recorder is None:
-            recorder = self._recorders[method, endpoint] = EndpointRecorder(method, endpoint)
-        return recorder
 
 
 def _method(scope: Scope) -> str:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class LoggedRow:
 
     inputs: dict[str, Any]
     prediction: Any
+
+
+class Made(NamedTuple):
+    """Whose answer a prediction was."""
+
+    model_name: str
+    version: int
+    environment: str
 
 
 class PredictionLog(ABC):
@@ -78,6 +86,13 @@ class PredictionLog(ABC):
     @abstractmethod
     def window(self, model_name: str, version: int, since: datetime, limit: int) -> list[LoggedRow]:
         """Return the newest stored rows of a version since a time, at most `limit`. Blocking."""
+
+    @abstractmethod
+    def find(self, prediction_id: str) -> Made | None:
+        """Return whose answer a prediction of the last two days was, None when the log has none of this id. Blocking.
+
+        Segments of other machines are seen once their rows are in the table.
+        """
 
     @abstractmethod
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from mlops_platform import __version__
 from mlops_platform.errors import NotFound, PlatformError
 from mlops_platform.kit.replies import Header, Reply, error_headers
 from mlops_platform.predictions import schemas
-from mlops_platform.predictions.callers import Caller, Callers
+from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.operations import BY_PATH, INFERENCE, Operation
 from mlops_platform.predictions.predictor import Predictor
@@ -21,7 +21,6 @@ from mlops_platform.predictions.problems import InputNotValid, PredictNotJson, P
 from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
 
-Headers = Mapping[bytes, bytes]
 _DECODER = msgspec.json.Decoder(schemas.InferRequest)
 
 _DATATYPES = {
@@ -62,10 +61,9 @@ class Outcome(NamedTuple):
 class OpenInference:
     """The protocol's paths."""
 
-    def __init__(self, table: RoutingTable, predictor: Predictor, callers: Callers) -> None:
+    def __init__(self, table: RoutingTable, predictor: Predictor) -> None:
         self._table = table
         self._predictor = predictor
-        self._callers = callers
         self._about_server: dict[type[Struct], Callable[[], bytes]] = {
             schemas.ServerMetadata: self._server,
             schemas.ServerLive: self._live,
@@ -78,16 +76,27 @@ class OpenInference:
         }
 
     async def answer(
-        self, method: str, path: str, headers: Headers, read: Callable[[], Awaitable[bytes]], request_id: str
+        self,
+        method: str,
+        path: str,
+        who: Callable[[], Awaitable[Caller]],
+        read: Callable[[], Awaitable[bytes]],
+        request_id: str,
     ) -> Outcome:
-        """Answer one request; errors in the protocol's own form. `read` gives the body. Raises nothing."""
+        """Answer one request; errors in the protocol's own form. Raises nothing.
+
+        `who` gives the caller and `read` the body, in this order: the body of somebody unknown is not read.
+        """
         began = time.perf_counter()
         endpoint, model_name = INFERENCE, ""
         try:
             operation, name, version = resolve(method, path)
             endpoint = operation.path
+            caller = None
+            if not operation.public:
+                caller = await who()
+                caller.require("prediction:create")
             body = await read()
-            caller = None if operation.public else await self._caller(headers)
             named: tuple[Header, ...] = ()
             if operation.answer in self._about_server:
                 content = self._about_server[operation.answer]()
@@ -102,11 +111,6 @@ class OpenInference:
             refusal = as_refusal(error)
             content = orjson.dumps({"error": refusal.detail})
             return Outcome(reply(refusal.status, content, request_id, *error_headers(refusal)), endpoint, model_name)
-
-    async def _caller(self, headers: Headers) -> Caller:
-        caller = self._callers.known(headers) or await self._callers.ask(headers)
-        caller.require("prediction:create")
-        return caller
 
     def _server(self) -> bytes:
         return orjson.dumps({"name": "mlops-platform", "version": __version__, "extensions": []})

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -206,7 +207,8 @@ class Predictor:
         if raw:
             raise PredictNotValid("Send either 'input_data' or 'entity_ids', not both.")
         caller.require("feature:read")
-        found = await features.retrieve(self._services.features, caller.principal, refs, entities)
+        may_read = partial(caller.may, "feature:read")
+        found = await features.retrieve(self._services.features, may_read, refs, entities)
         required = [column.name for column in target.description.columns if column.required]
         missing = [
             (index, f"'{name}' is {found.statuses[name][index].lower().replace('_', ' ')} in the feature store")

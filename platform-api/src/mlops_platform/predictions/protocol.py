@@ -12,10 +12,11 @@ import asyncio
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from mlops_platform.kit.replies import Reply
+from mlops_platform.predictions.bounded_protocol import BoundedProtocol
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.operations import PREDICT
 
@@ -25,7 +26,7 @@ _MOST_BYTES = 65_536
 _MOST_DIGITS = 5
 
 
-class PredictionProtocol(HttpToolsProtocol):
+class PredictionProtocol(BoundedProtocol):
     """One connection. For `uvicorn --http mlops_platform.predictions.protocol:PredictionProtocol`."""
 
     def __init__(
@@ -37,6 +38,8 @@ class PredictionProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         app = config.loaded_app
+        if isinstance(app, Gateway):
+            self.patience = app.patience
         # with middleware around the gateway, a concurrency limit or an access log, uvicorn has work to do per request
         bare = isinstance(app, Gateway) and config.limit_concurrency is None and not config.access_log
         self._gateway: Gateway | None = app if bare else None
@@ -47,6 +50,8 @@ class PredictionProtocol(HttpToolsProtocol):
         """Choose the way."""
         if self.url == _URL and self._gateway is not None and self._is_short():
             self._short = []
+            self._in_head = False
+            self._heard = True
         else:
             super().on_headers_complete()
 
@@ -55,6 +60,7 @@ class PredictionProtocol(HttpToolsProtocol):
         if self._short is None:
             super().on_body(body)
         else:
+            self._heard = True
             self._short.append(body)
 
     def on_message_complete(self) -> None:
@@ -70,6 +76,7 @@ class PredictionProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._short = None
+        self._in_message = False
         self._write(answer)
         # counts the request and starts the wait for the next one
         self.on_response_complete()

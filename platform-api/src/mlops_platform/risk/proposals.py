@@ -9,6 +9,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict, Forbidden, Invalid, NotFound
 from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.delegation import asking
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
@@ -76,7 +77,7 @@ class NotAnotherPerson(Forbidden):
     def __init__(self, why: lowering.Objection) -> None:
         reasons = {
             "is_proposer": "You proposed this yourself.",
-            "is_owner": "You are named as responsible for a version with these bytes.",
+            "is_responsible": "You own or registered a version with these bytes.",
             "is_service": "A service does not decide on risk.",
         }
         super().__init__(f"{reasons[why]} Another person with the role for it must decide.")
@@ -141,13 +142,15 @@ async def propose(
         # a tag has raised the level since: nobody can confirm it any more
         waiting.status = "overtaken"
         await session.flush()
+    # whoever starts a program is who proposes, and so does not confirm
+    who = asking(caller)
     fresh = RiskProposalRow(
         id=new_id(),
         digest=digest,
         from_level=row.level,
         to_level=body.level,
         reason=body.reason,
-        proposed_by=caller.subject,
+        proposed_by=who.subject,
         proposed_at=now(),
         status="open",
         decided_by=None,
@@ -159,10 +162,10 @@ async def propose(
     await audit.record(
         session,
         action=Action.RISK_LOWERING_PROPOSED,
-        actor=caller,
+        actor=who,
         resource=f"risk:{digest}",
         tenant=tenant,
-        details={"proposal": fresh.id, "from": row.level, "to": body.level, "reason": body.reason},
+        details={"proposal": fresh.id, "from": row.level, "to": body.level, "reason": body.reason, **who.told_by()},
     )
     return await record(session, holders, caller, digest)
 
@@ -186,19 +189,19 @@ async def decide(
     proposal = await session.get(RiskProposalRow, body.proposal, populate_existing=True)
     if proposal is None or proposal.digest != digest:
         raise ProposalNotFound(digest)
-    owners = [holder.owner for holder in held if holder.owner]
+    responsible = frozenset[str]().union(*(holder.responsible for holder in held))
     asked = lowering.Proposal(
         proposal.proposed_by,
         proposal.from_level,
         proposal.to_level,
         proposal.status,  # type: ignore[arg-type]  # the column holds these literals
     )
-    match lowering.objection(asked, row.level, caller.subject, caller.kind, owners):
+    match lowering.objection(asked, row.level, caller.subject, caller.kind, responsible):
         case "settled":
             raise ProposalSettled(proposal.status)
         case "overtaken":
             raise ProposalSettled("overtaken: the level was changed after it was proposed")
-        case ("is_service" | "is_proposer" | "is_owner") as why:
+        case ("is_service" | "is_proposer" | "is_responsible") as why:
             raise NotAnotherPerson(why)
     if body.decision == "refuse" and not body.comment.strip():
         raise RefusalNeedsReason

@@ -10,7 +10,8 @@ class Places:
     platform: str = "mlops-platform"
     platform_port: int = 8000
     platform_account: str = "platform-api"
-    mlflow: str = "mlflow"
+    # the door: MLflow itself answers no tenant
+    mlflow: str = "mlops-platform"
     mlflow_port: int = 5000
     feast: str = "feast"
     feast_port: int = 6566

@@ -18,14 +18,14 @@ import duckdb
 import orjson
 import psutil
 import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 
-from mlops_platform.adapters.delta.table import ENGINE, PredictionTable
+from mlops_platform.adapters.delta.segments import SCHEMA, count_of, lines_of, made_by, read
+from mlops_platform.adapters.delta.table import PredictionTable
 from mlops_platform.errors import Unavailable
 from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.ids import new_id
-from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
+from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, Made, PredictionLog
 from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -36,39 +36,6 @@ _SEGMENT_BYTES = 64_000_000
 _COMPLAIN_SECONDS = 60.0
 # today's small files and yesterday's last ones are joined
 _TIDY_DAYS = 2
-_SCHEMA = pa.schema(
-    [
-        ("prediction_id", pa.string()),
-        ("row", pa.int32()),
-        ("at", pa.timestamp("us", tz="UTC")),
-        ("model", pa.string()),
-        ("version", pa.int64()),
-        ("revision", pa.string()),
-        ("environment", pa.string()),
-        ("tenant", pa.string()),
-        ("entity", pa.string()),
-        ("inputs", pa.string()),
-        ("prediction", pa.string()),
-        ("seconds", pa.float64()),
-        ("segment", pa.string()),
-        ("date", pa.string()),
-    ]
-)
-
-
-# read by an engine and not in Python: a row costs 4 us and not 40, on the machine that answers the next request
-_READ = """
-SELECT id AS prediction_id, (number - 1)::INTEGER AS "row", make_timestamp(("at" * 1000000)::BIGINT) AS "at", model, version, revision, environment,
-  tenant, entities[number] AS entity, inputs[number]::VARCHAR AS inputs, predictions[number]::VARCHAR AS prediction, seconds,
-  $segment AS segment, strftime(make_timestamp(("at" * 1000000)::BIGINT), '%Y-%m-%d') AS date
-FROM (
-  SELECT *, unnest(range(1, len(inputs) + 1)) AS number
-  FROM read_json($path, format = 'newline_delimited', ignore_errors = true, maximum_object_size = 128000000, columns = {
-    'id': 'VARCHAR', 'at': 'DOUBLE', 'model': 'VARCHAR', 'version': 'BIGINT', 'revision': 'VARCHAR', 'environment': 'VARCHAR',
-    'tenant': 'VARCHAR', 'inputs': 'JSON[]', 'predictions': 'JSON[]', 'entities': 'VARCHAR[]', 'seconds': 'DOUBLE'})
-)
-WHERE id IS NOT NULL AND len(predictions) = len(inputs)
-"""
 
 
 class PredictionLogNotWritable(Unavailable):
@@ -208,10 +175,10 @@ class DeltaPredictionLog(PredictionLog):
         """Move these segments by one commit, but for those that cannot be read. Killed at any point, the next pass finishes it."""
         doubtful = {_name(path) for path in paths if path.suffix == ".moving" or not self._passed_once}
         stored = self._table.stored(doubtful)
-        fresh, tables = [], [_SCHEMA.empty_table()]
+        fresh, tables = [], [SCHEMA.empty_table()]
         for path in [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]:
             try:
-                tables.append(_read(path, _name(path)))
+                tables.append(read(path, _name(path)))
             except duckdb.Error:
                 # it stays, is counted as waiting and tried again; the others are moved
                 wait = self._retries.failed(_name(path))
@@ -237,7 +204,7 @@ class DeltaPredictionLog(PredictionLog):
     def account(self) -> Account:
         waiting = self._waiting()
         stored = self._table.stored({_name(path) for path in waiting})
-        pending = sum(_count(line) for path in waiting if _name(path) not in stored for line in _lines(path))
+        pending = sum(count_of(line) for path in waiting if _name(path) not in stored for line in lines_of(path))
         return Account(self._table.count(), pending, self._dropped)
 
     def _waiting(self) -> list[Path]:
@@ -259,6 +226,22 @@ class DeltaPredictionLog(PredictionLog):
         found = self._table.query(query, asked)
         # rows of earlier versions may lack their answer: what was asked counts all the same
         return [LoggedRow(orjson.loads(inputs), orjson.loads(answer or "null")) for inputs, answer in found]
+
+    def find(self, prediction_id: str) -> Made | None:
+        wanted = orjson.dumps(prediction_id)
+        for path in self._waiting():
+            try:
+                lines = [line for line in lines_of(path) if wanted in line]
+            except FileNotFoundError:
+                # moved meanwhile: the table has it
+                continue
+            for line in lines:
+                if (made := made_by(line, prediction_id)) is not None:
+                    return made
+        query = "SELECT model, version, environment FROM predictions WHERE date >= ? AND prediction_id = ? LIMIT 1"
+        since = (datetime.now(UTC) - timedelta(days=_TIDY_DAYS)).strftime("%Y-%m-%d")
+        found = self._table.query(query, [since, prediction_id])
+        return Made(*found[0]) if found else None
 
     def rows_on(self, day: date) -> dict[tuple[str, str], int]:
         query = "SELECT tenant, model, count(*) FROM predictions WHERE date = ? GROUP BY tenant, model"
@@ -291,33 +274,6 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
         os.close(log._descriptor)  # noqa: SLF001
         log._descriptor = None  # noqa: SLF001
         log._finished.clear()  # noqa: SLF001
-
-
-def _read(path: Path, segment: str) -> pa.Table:
-    """Return a segment's rows, one per predicted row.
-
-    Left out, and said: lines torn by a kill or a full disk, and lines with other answers than rows, which no process of
-    this version writes.
-    """
-    with duckdb.connect(config=ENGINE) as connection:
-        found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
-    # the answer of a torn line was never sent, or was counted as dropped
-    torn = len(_lines(path)) - pc.sum(pc.equal(found["row"], 0)).as_py() if found.num_rows else len(_lines(path))
-    if torn:
-        log.warning("lines of a segment left out", segment=segment, lines=torn)
-    return found.cast(_SCHEMA)
-
-
-def _lines(path: Path) -> list[bytes]:
-    # not splitlines(): a record may hold a carriage return of its caller's layout
-    return [line for line in path.read_bytes().split(b"\n") if line]
-
-
-def _count(line: bytes) -> int:
-    try:
-        return len(orjson.loads(line)["predictions"])
-    except orjson.JSONDecodeError:
-        return 0
 
 
 def _modified(path: Path) -> float | None:

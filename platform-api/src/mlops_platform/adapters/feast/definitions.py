@@ -50,6 +50,7 @@ def read_definitions(store: FeatureStore) -> Definitions:
             online=view.online,
             description=view.description or "",
             tags=dict(view.tags),
+            owner=view.tags.get("owner_tenant") or None,
         )
     shown = [
         EntityType(entity.name, entity.join_key, entity.value_type.name.lower(), entity.description or "")

@@ -1,10 +1,12 @@
 """Signals from the platform's own metrics: counters read from GET /metrics, as differences since a step began."""
 
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.rollouts.interfaces import Signals, SignalsUnavailable
 from mlops_platform.rollouts.rollout import Signal
 
@@ -43,16 +45,18 @@ class MetricsSignals(Signals):
     back to zero (the API was restarted) starts a new reading, so a rollout judges less, never wrongly.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, url: str, scrape_token: Path, client: httpx.AsyncClient | None = None) -> None:
         self._url = f"{url}/metrics"
+        self._scrape_token = scrape_token
         self._client = client or httpx.AsyncClient(timeout=5)
         self._first: dict[tuple[str, datetime], _Reading] = {}
 
     async def since(self, revision_id: str, start: datetime) -> Signal:
         try:
-            response = await self._client.get(self._url)
+            token = scrape_token(self._scrape_token)
+            response = await self._client.get(self._url, headers={"Authorization": f"Bearer {token}"})
             response.raise_for_status()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, OSError) as error:
             raise SignalsUnavailable(
                 "The platform's metrics cannot be read; the rollout waits.", retry_after=2
             ) from error

@@ -27,10 +27,11 @@ class OidcIdentity(IdentityProvider):
         skew_seconds: int,
         cache_seconds: int,
         client: httpx.AsyncClient | None = None,
+        subject_claim: str = "sub",
     ) -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer, audience, skew_seconds)
+        self._verifier = TokenVerifier(issuer, audience, skew_seconds, subject_claim)
         self._keys = KeySet([])
         self._cache_seconds = cache_seconds
         self._read_at = float("-inf")

@@ -56,7 +56,7 @@ def apply(store: FeatureStore, history: str) -> None:
         schema=_fields(),
         source=PushSource(name="customer_features_push", batch_source=source),
         description="What a customer bought, how much and how recently.",
-        tags={"owner": "data-science@company.com"},
+        tags={"owner": "data-science@company.com", "owner_tenant": "default"},
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

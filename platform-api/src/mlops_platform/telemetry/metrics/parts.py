@@ -39,3 +39,12 @@ tls_certificate_expiry_timestamp_seconds = Gauge(
 idempotent_replays_total = Counter(
     "idempotent_replays_total", "Writes answered from memory because their Idempotency-Key was known."
 )
+mlflow_door_requests_total = Counter(
+    "mlflow_door_requests_total", "Requests at the door of MLflow, by the permission they need.", ["access", "status"]
+)
+mlflow_door_request_duration_seconds = Histogram(
+    "mlflow_door_request_duration_seconds",
+    "Seconds from request to the end of the answer at the door of MLflow, MLflow's own time included.",
+    ["access"],
+    buckets=LATENCY_BUCKETS,
+)
