@@ -18,7 +18,7 @@ from model_server.sandbox.protections import Missing, Name, Sealed
 
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x00020000, 2, 4, 8, 0x4000, 1 << 18
-_SCRATCH_BYTES, _SCRATCH_FILES = 128 << 20, 4_096
+_SCRATCH_BYTES, _SCRATCH_FILES = 128 << 20, 16_384
 
 
 class MoreThanOneThread(RuntimeError):
@@ -37,6 +37,8 @@ class Confinement:
     limits: Limits
     descriptors: frozenset[int] = frozenset()
     private: bool = False
+    room: int = 0
+    """Bytes that scratch must hold beside what libraries write: a private copy of the model."""
 
 
 def confine(wanted: Confinement) -> Sealed:
@@ -89,8 +91,8 @@ def _on_linux(wanted: Confinement) -> Sealed:
     why_no_files = landlock.why_not(abi)
     # root without rules for files would need root's power to read; see identity.become
     user = identity.own_user(os.getpid()) if why_no_files is None else None
-    if wanted.private and user is not None and _small_file_system(libc, wanted.scratch):
-        holds["scratch size"] = f"{_SCRATCH_BYTES >> 20} MiB in memory"
+    if wanted.private and user is not None and _small_file_system(libc, wanted.scratch, _SCRATCH_BYTES + wanted.room):
+        holds["scratch size"] = f"{(_SCRATCH_BYTES + wanted.room) >> 20} MiB in memory"
     elif wanted.private:
         missing.append(Missing("scratch size", "only root can mount a small file system; a file's size is limited"))
     if user is not None:
@@ -150,11 +152,11 @@ def _no_filter(machine: str) -> str:
     return f"the numbers of system calls on {machine} are not known"
 
 
-def _small_file_system(libc: ctypes.CDLL, folder: Path) -> bool:
+def _small_file_system(libc: ctypes.CDLL, folder: Path, size: int) -> bool:
     """Mount memory on the folder, for this process alone; False where that is not permitted."""
     if libc.unshare(_CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
         return False
-    options = f"size={_SCRATCH_BYTES},nr_inodes={_SCRATCH_FILES},mode=700".encode()
+    options = f"size={size},nr_inodes={_SCRATCH_FILES},mode=700".encode()
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     return bool(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options) == 0)
 

@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -80,13 +81,16 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     kept = {listening.fileno(), *([last_words.fileno()] if last_words else [])}
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # the model is copied into scratch before it is loaded (trust/files.py)
+    size = sum(path.lstat().st_size for path in options.bundle.rglob("*") if path.is_file())
     sealed = confine(
         Confinement(
             readable=(options.bundle.absolute(), *(path.absolute() for path in options.readable)),
             scratch=(options.scratch or Path(tempfile.mkdtemp(prefix="model-"))).absolute(),
-            limits=SERVING,
+            limits=replace(SERVING, file_bytes=SERVING.file_bytes + size),
             descriptors=frozenset(kept),
             private=True,
+            room=size,
         )
     )
     if sealed.missing:
