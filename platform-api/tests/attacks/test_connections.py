@@ -180,9 +180,12 @@ async def test_nobody_unknown_has_a_body_read(server: Server, path: str) -> None
 
 
 @pytest.mark.parametrize("size", [4_000, 5_000, 20_000, 70_000, 200_000])
-async def test_a_body_is_the_same_in_one_piece_and_in_many(server: Server, size: int) -> None:
+async def test_a_body_is_the_same_in_one_piece_and_in_many(
+    server: Server, as_: Callable[..., dict[str, str]], size: int
+) -> None:
     body = json.dumps({"model_name": "nobody", "input_data": {"x": "a" * size}}).encode()
-    sent = {**server.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    known = as_("ana@company.com", "data-scientist")
+    sent = {**known, "Content-Length": str(len(body)), "Connection": "close"}
     whole = server.head("POST /api/v1/predict", **sent) + body
     pieces = [whole[start : start + 1_400] for start in range(0, len(whole), 1_400)]
     for answer in (await server.say(whole), await server.say(*pieces)):
