@@ -119,6 +119,9 @@ def test_no_request_the_schema_allows_makes_the_server_fail(platform: Platform, 
         "--continue-on-failure",
         "--max-time",
         "60",
+        # the check of the whole audit log may take most of a minute before it answers that it goes on
+        "--request-timeout",
+        "60",
     ]
     # in its own folder: it keeps a cache where it runs
     result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200, cwd=platform.home)
