@@ -123,6 +123,7 @@ async def test_a_source_that_cannot_be_read_is_said_to_be_the_source(
 ) -> None:
     registry = MlflowRegistry("http://127.0.0.1:9")
     monkeypatch.setattr(registry, "_healthy", lambda: True)
+    monkeypatch.setattr(registry, "_find", lambda _name: "default")
     monkeypatch.setattr(registry._client, "get_model_version_download_uri", lambda *_: source)
 
     def fail(**_arguments: Any) -> None:
@@ -141,6 +142,8 @@ async def test_a_refused_registration_leaves_nothing(monkeypatch: pytest.MonkeyP
     registry = MlflowRegistry("http://127.0.0.1:9")
     models: dict[str, int] = {"known": 0}
     monkeypatch.setattr(registry, "_healthy", lambda: True)
+    monkeypatch.setattr(registry, "_find", lambda _name: None)
+    monkeypatch.setattr(registry, "_all_workspaces", lambda: ["default"])
 
     def create(name: str, **_more: Any) -> None:
         if name in models:
@@ -156,7 +159,9 @@ async def test_a_refused_registration_leaves_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("mlflow.register_model", refuse)
     for name in ("fresh", "known"):
         with pytest.raises(RegistryRefused):
-            await registry.register(name, "runs:/0/m", tags={"a": "x" * 10_000}, description="", model_tags={})
+            await registry.register(
+                name, "runs:/0/m", tenant="default", tags={"a": "x" * 10_000}, description="", model_tags={}
+            )
     # what was there before stays, whoever made it
     assert models == {"known": 0}
 

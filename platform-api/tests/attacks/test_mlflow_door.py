@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from mlops_platform import bootstrap
 from mlops_platform.audit import service as audit
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.identity import session_cookie, sessions
@@ -116,8 +117,11 @@ async def test_a_retag_is_an_event_of_a_person_and_in_the_catalogue_at_once(
         seen = (await client.get(f"/api/v1/models/{name}/versions/1", headers=as_("ana@company.com", "viewer"))).json()
         # a tag raises the level and does not lower it
         assert (seen["tags"]["risk_level"], seen["risk_level"]) == (level, "high")
-    async with services.database.read_session() as session:
+    # names are shown to who has the key that the door's pseudonyms were made with
+    theirs = bootstrap.build_database(services.settings.model_copy(update={"home": door.home}))
+    async with theirs.read_session() as session:
         events = (await audit.events(session, resource=f"model:{name}:1")).items
+    await theirs.dispose()
     assert {event.actor for event in events} == {"ana@company.com"}
     assert [event.action for event in events].count("model:version:registered") == 1
     changed = [event.details for event in events if event.action == "model:version:changed"]
@@ -362,7 +366,9 @@ def test_what_is_not_offered_is_closed_for_everybody(door: Door, method: str, pa
 def test_a_tenant_whose_name_is_no_workspace_is_refused(door: Door) -> None:
     for tenant in ("x", "Has Space", "workspaces", "a" * 64, "../default", "default\n"):
         answer = door.ask("GET", f"{API}/registered-models/search", door.token("e@company.com", tenant=tenant))
-        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/tenant-has-no-workspace"), tenant
+        # some are refused with the token already
+        assert answer.status_code in {401, 403}, tenant
+        assert answer.json()["type"] in {"/problems/tenant-has-no-workspace", "/problems/token-refused"}
 
 
 def test_a_colleague_does_not_make_a_model_its_own_to_delete_it(door: Door, name: str) -> None:

@@ -132,10 +132,10 @@ async def test_one_poisoned_change_holds_up_no_other(
     await _grow_old(parts)
     real = holding.copy
 
-    async def copy(session: Any, registry: Any, name: str, version: int | None) -> bool:
+    async def copy(session: Any, registry: Any, name: str, version: int | None, *actor: Any) -> bool:
         if name == "poisoned":
             raise RuntimeError(name)
-        return bool(await real(session, registry, name, version))
+        return bool(await real(session, registry, name, version, *actor))
 
     monkeypatch.setattr(holding, "copy", copy)
     await jobs.write_down_pending(parts)
