@@ -30,7 +30,11 @@ def standing_still(pid: int) -> Iterator[None]:
 
 
 def test_a_killed_model_process_is_restarted_and_says_so_meanwhile(platform: Platform, live: str) -> None:
-    status = next((platform.home / "runtime" / "status").glob("*.json"))
+    # other tests' models live on the same platform
+    manager = ("max@company.com", "manager")
+    (shown,) = platform.ask("GET", f"/api/v1/deployments?model_name={live}", *manager).json()["items"]
+    revision = platform.ask("GET", f"/api/v1/deployments/{shown['id']}", *manager).json()["revisions"][0]["id"]
+    status = platform.home / "runtime" / "status" / f"{revision}.json"
     with standing_still(platform.pid("supervisor")):
         os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
         during = platform.predict(live, return_explanations=True)
