@@ -10,7 +10,6 @@ from prometheus_client import start_http_server
 from mlops_platform.bootstrap import FrontServices, build_front
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.deployments import service as deployments
-from mlops_platform.errors import Unauthenticated
 from mlops_platform.identity import session_cookie, sessions
 from mlops_platform.identity.principal import Principal
 from mlops_platform.mlflow_door.callers import Callers
@@ -40,21 +39,14 @@ def compose(services: FrontServices) -> Gate:
     async def verified(token: str) -> Principal:
         return (await services.identity.authenticate(token)).principal
 
-    async def session(cookie: str) -> Principal:
-        token = session_cookie.token_of(cookie)
-        if token is None:
-            raise Unauthenticated("The session's cookie cannot be read.")
-        principal = await verified(token)
-        async with services.database.read_session() as reading:
-            if await sessions.has_ended(reading, cookie):
-                raise Unauthenticated("Your session has ended.")
-        return principal
+    async def in_session(cookie: str) -> Principal:
+        return (await sessions.authenticate(services.database, services.identity, cookie)).principal
 
     writing = Writing()
     registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
-        callers=Callers(verified, session, session_cookie.NAME),
+        callers=Callers(verified, in_session, session_cookie.NAME),
         authorizer=services.authorizer,
         database=services.database,
         registrar=registrar,

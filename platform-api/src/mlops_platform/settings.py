@@ -11,6 +11,8 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mlops_platform.settings_rules import check_cluster
+
 PACKAGE = Path(__file__).parent
 
 
@@ -40,8 +42,7 @@ class Settings(BaseSettings):
     )
     scrape_token_file: Path | None = Field(
         None,
-        description="Secret that whoever reads /metrics and the details of /ready sends as a bearer token; by default "
-        "<home>/keys/scrape.token, made at the first use.",
+        description="Secret that opens /metrics and the details of /ready; by default <home>/keys/scrape.token, made at first use.",
     )
 
     # PostgreSQL
@@ -76,9 +77,8 @@ class Settings(BaseSettings):
     subject_claim: str = Field(
         "sub",
         pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
-        description="The claim that names who is calling; requests, decisions and the audit log use it. With 'email', only tokens "
-        "whose 'email_verified' is true are accepted (a service is named by 'sub'). Changing it makes everybody somebody else: "
-        "settle open requests first.",
+        description="The claim that names who is calling. With 'email' only tokens whose 'email_verified' is true are accepted. "
+        "Changing it makes everybody somebody else: settle open requests first.",
     )
     jwks_cache_seconds: int = Field(
         300, ge=1, description="How long fetched signing keys are trusted before they are read again."
@@ -195,16 +195,8 @@ class Settings(BaseSettings):
         "Segments stay below <home>.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
-    max_head_bytes: int = Field(
-        32_768,
-        ge=8_192,
-        description="Longest request line and headers together; longer ones answer 431 (a few KB may pass).",
-    )
-    request_head_seconds: float = Field(
-        20,
-        ge=1,
-        description="Longest time from a connection, or the first byte of a request, to the end of its headers.",
-    )
+    max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
+    request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
     request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
@@ -328,28 +320,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_half_a_cluster(self) -> Self:
-        if self.signals == "prometheus" and self.prometheus_url is None:
-            raise ValueError("MLOPS_PROMETHEUS_URL must be set when MLOPS_SIGNALS is 'prometheus'.")
-        if self.serving == "local":
-            if self.bundle_uri is not None:
-                raise ValueError("MLOPS_BUNDLE_URI needs MLOPS_SERVING=kserve: local model processes read this disk.")
-            return self
-        if not re.fullmatch(r"[^\s@]+@sha256:[0-9a-f]{64}", self.kserve_image or ""):
-            raise ValueError(
-                "MLOPS_KSERVE_IMAGE must name the model server's image by digest (name@sha256:...): "
-                "a tag may mean another image tomorrow than the one that was scanned."
-            )
-        if self.bundle_uri is None:
-            raise ValueError("MLOPS_BUNDLE_URI must be set with MLOPS_SERVING=kserve: pods do not see this disk.")
-        if self.signals != "prometheus":
-            raise ValueError(
-                "MLOPS_SIGNALS must be 'prometheus' with MLOPS_SERVING=kserve: one API process's counters do not show "
-                "what the others answered."
-            )
-        if set(re.findall(r"{(.*?)}", self.kserve_namespace)) != {"tenant", "environment"}:
-            raise ValueError(
-                "MLOPS_KSERVE_NAMESPACE must contain {tenant} and {environment}, and nothing else in braces."
-            )
+        check_cluster(self)
         return self
 
     @model_validator(mode="after")

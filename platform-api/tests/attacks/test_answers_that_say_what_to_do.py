@@ -123,6 +123,7 @@ async def test_a_source_that_cannot_be_read_is_said_to_be_the_source(
 ) -> None:
     registry = MlflowRegistry("http://127.0.0.1:9")
     monkeypatch.setattr(registry, "_healthy", lambda: True)
+    monkeypatch.setattr(registry, "_find", lambda _name: "default")
     monkeypatch.setattr(registry._client, "get_model_version_download_uri", lambda *_: source)
 
     def fail(**_arguments: Any) -> None:
@@ -141,6 +142,8 @@ async def test_a_refused_registration_leaves_nothing(monkeypatch: pytest.MonkeyP
     registry = MlflowRegistry("http://127.0.0.1:9")
     models: dict[str, int] = {"known": 0}
     monkeypatch.setattr(registry, "_healthy", lambda: True)
+    monkeypatch.setattr(registry, "_find", lambda _name: None)
+    monkeypatch.setattr(registry, "_all_workspaces", lambda: ["default"])
 
     def create(name: str, **_more: Any) -> None:
         if name in models:
@@ -156,7 +159,9 @@ async def test_a_refused_registration_leaves_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("mlflow.register_model", refuse)
     for name in ("fresh", "known"):
         with pytest.raises(RegistryRefused):
-            await registry.register(name, "runs:/0/m", tags={"a": "x" * 10_000}, description="", model_tags={})
+            await registry.register(
+                name, "runs:/0/m", tenant="default", tags={"a": "x" * 10_000}, description="", model_tags={}
+            )
     # what was there before stays, whoever made it
     assert models == {"known": 0}
 
@@ -168,7 +173,7 @@ async def test_values_of_environment_variables_are_for_who_may_operate(
     asked = await ground.ask(
         "POST",
         "/models/deploy",
-        {"model_name": ground.names[0], **DEPLOY, "environment_vars": {"GREETING": "hunter2hunter2"}},
+        {"model_name": ground.names[0], **DEPLOY, "environment_vars": {"MODEL_GREETING": "hunter2hunter2"}},
     )
     path = f"/api/v1/deployments/{asked['deployment_id']}"
 
@@ -178,12 +183,12 @@ async def test_values_of_environment_variables_are_for_who_may_operate(
 
     for who in (("v@x.co", "viewer"), ("d@x.co", "data-scientist"), ("a@x.co", "auditor"), ("c@x.co", "architect")):
         names, text = await seen(*who)
-        assert names == {"GREETING": None}
+        assert names == {"MODEL_GREETING": None}
         assert "hunter2" not in text
-    assert (await seen("e@x.co", "ml-engineer"))[0] == {"GREETING": "hunter2hunter2"}
+    assert (await seen("e@x.co", "ml-engineer"))[0] == {"MODEL_GREETING": "hunter2hunter2"}
     # an engineer of another team who may read this one as an auditor does not operate it
-    assert (await seen("e@x.co", "ml-engineer", "auditor", tenant="other"))[0] == {"GREETING": None}
-    assert (await seen("ana@company.com", "data-scientist"))[0] == {"GREETING": "hunter2hunter2"}
+    assert (await seen("e@x.co", "ml-engineer", "auditor", tenant="other"))[0] == {"MODEL_GREETING": None}
+    assert (await seen("ana@company.com", "data-scientist"))[0] == {"MODEL_GREETING": "hunter2hunter2"}
 
 
 async def test_the_services_of_a_broken_platform_still_answer_with_sentences(

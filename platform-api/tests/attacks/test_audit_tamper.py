@@ -164,6 +164,10 @@ IN_THE_DATABASE = {
     "an approval's digest": "UPDATE approvals SET digest = 'sha256:00'",
     "an approval's requester": "UPDATE approvals SET requester = 'somebody@company.com'",
     "an approval's risk": "UPDATE approvals SET risk_level = 'low'",
+    "an approval's requirements": "UPDATE approvals SET requirements = '[]'",
+    "an approval's subject": "UPDATE approvals SET subject_id = 'another'",
+    "an approval's policy": "UPDATE approvals SET policy_hash = 'another'",
+    "an approval's expiry": "UPDATE approvals SET expires_at = expires_at + interval '1 year'",
     "a decision forged": "INSERT INTO approval_decisions SELECT approval_id, 'eve@company.com', '[\"architect\"]', 'approve', '', at "
     "FROM approval_decisions",
     "a decision given to another": "UPDATE approval_decisions SET person = 'eve@company.com'",
@@ -173,6 +177,8 @@ IN_THE_DATABASE = {
     "a revision without its approval": "UPDATE revisions SET approval_id = NULL, state = 'approved'",
     "a revision with another's approval": "UPDATE revisions SET approval_id = (SELECT max(approval_id) FROM revisions)",
     "a revision's bytes": "UPDATE revisions SET digest = 'sha256:00'",
+    "an event that names nothing": "UPDATE audit_events SET payload = jsonb_set(payload::jsonb, '{action}', '[]')::text",
+    "a revision's configuration that is none": "UPDATE revisions SET config = 'null'",
     "a revision's configuration": 'UPDATE revisions SET config = config || \'{"environment_vars": {"OPENSSL_CONF": "/tmp/x"}}\'',
 }
 

@@ -179,6 +179,19 @@ async def test_nobody_unknown_has_a_body_read(server: Server, path: str) -> None
             assert _status(answer) in {401, 303, 404}, answer[:200]
 
 
+@pytest.mark.parametrize("size", [4_000, 5_000, 20_000, 70_000, 200_000])
+async def test_a_body_is_the_same_in_one_piece_and_in_many(
+    server: Server, as_: Callable[..., dict[str, str]], size: int
+) -> None:
+    body = json.dumps({"model_name": "nobody", "input_data": {"x": "a" * size}}).encode()
+    known = as_("ana@company.com", "data-scientist")
+    sent = {**known, "Content-Length": str(len(body)), "Connection": "close"}
+    whole = server.head("POST /api/v1/predict", **sent) + body
+    pieces = [whole[start : start + 1_400] for start in range(0, len(whole), 1_400)]
+    for answer in (await server.say(whole), await server.say(*pieces)):
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"] == "/problems/model-not-live", answer[:200]
+
+
 async def test_a_known_callers_body_over_the_limit_is_413(server: Server) -> None:
     head = server.head("POST /api/v1/risk/assess", **server.headers, **{"Content-Length": "9999999999"})
     assert _status(await server.say(head)) == 413

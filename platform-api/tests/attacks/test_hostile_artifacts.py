@@ -260,3 +260,30 @@ def test_an_offer_that_is_nonsense_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(Refused, match="incomplete offer"):
         read_offer(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["external", "domain", "nonsense"])
+def test_a_compiled_graph_that_reads_files_or_brings_operators_is_refused(change: str) -> None:
+    from onnx import TensorProto, helper
+
+    from model_server.formats.graph_tensors import check_alone
+
+    weights = helper.make_tensor("W", TensorProto.DOUBLE, [1], [2.0])
+    node = helper.make_node("Mul", ["X", "W"], ["y"])
+    shapes = [helper.make_tensor_value_info(name, TensorProto.DOUBLE, [1]) for name in ("X", "y")]
+
+    def made() -> bytes:
+        model = helper.make_model(helper.make_graph([node], "g", shapes[:1], shapes[1:], [weights]))
+        return bytes(model.SerializeToString())
+
+    check_alone(made())
+    if change == "external":
+        weights.ClearField("double_data")
+        weights.data_location = TensorProto.EXTERNAL
+        entry = weights.external_data.add()
+        entry.key, entry.value = "location", "../keys/issuer.pem"
+    elif change == "domain":
+        node.domain = "evil.example"
+    with pytest.raises(Refused) as refused:
+        check_alone(b"\xff" if change == "nonsense" else made())
+    assert refused.value.code == "unsafe_graph"

@@ -176,3 +176,25 @@ def test_a_process_that_has_started_threads_is_not_confined_but_refused(tmp_path
     )
     ended = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert "would stay free" in ended.stdout
+
+
+def test_a_machine_without_landlock_says_so_and_production_refuses_to_load(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from model_server.refusals import Refused\n"
+        "from model_server.sandbox import landlock\n"
+        "landlock.abi = lambda: 0\n"
+        "from model_server.sandbox.confine import Confinement, confine\n"
+        "from model_server.sandbox.limits import SERVING\n"
+        f"sealed = confine(Confinement((), Path({str(tmp_path)!r}), SERVING))\n"
+        "print(sealed.sentence)\n"
+        "sealed.demand('best-effort')\n"
+        "try:\n    sealed.demand('required')\n"
+        "except Refused as refusal:\n    print(refusal.code)\n"
+        "import socket\n"
+        "try:\n    socket.socket()\n"
+        "except PermissionError:\n    print('system calls hold')\n"
+    )
+    ended = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert "no files (Landlock is not there or switched off)" in ended.stdout, ended.stderr
+    assert ended.stdout.splitlines()[-2:] == ["not_confined", "system calls hold"]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from mlops_platform.audit.verify import verify
-from mlops_platform.models import copying
+from mlops_platform.models import copying, holding
 from mlops_platform.risk import service as risk
 from tests.support.ground import Ground
 
@@ -142,6 +142,29 @@ async def test_a_tag_raised_after_the_approval_is_seen_by_who_reconciles(road: R
         assert await risk.level_of(session, digest) == "high"
         assert await risk.raised(session, {digest: "low"}) == {digest: "high"}
         assert await risk.raised(session, {digest: "high"}) == {}
+
+
+async def test_another_name_makes_nothing_less_risky(road: Road) -> None:
+    """Retagged low, which is ignored, and then renamed: the catalogue's row is another one, the level is not."""
+    name = await road.registered("high")
+    await road.tagged(name, "low")
+    await road.mirrored()
+    services = road.ground.services
+    with services.registry._models() as models:  # type: ignore[attr-defined]  # the registry of files
+        models["renamed"] = models.pop(name)
+    async with services.database.session() as session:
+        await holding.renamed(session, services.registry, name, "renamed")
+    assert (await road.version("renamed"))["risk_level"] == "high"
+    await road.mirrored()
+    assert (await road.version("renamed"))["risk_level"] == "high"
+
+
+async def test_who_registered_a_version_does_not_lower_it_whatever_its_tag_owner_says(road: Road, digest: str) -> None:
+    await road.ground.services.registry.set_version_tag(road.ground.names[0], 1, "owner", "nobody@company.com")
+    await road.mirrored()
+    await road.propose(digest, "low", EVE)
+    assert (await road.decide(digest, ANA, "manager")).status_code == 403
+    assert (await road.decide(digest, MAX, "manager")).status_code == 200
 
 
 async def test_a_version_without_a_tag_counts_as_medium_and_a_tag_low_afterwards_lowers_nothing(road: Road) -> None:

@@ -127,6 +127,18 @@ async def test_an_erased_person_is_a_recorded_state(log_of_nine: Database, princ
     assert (await _verify(log_of_nine)).intact
 
 
+async def test_a_name_removed_by_hand_is_a_finding_until_its_erasure_is_recorded(
+    log_of_nine: Database, principal: Callable[..., Principal]
+) -> None:
+    async with log_of_nine.session() as session:
+        await session.execute(text("DELETE FROM audit_identities"))
+    assert [problem.kind for problem in (await _verify(log_of_nine)).problems] == ["identity"]
+    officer = principal("dpo@company.com", "platform-admin")
+    async with log_of_nine.session() as session:
+        assert await service.erase_identity(session, actor=officer, subject="ana@company.com", tenant="default")
+    assert (await _verify(log_of_nine)).intact
+
+
 async def test_who_erases_their_own_name_is_erased(log_of_nine: Database, principal: Callable[..., Principal]) -> None:
     ana = principal("ana@company.com", "platform-admin")
     async with log_of_nine.session() as session:

@@ -103,7 +103,7 @@ def test_a_proof_that_was_touched_does_not_hold(hashes: list[bytes], data: st.Da
 
 
 def test_the_example_trees_of_rfc_9162() -> None:
-    """§2.1.5: seven leaves; PROOF(3), PROOF(4) and PROOF(6) name these nodes."""
+    """RFC 9162 §2.1.5: seven leaves; PROOF(3), PROOF(4) and PROOF(6) name these nodes."""
     a, b, c, d, e, f, j = d0_to_d6 = [leaf_hash(f"d{number}".encode()) for number in range(7)]
     g, h, i = node_hash(a, b), node_hash(c, d), node_hash(e, f)
     k, last = node_hash(g, h), node_hash(i, j)

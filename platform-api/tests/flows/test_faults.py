@@ -30,7 +30,11 @@ def standing_still(pid: int) -> Iterator[None]:
 
 
 def test_a_killed_model_process_is_restarted_and_says_so_meanwhile(platform: Platform, live: str) -> None:
-    status = next((platform.home / "runtime" / "status").glob("*.json"))
+    # other tests' models live on the same platform
+    manager = ("max@company.com", "manager")
+    (shown,) = platform.ask("GET", f"/api/v1/deployments?model_name={live}", *manager).json()["items"]
+    revision = platform.ask("GET", f"/api/v1/deployments/{shown['id']}", *manager).json()["revisions"][0]["id"]
+    status = platform.home / "runtime" / "status" / f"{revision}.json"
     with standing_still(platform.pid("supervisor")):
         os.kill(json.loads(status.read_text())["pid"], signal.SIGKILL)
         during = platform.predict(live, return_explanations=True)
@@ -118,6 +122,9 @@ def test_no_request_the_schema_allows_makes_the_server_fail(platform: Platform, 
         "/metrics",
         "--continue-on-failure",
         "--max-time",
+        "60",
+        # the check of the whole audit log may take most of a minute before it answers that it goes on
+        "--request-timeout",
         "60",
     ]
     # in its own folder: it keeps a cache where it runs

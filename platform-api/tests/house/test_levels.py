@@ -84,6 +84,7 @@ def test_what_a_level_leaves_out_is_said_and_the_last_line_is_pytests(suite: Sui
     assert re.fullmatch(r"=+ 4 passed, 1 skipped.* in .*=+", printed.splitlines()[-1]), printed.splitlines()[-1]
 
 
+@pytest.mark.whole("runs a suite of its own several times")
 @pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadgroup"]], ids=["one", "two"])
 def test_after_a_failure_only_what_has_not_passed_is_run_again(suite: Suite, processes: list[str]) -> None:
     (suite.folder / "fails").touch()

@@ -39,6 +39,7 @@ WITHOUT_ITEMS = {
     "audit-anchor": "anchors in order",
     "idempotency-keys": "one statement",
     "revocation-list": "one list",
+    "ended-sessions": "one statement",
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 from model_server.build.report import Report
 from model_server.build.stages import Stages
 from model_server.refusals import Refused
-from model_server.sandbox import environment
+from model_server.sandbox import environment, identity
 from model_server.sandbox.isolation import Outcome, run_isolated
 from model_server.sandbox.limits import Limits
 from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, Missing, Sealed
@@ -65,3 +65,11 @@ def test_a_missing_protection_refuses_where_it_is_required_and_a_misspelt_mode_c
             sealed.demand(mode)
         assert refused.value.code == "not_confined"
     Sealed({}, (Missing("own user", "only root can"),)).demand(REQUIRED)
+
+
+def test_a_user_id_is_taken_only_where_the_container_has_it() -> None:
+    whole, rootless = "         0          0 4294967295\n", "0 1000 1\n1 100000 65536\n"
+    assert identity.is_mapped(whole, 1_879_048_192 + 77)
+    assert not identity.is_mapped(rootless, 1_879_048_192 + 77)
+    assert identity.is_mapped(rootless, 65_534)
+    assert not identity.is_mapped("", 0)

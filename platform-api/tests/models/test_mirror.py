@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import select
 
 from mlops_platform import bootstrap
-from mlops_platform.adapters.mlflow import registry as mlflow_registry
+from mlops_platform.adapters.mlflow import entries
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.backoff import Backoff
@@ -179,7 +179,7 @@ async def test_a_version_registered_over_the_api_hides_none_that_a_plain_client_
     restarted: bool,
 ) -> None:
     # as if the two were registered longer apart than searches overlap
-    monkeypatch.setattr(mlflow_registry, "_OVERLAP", timedelta(0))
+    monkeypatch.setattr(entries, "_OVERLAP", timedelta(0))
     _register(people, f"{prefix}-plain")
     metadata = Metadata(name=f"{prefix}-api", risk_level="low", owner="ana@company.com")
     request = RegisterRequest(model_uri=f"runs:/{_logged_run(people)}/model", metadata=metadata)

@@ -16,6 +16,7 @@ from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.protocol import PredictionProtocol
 from tests.support.ports import free_port
+from tests.support.trust import EveryBuild
 from tests.support.waiting import eventually_async
 
 GOOD = {"model_name": "halves", "input_data": {"x": 3.0}}
@@ -49,7 +50,10 @@ async def gateway(services: BuiltServices, revision: LiveRevision) -> Watched:
     async def generation() -> int:
         return 1
 
-    return Watched(_inner, services, routes, generation)
+    async def revocations() -> bytes | None:
+        return None
+
+    return Watched(_inner, services, routes, generation, revocations, EveryBuild())
 
 
 @asynccontextmanager

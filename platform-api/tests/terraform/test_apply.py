@@ -10,7 +10,11 @@ import pytest
 
 from .conftest import ACCOUNT, DEV, REGION, Applied
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.whole("applies and destroys an environment on an emulated AWS, which takes minutes"),
+    pytest.mark.external("terraform"),
+    pytest.mark.timeout(900),
+]
 NAME = "mlops-platform-dev"
 
 

@@ -25,7 +25,7 @@ def test_every_root_is_valid(workspace: Workspace, root: str, tmp_path: Path) ->
     workspace.run(root, "validate", "-no-color", extra=apart)
 
 
-@pytest.mark.slow
+@pytest.mark.whole("terraform's own tests of every module take minutes")
 @pytest.mark.parametrize("module", MODULES)
 def test_the_module_passes_its_own_tests(workspace: Workspace, module: str) -> None:
     """As in the guide: `cd terraform/modules/<module> && terraform init && terraform test`."""

@@ -48,6 +48,7 @@ def _with_keys(plan: dict[str, Any]) -> dict[str, Any]:
     return plan
 
 
+@pytest.mark.whole("checkov reads a whole plan for a minute")
 def test_the_scanner_finds_nothing_in_the_plan_of_development(tmp_path: Path) -> None:
     with emulated_aws() as endpoint:
         plan = _with_keys(make("dev", endpoint, tmp_path))

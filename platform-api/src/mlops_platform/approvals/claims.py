@@ -33,6 +33,12 @@ def _request(row: ApprovalRow) -> list[Claim]:
             Action.APPROVAL_REQUESTED,
             f"approval:{row.id}",
             {**asked, "risk_level": row.risk_level},
+            {
+                "subject": row.subject_id,
+                "requirements": row.requirements,
+                "policy_hash": row.policy_hash,
+                "expires_at": row.expires_at.isoformat(),
+            },
             person=row.requester,
         )
     ]

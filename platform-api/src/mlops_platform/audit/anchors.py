@@ -108,17 +108,14 @@ class AnchorFile:
             _write(descriptor, head_line(head), start)
             return head
 
-    def replace(self, heads: list[SignedHead]) -> str | None:
-        """Begin a new file with these heads; return the name under which the old one is kept, None when there was none."""
-        kept = None
+    def replace(self, heads: list[SignedHead]) -> None:
+        """Begin a new file with these heads; the old one is kept beside it, with a number behind its name."""
         if self.path.exists():
             number = 1
             while (old := self.path.with_name(f"{self.path.name}.{number}")).exists():
                 number += 1
             self.path.rename(old)
-            kept = old.name
         self.append(heads)
-        return kept
 
     @contextmanager
     def _locked(self, flags: int, how: int) -> Iterator[int]:

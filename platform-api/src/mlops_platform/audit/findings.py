@@ -34,7 +34,12 @@ def readable(payload: str) -> dict[str, Any] | None:
         told = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return None
-    whole = isinstance(told, dict) and told.keys() >= _PARTS and isinstance(told["details"], dict)
+    whole = (
+        isinstance(told, dict)
+        and told.keys() >= _PARTS
+        and isinstance(told["details"], dict)
+        and all(isinstance(told[name], str) for name in ("action", "actor", "resource"))
+    )
     return told if whole else None
 
 

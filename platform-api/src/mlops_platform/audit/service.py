@@ -163,10 +163,12 @@ async def events(
 async def erase_identity(session: Session, *, actor: Principal | SystemActor, subject: str, tenant: str) -> bool:
     """Forget whose pseudonym it is, and record that it was forgotten; False when the log does not know the person.
 
-    The events stay, under the pseudonym. Verification takes a name that is gone without this event for tampering.
+    The events stay, under the pseudonym. Verification takes a name that is gone without this event for tampering; for one that
+    was removed by hand before there was such an event, this writes it.
     """
     name = audit_log(session).pseudonym(subject)
-    if await session.get(AuditIdentityRow, name) is None:
+    acted = select(AuditEventRow.seq).where(AuditEventRow.actor == name).limit(1)
+    if await session.get(AuditIdentityRow, name) is None and await session.scalar(acted) is None:
         return False
     await record(
         session,

@@ -51,29 +51,22 @@ def session_of(request: Request) -> str:
 
 
 async def verified_session(request: Request) -> VerifiedToken:
-    """Return the token of the session. Raises SignInNeeded when there is none or the token no longer counts."""
-    token = session_cookie.token_of(session_of(request))
-    if token is None:
-        raise SignInNeeded(_ENDED)
-    try:
-        verified: VerifiedToken = await request.app.state.services.identity.authenticate(token)
-    except Unauthenticated as error:
-        raise SignInNeeded(_ENDED) from error
-    return verified
-
-
-async def signed_in(request: Request) -> Principal:
-    """Return the person behind the cookie.
+    """Return the token of the session.
 
     Raises SignInNeeded when there is none, the token no longer counts, or somebody signed out of this session.
     """
+    services = request.app.state.services
+    try:
+        return await sessions.authenticate(services.database, services.identity, session_of(request))
+    except Unauthenticated as error:
+        raise SignInNeeded(_ENDED) from error
+
+
+async def signed_in(request: Request) -> Principal:
+    """Return the person behind the cookie. Raises SignInNeeded."""
     verified = await verified_session(request)
-    async with request.app.state.services.database.read_session() as session:
-        if await sessions.has_ended(session, session_of(request)):
-            raise SignInNeeded(_ENDED)
     request.state.principal = verified.principal
-    principal: Principal = verified.principal
-    return principal
+    return verified.principal
 
 
 def page(action: str) -> Any:

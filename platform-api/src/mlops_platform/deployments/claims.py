@@ -32,7 +32,7 @@ def _revision(row: RevisionRow, deployment: DeploymentRow) -> list[Claim]:
             Action.DEPLOYMENT_REQUESTED,
             place,
             {"revision": row.number, "version": row.version, "digest": row.digest, "approval": row.approval_id},
-            {"configuration": configuration_hash(row.config), "risk_level": row.risk_level},
+            {"configuration": configuration_hash(row.config), "risk_level": row.risk_level, "revision_id": row.id},
             person=row.requested_by,
         )
     ]

@@ -1,4 +1,4 @@
-"""Ending a session of the console: at once, in every API process, whoever still holds its cookie."""
+"""Sessions of browsers: opening one with its cookie, and ending it at once in every process, whoever still holds the cookie."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -6,12 +6,34 @@ from hashlib import sha256
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.database.session import Database, ReadSession, Session
+from mlops_platform.errors import Unauthenticated
+from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
+from mlops_platform.identity.session_cookie import token_of
 from mlops_platform.identity.tables import EndedSessionRow
 from mlops_platform.kit.clock import now
 
 # tokens count a little longer than they say (MLOPS_CLOCK_SKEW_SECONDS, at most five minutes)
 _TOLERANCE = timedelta(minutes=10)
+
+
+class SessionEnded(Unauthenticated):
+    """The cookie is none of ours, or somebody signed out."""
+
+    def __init__(self) -> None:
+        super().__init__("Sign in again: your session has ended.")
+
+
+async def authenticate(database: Database, identity: IdentityProvider, cookie: str) -> VerifiedToken:
+    """Return the verified token of a session. Raises SessionEnded, InvalidToken and IssuerUnavailable."""
+    token = token_of(cookie)
+    if token is None:
+        raise SessionEnded
+    verified = await identity.authenticate(token)
+    async with database.read_session() as session:
+        if await has_ended(session, cookie):
+            raise SessionEnded
+    return verified
 
 
 async def end(session: Session, cookie: str, expires_at: float) -> None:

@@ -175,7 +175,8 @@ class ModelHost:
         """Return an empty folder for what a model process writes: nothing of an earlier one is left in it."""
         folder = self._runtime / "scratch" / revision_id
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
+        # what could not be removed is the same model's: it stops no other
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
         return folder
 
     def _write_status(self, revision_id: str, model: _Model) -> None:

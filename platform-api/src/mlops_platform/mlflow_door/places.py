@@ -54,6 +54,14 @@ def place_of(canonical_path: str, tenant: str) -> str | None:
     return None
 
 
+def names_of(place: str) -> list[str]:
+    """Return the place, and where it would be in the workspace `default` when it says none.
+
+    Experiments of that workspace lie below it or at the store's root, by whether MLflow knew workspaces when they were made.
+    """
+    return [place] if place.startswith("workspaces/") else [place, f"workspaces/{DEFAULT}/{place}"]
+
+
 def and_above(place: str) -> list[str]:
     """Return a place and every folder it is in: a version at any of them holds the place."""
     parts = [part for part in place.split("/") if part not in {"", "."}]

@@ -9,7 +9,7 @@ from mlops_platform.database.session import Database
 from mlops_platform.mlflow_door.access import Route, canonical
 from mlops_platform.mlflow_door.changes import OutsideTheStore
 from mlops_platform.mlflow_door.ownership import DEFAULT
-from mlops_platform.mlflow_door.places import RegisteredBytes, Writing, and_above, place_of
+from mlops_platform.mlflow_door.places import RegisteredBytes, Writing, and_above, names_of, place_of
 from mlops_platform.models import holding
 
 _LOGGED_MODEL = "/api/2.0/mlflow/logged-models/<model_id>"
@@ -55,9 +55,10 @@ class Protection:
 
     async def _refuse_place(self, place: str, *, below: bool) -> None:
         async with self._database.read_session() as session:
-            above = and_above(place)
-            if await holding.holds_place(session, above, above[-1] if below and above else None):
-                raise RegisteredBytes
+            for named in names_of(place):
+                above = and_above(named)
+                if await holding.holds_place(session, above, above[-1] if below and above else None):
+                    raise RegisteredBytes
 
     async def _refuse_run(self, run_id: str) -> None:
         async with self._database.read_session() as session:

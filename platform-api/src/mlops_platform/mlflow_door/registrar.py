@@ -152,7 +152,7 @@ class Registrar:
         if change.body.get("key") == "risk_level" and version is None:
             await holding.take_over_risk(self._database, self._registry, change.name)
         if change.new_name is not None:
-            await holding.renamed(session, self._registry, change.name, change.new_name)
+            await holding.renamed(session, self._registry, change.name, change.new_name, caller)
         else:
             await holding.copy(session, self._registry, change.name, version, caller)
         # last: it locks the audit log's tree until the commit

@@ -1,6 +1,6 @@
 """The catalogue as the risk room sees it, and how a version's tags become a level: raised at once, never lowered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -29,9 +29,7 @@ class Catalogue(Holders):
         query = select(ModelVersionRow, ModelRow).join(ModelRow, ModelRow.name == ModelVersionRow.name)
         query = query.where(ModelVersionRow.digest == digest).order_by(ModelVersionRow.name, ModelVersionRow.version)
         rows = (await session.execute(query)).all()
-        return [
-            Holder(row.name, row.version, model.tenant, row.tags.get("owner") or model.owner) for row, model in rows
-        ]
+        return [Holder(row.name, row.version, model.tenant, _responsible(row, model)) for row, model in rows]
 
     async def show(self, session: Session, digest: str, level: RiskLevel) -> None:
         """Show this level for every version with the digest; the caller holds the lock of its risk record."""
@@ -46,6 +44,11 @@ class Catalogue(Holders):
                 .where(ModelVersionRow.name == name, ModelVersionRow.version == version)
                 .values(risk_level=level)
             )
+
+
+def _responsible(row: ModelVersionRow, model: ModelRow) -> frozenset[str]:
+    named = (row.tags.get("owner") or model.owner, row.tags.get("registered_by"))
+    return frozenset(name for name in named if name)
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,24 @@ async def inheriting(session: ReadSession, name: str, said: RiskLevel) -> list[i
         ModelVersionRow.risk_declared.is_distinct_from(said),
     )
     return list((await session.execute(query.order_by(ModelVersionRow.version))).scalars())
+
+
+async def levels(session: Session, name: str) -> dict[int, RiskLevel]:
+    """Return the level of every version of a model."""
+    query = select(ModelVersionRow.version, ModelVersionRow.risk_level).where(ModelVersionRow.name == name)
+    return {row.version: row.risk_level for row in await session.execute(query)}
+
+
+async def keep_levels(session: Session, name: str, before: Mapping[int, RiskLevel]) -> None:
+    """Raise each version of a model to the level it had under its name before."""
+    now = await levels(session, name)
+    for version, level in sorted(before.items()):
+        if version in now and is_higher(level, now[version]):
+            await session.execute(
+                update(ModelVersionRow)
+                .where(ModelVersionRow.name == name, ModelVersionRow.version == version)
+                .values(risk_level=level)
+            )
 
 
 def source_of(warning: str | None) -> Source:

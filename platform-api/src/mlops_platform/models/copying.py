@@ -22,8 +22,8 @@ log = structlog.get_logger(__name__)
 
 JOB = "registry-mirror"
 # A tag that is set or removed does not move MLflow's time of the last change, so only a comparison of everything sees it (as
-# it sees a clock set back). It takes at most a twentieth of the time: a small registry is compared every ten seconds.
-_COMPARE_SECONDS = 10.0
+# it sees a clock set back). It takes at most a twentieth of the time: a small registry is compared every six seconds.
+_COMPARE_SECONDS = 6.0
 _COMPARE_SHARE = 20.0
 # a version, or a model by itself
 _Item = tuple[str, int | None]

@@ -10,7 +10,6 @@ from mlops_platform.checks import service as checks
 from mlops_platform.database.session import Database, ReadSession, Session
 from mlops_platform.identity.principal import Principal
 from mlops_platform.models import classified, mirror
-from mlops_platform.models.classified import MIRROR
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 
@@ -75,11 +74,11 @@ async def copy(
     registry: ModelRegistry,
     name: str,
     version: int | None,
-    actor: Principal | SystemActor = MIRROR,
+    actor: Principal | SystemActor = classified.MIRROR,
 ) -> bool:
     """Make the catalogue equal to the registry for a model, and for one version of it when a number is given.
 
-    `actor` is who changed it there. Returns False for what the registry does not list as a model: nothing, or a prompt.
+    A version that a person registers has an event of theirs; give them as `actor`, and there is no second one. Returns False for what the registry does not list as a model: nothing, or a prompt.
     """
     try:
         if version is not None:
@@ -103,8 +102,18 @@ async def take_over_risk(database: Database, registry: ModelRegistry, name: str)
     await classified.declare_versions(database, name, model.tags)
 
 
-async def renamed(session: Session, registry: ModelRegistry, name: str, new_name: str) -> None:
-    """Replace a model in the catalogue by the registry's model of its new name, with every version."""
+async def renamed(
+    session: Session,
+    registry: ModelRegistry,
+    name: str,
+    new_name: str,
+    actor: Principal | SystemActor = classified.MIRROR,
+) -> None:
+    """Replace a model in the catalogue by the registry's model of its new name, with every version.
+
+    Another name makes nothing less risky: each version keeps at least the level it had.
+    """
+    levels = await classified.levels(session, name)
     await checks.forget(session, name)
     await gates.forget(session, name)
     await session.execute(delete(ModelRow).where(ModelRow.name == name))
@@ -114,4 +123,5 @@ async def renamed(session: Session, registry: ModelRegistry, name: str, new_name
     except NotInRegistry:
         return
     for number in range(1, highest + 1):
-        await copy(session, registry, new_name, number)
+        await copy(session, registry, new_name, number, actor)
+    await classified.keep_levels(session, new_name, levels)

@@ -35,8 +35,9 @@ async def resolve(
 ) -> tuple[VersionView, str]:
     """Return a version as it is now and the digest of its bytes: read from the registry, classified, and kept.
 
-    `permitted` raises when the caller may not do this to a version of that tenant: before gigabytes are read. `read_tags`: read its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which end before the
-    caller's begins: it may read gigabytes, and it records events. Raises ModelVersionNotFound, NotAVersion and
+    `permitted` raises when the caller may not do this to a version of that tenant: before gigabytes are read. `read_tags`: read
+    its tags again, so that a level raised a moment ago counts; then the registry must answer. In transactions of its own, which
+    end before the caller's begins: it may read gigabytes, and it records events. Raises ModelVersionNotFound, NotAVersion and
     RegistryUnavailable; what the catalogue has learned until then stays.
     """
     async with database.session() as session:

@@ -78,7 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
         start = 0
         while start < len(data):
             size = _SLICE if self._in_head or not self._in_message else _BODY_SLICE
-            part = data if len(data) <= size else data[start : start + size]
+            part = data if start == 0 and len(data) <= size else data[start : start + size]
             start += len(part)
             super().data_received(part)
             if self._heard:

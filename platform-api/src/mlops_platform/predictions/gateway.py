@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import anyio
 import structlog
@@ -19,17 +18,16 @@ from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.identity.admission import refuse_two_tokens
-from mlops_platform.kit.bodies import check_announced, read_body
-from mlops_platform.kit.content import decoded
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.replies import Reply, send_reply
 from mlops_platform.predictions import oip
 from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.predictions.callers import Caller, Callers
+from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
+from mlops_platform.predictions.incoming import Incoming
 from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
 from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
-from mlops_platform.predictions.recorder import EndpointRecorder
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
@@ -48,16 +46,6 @@ _REVOCATIONS_SECONDS = 30.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Incoming(NamedTuple):
-    """One request of the data plane, its body not read yet."""
-
-    scope: Scope
-    headers: Mapping[bytes, bytes]
-    receive: Receive
-    request_id: str
-    began: float
 
 
 Answering = Callable[[Incoming], Awaitable[Reply]]
@@ -88,8 +76,8 @@ class Gateway:
         self._revocations = revocations
         self._revocations_due = 0.0
         self._look_again = False
-        self.limit = services.settings.max_body_bytes
         settings = services.settings
+        self.limit = settings.max_body_bytes
         self.patience = Patience(settings.max_head_bytes, settings.request_head_seconds, settings.request_body_seconds)
         self._callers = Callers(services.identity, services.authorizer)
         self._trust = trust
@@ -98,9 +86,7 @@ class Gateway:
         self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
         self._oip = oip.OpenInference(self.table, self._predictor)
-        self._recorders: dict[tuple[str, str], EndpointRecorder] = {}
-        self._predictions: dict[str, EndpointRecorder] = {}
-        self._nameless = EndpointRecorder("POST", PREDICT)
+        self._recorders = EndpointRecorders()
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
         # request ids only have to be unique: a random part per process and a count are, and cost nothing
@@ -198,7 +184,7 @@ class Gateway:
         for gone in self.table.swap(snapshot, targets):
             await self._let_go(gone)
         for name in self.table.models:
-            self._prediction_recorder(name)
+            self._recorders.of_model(name, self.table.models)
 
     async def _let_go(self, target: Loaded) -> None:
         try:
@@ -221,8 +207,7 @@ class Gateway:
 
     def flush(self) -> None:
         """Hand what was counted to the metrics."""
-        for recorder in (*self._recorders.values(), *self._predictions.values(), self._nameless):
-            recorder.flush()
+        self._recorders.flush()
         self.table.flush()
         self._trust.report()
         self._refused_codes.replace({(code,): float(count) for code, count in self.table.refused.items()})
@@ -284,7 +269,7 @@ class Gateway:
         model_name = ""
         try:
             caller = await self._caller(incoming)
-            request, target = self._predictor.open(caller, await self._body(incoming))
+            request, target = self._predictor.open(caller, await incoming.body(self.limit))
             model_name = target.live.model_name
             answer = await self._predictor.predict(caller, request, target, incoming.began)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
@@ -292,7 +277,7 @@ class Gateway:
         return self._predicted(answer, incoming.request_id, incoming.began)
 
     def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
-        recorder = self._prediction_recorder(answer.target.live.model_name)
+        recorder = self._recorders.of_model(answer.target.live.model_name, self.table.models)
         recorder.record(200, time.perf_counter() - began)
         return reply(
             200,
@@ -304,18 +289,18 @@ class Gateway:
 
     def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)
-        self._prediction_recorder(model_name).record(refusal.status, time.perf_counter() - began)
+        self._recorders.of_model(model_name, self.table.models).record(refusal.status, time.perf_counter() - began)
         return refused(refusal, request_id)
 
     async def _retrieve(self, incoming: Incoming) -> Reply:
         try:
             caller = await self._caller(incoming)
             caller.require("feature:read")
-            content = await retrieve_raw(self._services, caller, await self._body(incoming))
+            content = await retrieve_raw(self._services, caller, await incoming.body(self.limit))
             answer = reply(200, content, incoming.request_id)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             answer = refused(as_refusal(error), incoming.request_id)
-        self._recorder("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
+        self._recorders.of_endpoint("POST", RETRIEVE).record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
     async def _open_inference(self, incoming: Incoming) -> Reply:
@@ -324,10 +309,14 @@ class Gateway:
             scope["method"],
             scope["path"],
             partial(self._caller, incoming),
-            partial(self._body, incoming),
+            partial(incoming.body, self.limit),
             incoming.request_id,
         )
-        recorder = self._prediction_recorder(model_name) if model_name else self._recorder(_method(scope), endpoint)
+        recorder = (
+            self._recorders.of_model(model_name, self.table.models)
+            if model_name
+            else self._recorders.of_endpoint(_method(scope), endpoint)
+        )
         recorder.record(answer.status, time.perf_counter() - incoming.began)
         return answer
 
@@ -347,33 +336,11 @@ class Gateway:
             # the template, never the path: a path can hold anything
             route = scope.get("route")
             endpoint = getattr(route, "path", None) or "unmatched"
-            self._recorder(_method(scope), endpoint).record(status, time.perf_counter() - began)
+            self._recorders.of_endpoint(_method(scope), endpoint).record(status, time.perf_counter() - began)
 
     async def _caller(self, incoming: Incoming) -> Caller:
         refuse_two_tokens(incoming.scope["headers"])
         return self._callers.known(incoming.headers) or await self._callers.ask(incoming.headers)
-
-    async def _body(self, incoming: Incoming) -> bytes:
-        check_announced(incoming.headers.get(b"content-length", b""), self.limit)
-        body = await read_body(incoming.receive, self.limit)
-        if b"content-encoding" in incoming.headers:
-            return decoded(body, incoming.headers[b"content-encoding"], self.limit)
-        return body
-
-    def _prediction_recorder(self, model_name: str) -> EndpointRecorder:
-        # only names of models that answer become labels: what a caller makes up does not
-        if model_name not in self.table.models:
-            return self._nameless
-        recorder = self._predictions.get(model_name)
-        if recorder is None:
-            recorder = self._predictions[model_name] = EndpointRecorder("POST", PREDICT, model_name)
-        return recorder
-
-    def _recorder(self, method: str, endpoint: str) -> EndpointRecorder:
-        recorder = self._recorders.get((method, endpoint))
-        if recorder is None:
-            recorder = self._recorders[method, endpoint] = EndpointRecorder(method, endpoint)
-        return recorder
 
 
 def _method(scope: Scope) -> str:

@@ -10,12 +10,12 @@ from mlops_platform.policy.definition import RiskLevel
 
 @dataclass(frozen=True)
 class Holder:
-    """A registered version with these bytes."""
+    """A registered version with these bytes; `responsible` are who owns it and who registered it, as far as they are named."""
 
     name: str
     version: int
     tenant: str
-    owner: str | None
+    responsible: frozenset[str]
 
 
 class Holders(ABC):

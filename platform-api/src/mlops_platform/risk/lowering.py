@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from mlops_platform.identity.subjects import same_person
 from mlops_platform.policy.definition import RiskLevel
 
 Status = Literal["open", "confirmed", "refused", "overtaken"]
-Objection = Literal["settled", "overtaken", "is_service", "is_proposer", "is_owner"]
+Objection = Literal["settled", "overtaken", "is_service", "is_proposer", "is_responsible"]
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,16 @@ class Proposal:
 
 
 def objection(
-    proposal: Proposal, current: RiskLevel, decider: str, kind: Literal["human", "service"], owners: Collection[str]
+    proposal: Proposal,
+    current: RiskLevel,
+    decider: str,
+    kind: Literal["human", "service"],
+    responsible: Collection[str],
 ) -> Objection | None:
     """Return why this person may not decide on the proposal now, or None when they may.
 
-    `current` is the digest's level now: who raised it in the meantime knew something the proposer did not. `owners` are who is
-    named as responsible for a version with these bytes.
+    `current` is the digest's level now: who raised it in the meantime knew something the proposer did not. `responsible` are
+    who owns or registered a version with these bytes.
     """
     if proposal.status != "open":
         return "settled"
@@ -34,13 +39,8 @@ def objection(
         return "overtaken"
     if kind != "human":
         return "is_service"
-    if _same(decider, proposal.proposed_by):
+    if same_person(proposal.proposed_by, decider):
         return "is_proposer"
-    if any(_same(decider, owner) for owner in owners):
-        return "is_owner"
+    if any(same_person(name, decider) for name in responsible):
+        return "is_responsible"
     return None
-
-
-def _same(one: str, other: str) -> bool:
-    # a capital or a blank does not make a second person
-    return one.strip().casefold() == other.strip().casefold()

@@ -77,7 +77,7 @@ class NotAnotherPerson(Forbidden):
     def __init__(self, why: lowering.Objection) -> None:
         reasons = {
             "is_proposer": "You proposed this yourself.",
-            "is_owner": "You are named as responsible for a version with these bytes.",
+            "is_responsible": "You own or registered a version with these bytes.",
             "is_service": "A service does not decide on risk.",
         }
         super().__init__(f"{reasons[why]} Another person with the role for it must decide.")
@@ -189,19 +189,19 @@ async def decide(
     proposal = await session.get(RiskProposalRow, body.proposal, populate_existing=True)
     if proposal is None or proposal.digest != digest:
         raise ProposalNotFound(digest)
-    owners = [holder.owner for holder in held if holder.owner]
+    responsible = frozenset[str]().union(*(holder.responsible for holder in held))
     asked = lowering.Proposal(
         proposal.proposed_by,
         proposal.from_level,
         proposal.to_level,
         proposal.status,  # type: ignore[arg-type]  # the column holds these literals
     )
-    match lowering.objection(asked, row.level, caller.subject, caller.kind, owners):
+    match lowering.objection(asked, row.level, caller.subject, caller.kind, responsible):
         case "settled":
             raise ProposalSettled(proposal.status)
         case "overtaken":
             raise ProposalSettled("overtaken: the level was changed after it was proposed")
-        case ("is_service" | "is_proposer" | "is_owner") as why:
+        case ("is_service" | "is_proposer" | "is_responsible") as why:
             raise NotAnotherPerson(why)
     if body.decision == "refuse" and not body.comment.strip():
         raise RefusalNeedsReason

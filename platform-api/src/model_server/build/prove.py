@@ -55,9 +55,11 @@ def _compared(
     from model_server.build.offer import read_offer
     from model_server.build.parity import compare, proof_rows
     from model_server.bundle import OnnxGraph
+    from model_server.formats.graph_tensors import check_alone
 
     offer = read_offer(offer_folder)
     compiled = offer.compiled
+    check_alone(compiled.model)
     rows = [*proof_rows(inputs, samples), *_checked(offer.splits, inputs)]
     try:
         parity = compare(offer.answers, compiled, inputs, rows, described["task"], tuple(described["labels"]))

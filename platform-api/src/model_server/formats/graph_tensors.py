@@ -7,6 +7,9 @@ from typing import Any
 from model_server.formats.beside import TENSORS
 from model_server.refusals import Refused
 
+# what converters write; com.microsoft is onnxruntime's own, for text
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+
 
 def check_graphs(root: Path, files: list[Path]) -> None:
     """Check that ONNX graphs read tensors from their own folder only, and that every file of tensors belongs to one.
@@ -32,6 +35,24 @@ def check_graphs(root: Path, files: list[Path]) -> None:
             )
 
 
+def check_alone(content: bytes) -> None:
+    """Check that a compiled graph reads no file and runs nobody's own operators: it is run in the API process.
+
+    Raises Refused `unsafe_graph`.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load_from_string(content)
+    except DecodeError as error:
+        raise Refused("unsafe_graph", "The compiled graph is not readable.") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _messages(graph, onnx.TensorProto)):
+        raise Refused("unsafe_graph", "The compiled graph reads tensors from a file.")
+    if others := {node.domain for node in _messages(graph, onnx.NodeProto)} - _DOMAINS:
+        raise Refused("unsafe_graph", f"The compiled graph uses operators of {', '.join(sorted(others))}.")
+
+
 def _locations(path: Path, relative: str) -> Iterator[str]:
     import onnx
     from google.protobuf.message import DecodeError
@@ -40,18 +61,17 @@ def _locations(path: Path, relative: str) -> Iterator[str]:
         graph = onnx.load(path, load_external_data=False)
     except DecodeError as error:
         raise Refused("load_failed", f"'{relative}' is not a readable ONNX graph.") from error
-    for tensor in _tensors(graph, onnx.TensorProto):
+    for tensor in _messages(graph, onnx.TensorProto):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             # every one that is named: which of two counts is the runtime's choice. None is a graph without its numbers.
             yield from [entry.value for entry in tensor.external_data if entry.key == "location"] or [""]
 
 
-def _tensors(message: Any, kind: type) -> Iterator[Any]:
+def _messages(message: Any, kind: type) -> Iterator[Any]:
     """Walk a message at any depth: graphs hide in the attributes of nodes and in functions."""
     if isinstance(message, kind):
         yield message
-        return
     for field, value in message.ListFields():
         if field.message_type is not None:
             for part in value if isinstance(value, list) or hasattr(value, "add") else [value]:
-                yield from _tensors(part, kind)
+                yield from _messages(part, kind)

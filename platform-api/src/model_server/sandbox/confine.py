@@ -18,7 +18,7 @@ from model_server.sandbox.protections import Missing, Name, Sealed
 
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNS, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 0x00020000, 2, 4, 8, 0x4000, 1 << 18
-_SCRATCH_BYTES, _SCRATCH_FILES = 128 << 20, 4_096
+_SCRATCH_BYTES, _SCRATCH_FILES = 128 << 20, 16_384
 
 
 class MoreThanOneThread(RuntimeError):
@@ -37,6 +37,8 @@ class Confinement:
     limits: Limits
     descriptors: frozenset[int] = frozenset()
     private: bool = False
+    room: int = 0
+    """Bytes that scratch must hold beside what libraries write: a private copy of the model."""
 
 
 def confine(wanted: Confinement) -> Sealed:
@@ -72,7 +74,7 @@ def available() -> Sealed:
         holds["system calls"] = "seccomp"
     else:
         missing.append(Missing("system calls", _no_filter(machine)))
-    if identity.may_change_user():
+    if identity.own_user(os.getpid()) is not None:
         holds["own user"] = "one for each process"
     else:
         missing.append(Missing("own user", "only root can start a process as another user"))
@@ -88,15 +90,14 @@ def _on_linux(wanted: Confinement) -> Sealed:
     abi = landlock.abi()
     why_no_files = landlock.why_not(abi)
     # root without rules for files would need root's power to read; see identity.become
-    another_user = identity.may_change_user() and why_no_files is None
-    user = identity.own_user(os.getpid())
-    if wanted.private and another_user and _small_file_system(libc, wanted.scratch):
-        holds["scratch size"] = f"{_SCRATCH_BYTES >> 20} MiB in memory"
+    user = identity.own_user(os.getpid()) if why_no_files is None else None
+    if wanted.private and user is not None and _small_file_system(libc, wanted.scratch, _SCRATCH_BYTES + wanted.room):
+        holds["scratch size"] = f"{(_SCRATCH_BYTES + wanted.room) >> 20} MiB in memory"
     elif wanted.private:
         missing.append(Missing("scratch size", "only root can mount a small file system; a file's size is limited"))
-    if another_user:
+    if user is not None:
         _give(wanted.scratch, user)
-    missing += limits.apply(wanted.limits, own_user=another_user)
+    missing += limits.apply(wanted.limits, own_user=user is not None)
     if not missing or missing[-1].name != "memory":
         holds["memory"] = f"{wanted.limits.memory_bytes >> 20} MiB, {wanted.limits.threads} threads"
     _close_others(wanted.descriptors)
@@ -107,7 +108,7 @@ def _on_linux(wanted: Confinement) -> Sealed:
     else:
         missing.append(Missing("files", why_no_files))
     _narrower(abi, holds, missing)
-    if another_user:
+    if user is not None:
         holds["own user"] = identity.become(user, [*readable, wanted.scratch], ruled=True)
     else:
         identity.without_capabilities()
@@ -151,11 +152,11 @@ def _no_filter(machine: str) -> str:
     return f"the numbers of system calls on {machine} are not known"
 
 
-def _small_file_system(libc: ctypes.CDLL, folder: Path) -> bool:
+def _small_file_system(libc: ctypes.CDLL, folder: Path, size: int) -> bool:
     """Mount memory on the folder, for this process alone; False where that is not permitted."""
     if libc.unshare(_CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
         return False
-    options = f"size={_SCRATCH_BYTES},nr_inodes={_SCRATCH_FILES},mode=700".encode()
+    options = f"size={size},nr_inodes={_SCRATCH_FILES},mode=700".encode()
     flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
     return bool(libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", flags, options) == 0)
 

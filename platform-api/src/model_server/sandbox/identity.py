@@ -7,20 +7,35 @@ from pathlib import Path
 
 # no distribution, container or directory service gives these numbers to anybody (systemd's table of user ids)
 _FIRST = 1_879_048_192
+_NOBODY = 65_534
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 4, 8, 1, 2
 _CAP_SETGID, _CAP_SETUID = 6, 7
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
-def own_user(pid: int) -> int:
-    """Return the user id of the model process with this process id: no two living ones share it."""
-    return _FIRST + pid
+def own_user(pid: int) -> int | None:
+    """Return the user id for the model process with this process id; None when this process may not become anybody else.
+
+    No two living processes share it, but in a container that maps too few ids: there it is `nobody`.
+    """
+    if not _is_root_with_its_powers():
+        return None
+    maps = [Path(f"/proc/self/{kind}_map").read_text() for kind in ("uid", "gid")]
+    return next((user for user in (_FIRST + pid, _NOBODY) if all(is_mapped(text, user) for text in maps)), None)
 
 
-def may_change_user() -> bool:
-    """Whether this process is root with root's power to become somebody else."""
-    return os.geteuid() == 0 and _effective() >> _CAP_SETUID & 1 == 1 and _effective() >> _CAP_SETGID & 1 == 1
+def is_mapped(text: str, user: int) -> bool:
+    """Whether an id exists in this user namespace, by the text of its map: lines of first inside, first outside, count."""
+    ranges = [tuple(map(int, line.split())) for line in text.splitlines()]
+    return any(first <= user < first + count for first, _, count in ranges)
+
+
+def _is_root_with_its_powers() -> bool:
+    if os.geteuid() != 0 or Path("/proc/self/setgroups").read_text().strip() != "allow":
+        return False
+    held = _effective()
+    return bool(held >> _CAP_SETUID & 1 and held >> _CAP_SETGID & 1)
 
 
 def become(user: int, needed: Iterable[Path], *, ruled: bool) -> str:

@@ -28,8 +28,13 @@ _OF_FILES = AccessFS.EXECUTE | AccessFS.WRITE_FILE | AccessFS.READ_FILE | Access
 
 
 def abi() -> int:
-    """Return the kernel's Landlock ABI; 0 when it has none or has it switched off."""
-    return landlockpy.abi_version() if sys.platform == "linux" else 0
+    """Return the kernel's Landlock ABI; 0 when it has none, has it switched off, or a container forbids to ask."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return landlockpy.abi_version()
+    except landlockpy.LandlockError:
+        return 0
 
 
 def why_not(found: int) -> str | None:

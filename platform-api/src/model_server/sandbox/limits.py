@@ -20,8 +20,8 @@ class Limits:
     threads: int = 256
 
 
-# a served model answers for weeks; it writes nothing but its libraries' small notes
-SERVING = Limits(memory_bytes=8 << 30, cpu_seconds=None, file_bytes=16 << 20)
+# a served model answers for weeks; it writes its log and its libraries' small notes
+SERVING = Limits(memory_bytes=8 << 30, cpu_seconds=None, file_bytes=64 << 20)
 
 
 def apply(limits: Limits, *, own_user: bool) -> list[Missing]:

@@ -15,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log-level", default="warning")
     parser.add_argument("--scratch", type=Path, help="the one folder it may write; one of its own when not given")
+    parser.add_argument("--readable", type=Path, action="append", default=[], help="another file or folder it may read")
     options = parser.parse_args(arguments)
     with _LAST_WORDS.open("w") if _LAST_WORDS.exists() else contextlib.nullcontext() as last_words:
         try:
@@ -79,13 +81,16 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     kept = {listening.fileno(), *([last_words.fileno()] if last_words else [])}
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # the model is copied into scratch before it is loaded (trust/files.py)
+    size = sum(path.lstat().st_size for path in options.bundle.rglob("*") if path.is_file())
     sealed = confine(
         Confinement(
-            readable=(options.bundle.absolute(),),
+            readable=(options.bundle.absolute(), *(path.absolute() for path in options.readable)),
             scratch=(options.scratch or Path(tempfile.mkdtemp(prefix="model-"))).absolute(),
-            limits=SERVING,
+            limits=replace(SERVING, file_bytes=SERVING.file_bytes + size),
             descriptors=frozenset(kept),
             private=True,
+            room=size,
         )
     )
     if sealed.missing:

@@ -8,9 +8,9 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,13 +18,12 @@ import requests
 import structlog
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 from mlflow.exceptions import MlflowException
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from mlops_platform.adapters.mlflow import credentials
+from mlops_platform.adapters.mlflow.entries import changed, model_of, version_of
 from mlops_platform.models.interfaces import (
     ArtifactsUnavailable,
     ModelRegistry,
@@ -41,11 +40,8 @@ log = structlog.get_logger(__name__)
 Result = TypeVar("Result")
 # what a run logs for explanations to be measured against: {"columns": […], "rows": [[…], …]}
 SAMPLE = "background.json"
-_PAGE = 200
 _STORE = "mlflow-artifacts:/"
 _PROMPT = "mlflow.prompt.is_prompt"
-# changes within one millisecond of the last seen one may be seen later
-_OVERLAP = timedelta(seconds=2)
 _STATUSES: dict[type[Exception], str] = {
     NotInRegistry: "missing",
     RegistryRefused: "refused",
@@ -74,7 +70,7 @@ class MlflowRegistry(ModelRegistry):
 
     async def get_model(self, name: str) -> RegisteredModel:
         def read(workspace: str) -> RegisteredModel:
-            return _model(self._client.get_registered_model(name), workspace)
+            return model_of(self._client.get_registered_model(name), workspace)
 
         return await self._call("get_model", lambda: self._at(name, read))
 
@@ -92,13 +88,13 @@ class MlflowRegistry(ModelRegistry):
 
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         def read(workspace: str) -> list[RegisteredModel]:
-            return [_model(entry, workspace) for entry in _changed(self._client.search_registered_models, since)]
+            return [model_of(entry, workspace) for entry in changed(self._client.search_registered_models, since)]
 
         return await self._call("changed_models", lambda: self._everywhere(read))
 
     async def changed_versions(self, since: datetime | None) -> list[RegisteredVersion]:
         def read(_workspace: str) -> list[RegisteredVersion]:
-            return [_version(entry, None) for entry in _changed(self._client.search_model_versions, since)]
+            return [version_of(entry, None) for entry in changed(self._client.search_model_versions, since)]
 
         return await self._call("changed_versions", lambda: self._everywhere(read))
 
@@ -209,7 +205,7 @@ class MlflowRegistry(ModelRegistry):
     def _whole(self, entry: ModelVersion) -> RegisteredVersion:
         run = self._client.get_run(entry.run_id) if entry.run_id else None
         location = self._client.get_model_version_download_uri(entry.name, str(entry.version))
-        return replace(_version(entry, run), artifact_location=_below_the_store(location))
+        return replace(version_of(entry, run), artifact_location=_below_the_store(location))
 
     def _all_workspaces(self) -> list[str]:
         return [workspace.name for workspace in self._client.list_workspaces()]
@@ -290,74 +286,12 @@ class MlflowRegistry(ModelRegistry):
             metrics.mlflow_request_duration_seconds.labels(operation).observe(time.perf_counter() - began)
 
 
-def _changed(search: Callable[..., Any], since: datetime | None) -> list[Any]:
-    found: list[Any] = []
-    token: str | None = None
-    oldest = (since - _OVERLAP).timestamp() * 1000 if since else 0
-    while True:
-        page = search(max_results=_PAGE, order_by=["last_updated_timestamp DESC"], page_token=token)
-        for entry in page:
-            if (entry.last_updated_timestamp or entry.creation_timestamp) < oldest:
-                return found
-            found.append(entry)
-        token = page.token
-        if not token:
-            return found
-
-
-def _model(entry: MlflowModel, tenant: str) -> RegisteredModel:
-    created = _time(entry.creation_timestamp)
-    updated = _time(entry.last_updated_timestamp or entry.creation_timestamp)
-    return RegisteredModel(entry.name, entry.description or "", dict(entry.tags), created, updated, tenant)
-
-
-def _version(entry: ModelVersion, run: Run | None) -> RegisteredVersion:
-    return RegisteredVersion(
-        name=entry.name,
-        version=int(entry.version),
-        run_id=entry.run_id or None,
-        source=entry.source or "",
-        status=entry.status,
-        description=entry.description or "",
-        tags=dict(entry.tags),
-        created_at=_time(entry.creation_timestamp),
-        updated_at=_time(entry.last_updated_timestamp or entry.creation_timestamp),
-        metrics=dict(run.data.metrics) if run else {},
-        params=dict(run.data.params) if run else {},
-        lineage=_lineage(entry, run),
-    )
-
-
-def _lineage(entry: ModelVersion, run: Run | None) -> dict[str, Any]:
-    lineage: dict[str, Any] = {"run_id": entry.run_id or None, "source": entry.source, "model_id": entry.model_id}
-    if run:
-        tags = run.data.tags
-        lineage |= {
-            "experiment_id": run.info.experiment_id,
-            "run_name": run.info.run_name,
-            "user": tags.get("mlflow.user"),
-            "code": tags.get("mlflow.source.name"),
-            "git_commit": tags.get("mlflow.source.git.commit"),
-            "datasets": [
-                {"name": used.dataset.name, "digest": used.dataset.digest, "source_type": used.dataset.source_type}
-                for used in run.inputs.dataset_inputs
-            ],
-        }
-    if uri := entry.tags.get("training_dataset_uri"):
-        lineage["training_dataset_uri"] = uri
-    return lineage
-
-
 def _missing(error: MlflowException | NotInRegistry) -> bool:
     return isinstance(error, NotInRegistry) or error.error_code in _MISSING
 
 
 def _below_the_store(uri: str) -> str | None:
     return uri.removeprefix(_STORE).strip("/") if uri.startswith(_STORE) else None
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _quoted(name: str) -> str:
