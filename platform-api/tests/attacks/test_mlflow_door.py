@@ -248,8 +248,7 @@ def test_bytes_of_a_registered_version_stay(door: Door, name: str, tenant: str) 
         ("DELETE", f"{STORE}/{place}/model", {}),
         ("DELETE", f"{STORE}/{place}", {}),
         ("DELETE", f"{STORE}/{folder.rsplit('/', 1)[0] if '/' in folder else folder}", {}),
-        # MLflow puts a path without a workspace below the caller's (but in `default`, where it is another place)
-        ("PUT", f"{STORE}/{place.removeprefix('workspaces/risk/')}/model/weights", {"content": b"evil"}),
+        ("PUT", f"{STORE}/{place.removeprefix(f'workspaces/{tenant}/')}/model/weights", {"content": b"evil"}),
         ("PUT", f"{STORE}/{place}/./model/./weights", {"content": b"evil"}),
         ("POST", f"/api/2.0/mlflow-artifacts/mpu/create/{place}/model/weights", {"json": {}}),
         ("POST", f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run_id}&path=model/weights", {"content": b"evil"}),

@@ -39,6 +39,7 @@ class Died(BaseException):
 @pytest.fixture
 def parts(services: BuiltServices, tmp_path: Path) -> BuiltServices:
     (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "bundle.json").write_text("{}")
     return replace(
         services,
         registry=FileRegistry(tmp_path / "registry", tmp_path / "bundles", tmp_path / "prepared", services.signer),

@@ -48,10 +48,8 @@ class Protection:
         if run_id := fields.get("run_id"):
             await self._refuse_run(str(run_id))
         if experiment := fields.get("experiment_id"):
-            # what was made before there were workspaces lies at the store's root
-            roots = ("", f"workspaces/{tenant}/") if tenant == DEFAULT else (f"workspaces/{tenant}/",)
-            for root in roots:
-                await self._refuse_place(f"{root}{experiment}", below=True)
+            folder = str(experiment) if tenant == DEFAULT else f"workspaces/{tenant}/{experiment}"
+            await self._refuse_place(folder, below=True)
 
     async def _refuse_place(self, place: str, *, below: bool) -> None:
         async with self._database.read_session() as session:
