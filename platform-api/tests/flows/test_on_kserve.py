@@ -29,6 +29,7 @@ from mlops_platform.rollouts.reconciler import reconcile
 from mlops_platform.rollouts.rollout import Signal
 
 from ..contracts.cluster import Cluster, Fault, Listening, kubeconfig, list_again
+from ..support.agreed import record_agreement
 
 PLACE = ClusterPlace(image=f"registry.example/model-server@sha256:{'a' * 64}")
 OPERATOR = Principal("max@company.com", frozenset({Role("manager")}), "risk")
@@ -101,7 +102,7 @@ class OnKServe:
                 digest=f"sha256:{version:064x}",
                 risk_level="high",
                 config={"replicas": 2, "resources": {}, "environment_vars": {}},
-                approval_id=f"approval-{version}",
+                approval_id=f"approval-{version}" if tenant == "risk" else f"approval-{tenant}-{version}",
                 requested_by="ana@company.com",
                 plan=[{"traffic": 0.1, "hold_seconds": 3600}, {"traffic": 1.0, "hold_seconds": 0}],
                 justification="test",
@@ -119,6 +120,10 @@ class OnKServe:
                 updated_at=at,
             )
             session.add(row)
+            await session.flush()
+            deployment = await session.get(DeploymentRow, deployment_id)
+            assert deployment is not None
+            await record_agreement(session, deployment, row)
             return deployment_id, row.id
 
     async def work(self, passes: int = 1) -> None:

@@ -103,7 +103,7 @@ def test_a_model_built_in_the_workers_environment_answers_in_a_model_servers(
     assert built.returncode == 0, built.stdout + built.stderr
     rows = {"columns": list(frame.columns), "rows": frame.head(3).to_numpy().tolist()}
     (bundle / "background.json").write_text(json.dumps(rows))
-    command = [installed("model-server"), "-m", "model_server.serve", "--bundle", bundle, "--socket", socket]
+    command = [installed("model-server"), "-m", "model_server.serve", "--trial", "--bundle", bundle, "--socket", socket]
     log = tmp_path / "server.log"
     with log.open("wb") as out, subprocess.Popen(command, env=few, cwd=tmp_path, stderr=out) as server:
         try:

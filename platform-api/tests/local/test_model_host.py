@@ -36,7 +36,8 @@ class Runtime:
 
     def order(self, name: str, **more: Any) -> None:
         socket = str(self.folder / "s" / f"{name}.sock")
-        content = {"model_name": name, "version": 1, "bundle": "b", "socket": socket, "environment_vars": {}, **more}
+        content = {"model_name": name, "version": 1, "bundle": "b", "socket": socket, "environment_vars": {}}
+        content |= {"statement": "statement-r.json", "public_keys": "", **more}
         self.write(name, json.dumps(content))
 
     def write(self, name: str, text: str) -> None:

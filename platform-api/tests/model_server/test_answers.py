@@ -265,7 +265,7 @@ def test_tensors_of_several_targets_have_their_shape(two_targets: Path) -> None:
     [output] = protocols.v2_response(served.predict(["a", "b", "c"], ROWS), served.bundle, None)["outputs"]
     assert output["shape"] == [2, 2]
     assert output["data"] == pytest.approx([value for pair in PAIRS for value in pair])
-    assert protocols.v2_metadata(served.bundle)["outputs"] == [
+    assert protocols.v2_metadata(served.bundle, None)["outputs"] == [
         {"name": "prediction", "datatype": "FP64", "shape": [-1, 2]}
     ]
 

@@ -24,6 +24,7 @@ def command(bundle: Path, port: int) -> list[str]:
         sys.executable,
         "-m",
         "model_server.serve",
+        "--trial",
         "--bundle",
         str(bundle),
         "--host",

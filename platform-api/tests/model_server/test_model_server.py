@@ -24,7 +24,16 @@ class Server:
         # A Unix socket's path has about a hundred bytes.
         self.socket = folder / "s"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "model_server.serve", "--bundle", str(bundle), "--socket", str(self.socket)]
+            [
+                sys.executable,
+                "-m",
+                "model_server.serve",
+                "--trial",
+                "--bundle",
+                str(bundle),
+                "--socket",
+                str(self.socket),
+            ]
         )
         self.client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://model", timeout=60
@@ -167,7 +176,16 @@ def test_changed_byte_is_not_served(built: Callable[[str], Built], tmp_path: Pat
     content = bytearray((bundle / changed).read_bytes())
     content[len(content) // 2] ^= 1
     (bundle / changed).write_bytes(content)
-    command = [sys.executable, "-m", "model_server.serve", "--bundle", str(bundle), "--socket", str(tmp_path / "s")]
+    command = [
+        sys.executable,
+        "-m",
+        "model_server.serve",
+        "--trial",
+        "--bundle",
+        str(bundle),
+        "--socket",
+        str(tmp_path / "s"),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr.split(":")[0]) == (4, "digest_mismatch")
 
@@ -177,7 +195,16 @@ def test_refused_build_is_not_served(built: Callable[[str], Built], tmp_path: Pa
     shutil.copytree(built("ridge").folder, bundle)
     report = json.loads((bundle / "report.json").read_text())
     (bundle / "report.json").write_text(json.dumps({**report, "verdict": "refused", "detail": "It was refused."}))
-    command = [sys.executable, "-m", "model_server.serve", "--bundle", str(bundle), "--socket", str(tmp_path / "s")]
+    command = [
+        sys.executable,
+        "-m",
+        "model_server.serve",
+        "--trial",
+        "--bundle",
+        str(bundle),
+        "--socket",
+        str(tmp_path / "s"),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr.split(":")[0]) == (4, "not_built")
 
