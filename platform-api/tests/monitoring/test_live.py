@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import httpx
 import mlflow
@@ -58,12 +59,14 @@ class Walk:
         rows = pd.DataFrame(self.random.normal(size=(200, 3)), columns=COLUMNS)
         model = LogisticRegression().fit(rows, (rows["age"] > 0).astype(int))
         mlflow.set_tracking_uri(f"http://127.0.0.1:{self.platform.mlflow_port}")
-        with mlflow.start_run():
-            logged = mlflow.sklearn.log_model(
-                model, name="model", input_example=rows.head(60), pip_requirements=["scikit-learn"]
-            )
-        for name, risk in (("calm", "low"), ("calm", "low"), ("watched", "medium"), ("watched", "medium")):
-            mlflow.register_model(logged.model_uri, name, tags={"risk_level": risk})
+        token = self.platform.mlops("token", "ana@company.com", "--role", "data-scientist")
+        with mock.patch.dict(os.environ, MLFLOW_TRACKING_TOKEN=token):
+            with mlflow.start_run():
+                logged = mlflow.sklearn.log_model(
+                    model, name="model", input_example=rows.head(60), pip_requirements=["scikit-learn"]
+                )
+            for name, risk in (("calm", "low"), ("calm", "low"), ("watched", "medium"), ("watched", "medium")):
+                mlflow.register_model(logged.model_uri, name, tags={"risk_level": risk})
 
     def deploy(self, name: str, version: str) -> dict[str, Any]:
         body = {"model_name": name, "model_version": version, "target_stage": "staging", "justification": "test"}
