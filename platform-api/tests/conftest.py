@@ -39,6 +39,16 @@ hypothesis_settings.load_profile("untimed")
 pytest_plugins = ("tests.support.levels", "tests.support.loopback", "tests.support.ground")
 
 
+@pytest.fixture(autouse=True)
+def _no_experiment_of_another_test() -> Iterator[None]:
+    """MLflow keeps the experiment somebody chose for the whole process, and for its children: on another server it is none."""
+    yield
+    fluent = sys.modules.get("mlflow.tracking.fluent")
+    if fluent is not None:
+        fluent._active_experiment_id = None  # type: ignore[attr-defined]  # MLflow's own, without a way to clear it
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An absent outside program is a printed reason, never a silent pass."""
     for item in items:

@@ -28,6 +28,8 @@ from mlops_platform.models.tables import ModelRow
 
 from ..support.parts import FileRegistry
 
+pytestmark = pytest.mark.whole("kills doors; beside other tests of its process its tables were locked")
+
 CREATE = ("POST", "/api/2.0/mlflow/registered-models/create")
 Persons = Callable[..., Principal]
 

@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from sample_models import MODELS, log
 from test_in_a_pod import command, digest, wait_until_ready
 from tests.support.ports import free_port
+from tests.support.trust import routing_table
 
 from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.builds.interfaces import RECENT_INPUTS
@@ -26,8 +27,6 @@ from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import Target
 from model_server.build.__main__ import build
-
-from ..support.trust import routing_table
 
 
 class Pod:

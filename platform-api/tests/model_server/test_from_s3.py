@@ -8,12 +8,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from sample_models import Built
+from tests.support.trust import routing_table
 
 from mlops_platform.adapters.aws.bundles import S3Bundles
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.bundles import fetch_bundles
-
-from ..support.trust import routing_table
 
 
 @pytest.fixture

@@ -19,7 +19,11 @@ from ..flows.platform import Platform
 from ..support.waiting import eventually
 from .shipped import ALERTS, PANELS, RECORDED, names_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("prometheus"), pytest.mark.timeout(420)]
+pytestmark = [
+    pytest.mark.whole("a platform and a Prometheus for minutes; not shown to pass since MLflow has a door"),
+    pytest.mark.external("prometheus"),
+    pytest.mark.timeout(420),
+]
 
 # what one machine has not, and why; a query that names one of these is not asked here
 NEEDS_A_CLUSTER = {

@@ -13,7 +13,12 @@ from ..support.waiting import eventually
 from .conftest import People
 from .workflow import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.whole(
+        "walks the pipeline for minutes; not shown to pass beside other platforms since MLflow has a door"
+    ),
+    pytest.mark.timeout(300),
+]
 
 Register = Callable[..., str]
 Environment = dict[str, str]

@@ -156,7 +156,9 @@ def test_only_the_revision_that_was_not_loaded_is_loaded_again(tmp_path: Path, m
     loaded: list[str] = []
     original = routing._target
     monkeypatch.setattr(
-        routing, "_target", lambda live, recorder: (loaded.append(live.model_name), original(live, recorder))[1]
+        routing,
+        "_target",
+        lambda live, files, recorder: (loaded.append(live.model_name), original(live, files, recorder))[1],
     )
     monkeypatch.setattr(routing.time, "monotonic", lambda: float("inf"))
     found = table.load(RoutingSnapshot(1, (replace(good, traffic=0.5), bad)))
