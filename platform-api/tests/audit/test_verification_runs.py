@@ -1,11 +1,15 @@
 """Verification remembers what it has seen, trusts no note that it did not sign, and never runs on the loop that answers."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -15,6 +19,7 @@ from mlops_platform.audit.schemas import Verification
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.worker import run_job
 from tests.conftest import client_for
+from tests.support.waiting import eventually
 
 from .test_anchors import write
 
@@ -160,3 +165,29 @@ async def test_the_worker_verifies_what_is_new(services: BuiltServices) -> None:
         latest = await runs.latest(session)
     assert latest is not None
     assert latest.events == 2
+
+
+_PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-m", "mlops_platform.verifier"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_verifying_process_ends_with_whoever_started_it() -> None:
+    # this end of the pipe stays open, as a long check would go on: the end of its order is not what ends it
+    reading, writing = os.pipe()
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdin=reading, stdout=subprocess.PIPE, text=True)
+    try:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        # it waits for its order: everything is imported, and it has come to its own code
+        eventually(lambda: child.nice() > 0, 30)
+        parent.kill()
+        parent.wait(10)
+        eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 10)
+    finally:
+        parent.kill()
+        os.close(reading)
+        os.close(writing)

@@ -83,9 +83,6 @@ def _query(state: states.PlatformState, home: Home, statement: str) -> list[tupl
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.mark.whole(
-    "kills and restarts a platform's processes; failed once in two runs of the suite on 26 November 2026"
-)
 def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     first = platform.up()
     assert first.code == 0, first.err + first.out
