@@ -13,8 +13,10 @@ from model_server.trust.files import Files
 
 Task = Literal["binary", "multiclass", "regression", "raw"]
 Engine = Literal["onnx", "process"]
-# array: [rows, columns]; frame: a pandas DataFrame; values: a pandas Series of the only column, for text models
-Form = Literal["array", "frame", "values"]
+# array: [rows, columns]; frame: a pandas DataFrame; values: a pandas Series of the only column, for text models;
+# tensor: [rows, *shape] of the only input; tensors: the same by name, for several
+Form = Literal["array", "frame", "values", "tensor", "tensors"]
+Extra = Literal["refuse", "ignore"]
 # how a missing value was held in the frame the model was trained on; `float`: true, false and missing as 1, 0 and NaN
 Missing = Literal["nan", "none", "na", "float"]
 Datatype = Literal["FP64", "INT64", "BOOL", "BYTES"]
@@ -24,15 +26,19 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class InputColumn:
-    """One input: `type` is double, float, long, integer, boolean or string; a required one may not be null.
+    """One input: `type` is a type of MLflow's schema, or `tensor`; a required one may not be null.
 
-    `missing` says how a null of a text or boolean input reaches the model; in a number it is always NaN.
+    `missing` says how a null of a text or boolean input reaches the model; in a number it is always NaN. `categories`
+    are those of a pandas category the model was trained on, in its order. `spec` describes what is nested: MLflow's own
+    description of an array, object or map, or {type: tensor, dtype, shape} of one row.
     """
 
     name: str
     type: str
     required: bool = True
     missing: Missing = "nan"
+    categories: tuple[Any, ...] | None = None
+    spec: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Bundle:
     onnx: OnnxGraph | None
     answer: AnswerForm
     feature_refs: tuple[str, ...] = ()
+    # what becomes of a value that is none of the inputs: the owner's choice, a tag of the version
+    extra_inputs: Extra = "refuse"
     format: int = FORMAT
 
     @property
@@ -120,13 +128,19 @@ def parse_bundle(content: dict[str, Any]) -> Bundle:
     return Bundle(
         **{
             **content,
-            "inputs": tuple(InputColumn(**column) for column in content["inputs"]),
+            "inputs": tuple(map(input_column, content["inputs"])),
             "labels": tuple(content["labels"]),
             "answer": _answer_form(content),
             "feature_refs": tuple(content.get("feature_refs", ())),
             "onnx": OnnxGraph(**onnx) if onnx else None,
         }
     )
+
+
+def input_column(described: dict[str, Any]) -> InputColumn:
+    """Return an input as JSON describes it. Raises TypeError for what InputColumn does not have."""
+    categories = described.get("categories")
+    return InputColumn(**{**described, "categories": None if categories is None else tuple(categories)})
 
 
 def _answer_form(content: dict[str, Any]) -> AnswerForm:

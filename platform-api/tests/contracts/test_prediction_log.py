@@ -17,8 +17,9 @@ from deltalake import DeltaTable
 from mlops_platform.adapters.delta import prediction_log as delta_prediction_log
 from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.delta.table import PredictionTable, PredictionTableUnavailable
-from mlops_platform.predictions.inputs import Column, InputDecoder
 from mlops_platform.predictions.interfaces import Account, Backlog, LoggedRow, PredictionLog
+from model_server.bundle import InputColumn
+from model_server.contract.decoder import Decoder
 
 
 def record(number: int, rows: int = 1) -> bytes:
@@ -279,8 +280,8 @@ class DeltaContract(PredictionLogContract):
         assert log.move() == 1
 
     def test_the_callers_layout_does_not_break_a_record(self, log: DeltaPredictionLog) -> None:
-        columns = [Column("a", "double", required=True), Column("b", "string", required=True)]
-        decoder = InputDecoder(columns)
+        columns = [InputColumn("a", "double", required=True), InputColumn("b", "string", required=True)]
+        decoder = Decoder(columns)
         bodies = [
             b'{\n "a": 1,\r\n "b": "x\\n[y"}',
             b'[\n{"a": 1, "b": "\xc3\xa4"},\r{"a": 2, "b": ""}]',

@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 
 from model_server.build.__main__ import build
 from model_server.bundle import read_bundle
-from model_server.engines.inputs import BadInput
+from model_server.contract.problems import BadInput
 from model_server.explain.explainer import Explainer, NoBackground, NotAdditive, NotExplainable, is_additive
 from model_server.serve.served_model import ServedModel
 from model_server.trust.files import BuiltFiles

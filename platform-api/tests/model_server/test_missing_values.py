@@ -19,7 +19,8 @@ from model_server.build.answers import settle
 from model_server.build.missing import what_was_seen, with_missing
 from model_server.build.schema import infer_inputs
 from model_server.bundle import InputColumn
-from model_server.engines.inputs import reorder, table
+from model_server.contract.decoder import Decoder
+from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 
 ROWS = 120
@@ -56,7 +57,7 @@ def served(model: Any, frame: pd.DataFrame, asked: pd.DataFrame) -> Any:
     """Answer rows the way a bundle is served: by the signature, from JSON values."""
     native = NativeModel(model, "sklearn", "binary", (0, 1))
     inputs, _ = infer_inputs(infer_signature(frame).inputs.to_dict(), model)
-    samples = reorder(inputs, list(frame.columns), as_json(frame.head(20)))
+    samples = [list(row) for row in Decoder(inputs).lists(list(frame.columns), as_json(frame.head(20)))]
     inputs = with_missing(native, inputs, samples)
     settled = settle(native, inputs, samples)
     return settled.native.outputs(table(inputs, as_json(asked), settled.form))[:, 1]

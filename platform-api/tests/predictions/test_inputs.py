@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_platform.predictions.inputs import MAX_ROWS, Column, InputDecoder
-from mlops_platform.predictions.problems import InputNotValid, PredictNotJson
+from model_server.bundle import InputColumn
+from model_server.contract.decoder import MAX_ROWS, Decoder
+from model_server.contract.problems import BadInput, NotJson
 
 COLUMNS = [
-    Column("age", "double", required=True),
-    Column("visits", "long", required=True),
-    Column("plan type", "string", required=True),
-    Column("active", "boolean", required=True),
-    Column("née-€", "double", required=False),
+    InputColumn("age", "double", required=True),
+    InputColumn("visits", "long", required=True),
+    InputColumn("plan type", "string", required=True),
+    InputColumn("active", "boolean", required=True),
+    InputColumn("née-€", "double", required=False),
 ]
-DECODER = InputDecoder(COLUMNS)
+DECODER = Decoder(COLUMNS)
 GOOD = {"age": 1.5, "visits": 3, "plan type": "pro", "active": True, "née-€": None}
 ROW = (1.5, 3, "pro", True, None)
 scalars = (
@@ -50,7 +51,7 @@ def json_of(data: Any) -> bytes:
 
 @given(st.lists(good_rows, min_size=1, max_size=4))
 def test_every_layout_of_the_same_rows_decodes_alike(rows: list[dict[str, Any]]) -> None:
-    expected = DECODER.check(rows)
+    expected = DECODER.rows(rows)
     assert DECODER.decode(json_of(rows)) == expected
     assert DECODER.decode(json_of(rows[0])) == expected[:1]
     full = [{column.name: row.get(column.name) for column in COLUMNS} for row in rows]
@@ -64,48 +65,48 @@ def test_the_fast_decoder_refuses_exactly_what_the_slow_check_refuses(row: dict[
         for value in row.values()
     )
     try:
-        slow = DECODER.check([row])
-    except InputNotValid:
-        with pytest.raises(InputNotValid):
+        slow = DECODER.rows([row])
+    except BadInput:
+        with pytest.raises(BadInput):
             DECODER.decode(json_of(row))
         return
     try:
         assert DECODER.decode(json_of(row)) == slow
-    except InputNotValid:
+    except BadInput:
         assert too_big
 
 
 @pytest.mark.parametrize(
     ("change", "pointer", "words"),
     [
-        ({"age": None}, "/input_data/age", "is null"),
-        ({"age": "7"}, "/input_data/age", "must be a number"),
-        ({"age": True}, "/input_data/age", "must be a number"),
-        ({"age": math.nan}, "/input_data/age", "not a finite number"),
-        ({"age": -math.inf}, "/input_data/age", "not a finite number"),
-        ({"visits": 1.5}, "/input_data/visits", "must be a whole number"),
-        ({"plan type": 3}, "/input_data/plan type", "must be text"),
-        ({"active": 1}, "/input_data/active", "must be true or false"),
-        ({"weather": 1}, "/input_data/weather", "is not an input"),
+        ({"age": None}, "/age", "is null"),
+        ({"age": "7"}, "/age", "must be a number"),
+        ({"age": True}, "/age", "must be a number"),
+        ({"age": math.nan}, "/age", "not a finite number"),
+        ({"age": -math.inf}, "/age", "not a finite number"),
+        ({"visits": 1.5}, "/visits", "must be a whole number"),
+        ({"plan type": 3}, "/plan type", "must be text"),
+        ({"active": 1}, "/active", "must be true or false"),
+        ({"weather": 1}, "/weather", "is not an input"),
     ],
 )
 def test_what_is_wrong_is_said_where_it_is(change: dict[str, Any], pointer: str, words: str) -> None:
-    with pytest.raises(InputNotValid) as refusal:
+    with pytest.raises(BadInput) as refusal:
         DECODER.decode(json_of({**GOOD, **change}))
-    [problem] = refusal.value.problem("r")["errors"]
-    assert problem["pointer"] == pointer
-    assert words in problem["detail"]
+    [problem] = refusal.value.problems
+    assert problem.pointer == pointer
+    assert words in problem.detail
 
 
 def test_a_missing_input_is_named_and_an_optional_one_may_be_left_out() -> None:
-    with pytest.raises(InputNotValid, match="'visits' is missing"):
+    with pytest.raises(BadInput, match="'visits' is missing"):
         DECODER.decode(json_of({name: value for name, value in GOOD.items() if name != "visits"}))
     assert DECODER.decode(json_of({name: value for name, value in GOOD.items() if name != "née-€"})) == [ROW]
 
 
 @pytest.mark.parametrize("body", [b"{", b"nope", b'{"age": }', b"\xff\xfe"])
 def test_broken_json_is_not_json(body: bytes) -> None:
-    with pytest.raises(PredictNotJson):
+    with pytest.raises(NotJson):
         DECODER.decode(body)
 
 
@@ -114,14 +115,14 @@ def test_broken_json_is_not_json(body: bytes) -> None:
     [[], [1], "text", 5, {"age": [1.0], "visits": [1, 2], "plan type": ["a"], "active": [True], "née-€": [None]}],
 )
 def test_other_shapes_are_refused(data: Any) -> None:
-    with pytest.raises(InputNotValid):
+    with pytest.raises(BadInput):
         DECODER.decode(json_of(data))
 
 
 def test_one_request_cannot_ask_for_any_number_of_rows() -> None:
-    decoder = InputDecoder([Column("x", "double", required=True)])
+    decoder = Decoder([InputColumn("x", "double", required=True)])
     assert len(decoder.decode(json_of([{"x": 1.0}] * MAX_ROWS))) == MAX_ROWS
-    with pytest.raises(InputNotValid, match="at once"):
+    with pytest.raises(BadInput, match="at once"):
         decoder.decode(json_of([{"x": 1.0}] * (MAX_ROWS + 1)))
 
 

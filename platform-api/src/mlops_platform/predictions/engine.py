@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
-from mlops_platform.predictions.inputs import Column, InputDecoder, Row
+from model_server.bundle import Extra, InputColumn, input_column
+from model_server.contract.decoder import Decoder, Row
 from model_server.refusals import Refused
 from model_server.trust.files import Files
 
@@ -34,20 +35,19 @@ class Description:
     flavor: str
     task: str
     engine: str
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
     labels: tuple[Any, ...]
     digest: str
     onnx: dict[str, Any] | None
     answer: AnswerForm
+    extra_inputs: Extra
 
 
 def describe(files: Files) -> Description:
     """Read a bundle's description. Raises BundleNotTrusted."""
     try:
         content = json.loads(_read(files, "bundle.json"))
-        columns = tuple(
-            Column(column["name"], column["type"], column.get("required", True)) for column in content["inputs"]
-        )
+        columns = tuple(map(input_column, content["inputs"]))
         return Description(
             content["flavor"],
             content["task"],
@@ -57,6 +57,7 @@ def describe(files: Files) -> Description:
             content["digest"],
             content["onnx"],
             answer_form(content),
+            content.get("extra_inputs", "refuse"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleNotTrusted("the bundle's description cannot be read") from error
@@ -116,7 +117,7 @@ class OnnxModel:
         short = description.task == "binary" or self._width == (1,)
         self._one_row = (1, *self._width) if short and not self._names_label else None
         self._by_value = {label: label for label in self._labels}
-        self.decoder = InputDecoder(description.columns)
+        self.decoder = Decoder(description.columns, description.extra_inputs)
 
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return one prediction per row and, for classifiers, the label of each. Raises AnswersDiffer, and what the runtime raises."""

@@ -14,12 +14,13 @@ from mlops_platform.errors import NotFound, PlatformError
 from mlops_platform.kit.replies import Header, Reply, error_headers
 from mlops_platform.predictions import schemas
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import Row
+from mlops_platform.predictions.inputs import fitting
 from mlops_platform.predictions.operations import BY_PATH, INFERENCE, Operation
 from mlops_platform.predictions.predictor import Predictor
 from mlops_platform.predictions.problems import InputNotValid, PredictNotJson, PredictNotValid, RoutesUnknown
 from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
+from model_server.contract.decoder import Row
 
 _DECODER = msgspec.json.Decoder(schemas.InferRequest)
 
@@ -210,13 +211,8 @@ def _rows(request: schemas.InferRequest, target: Target) -> list[Row]:
         if len(shape) != 2 or shape[1] != len(columns):  # noqa: PLR2004 - rows and columns
             raise InputNotValid(f"The tensor must have the shape [rows, {len(columns)}]: {', '.join(columns)}.")
         table = [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
-        return target.decoder.check([dict(zip(columns, row, strict=True)) for row in table])
-    lengths = {len(values) for _, values in named.values()}
-    if len(lengths) != 1:
-        raise InputNotValid("All inputs must have the same number of rows.")
-    return target.decoder.check(
-        [{name: values[index] for name, (_, values) in named.items()} for index in range(lengths.pop())]
-    )
+        return fitting(lambda: target.decoder.lists(columns, table), "/inputs")
+    return fitting(lambda: target.decoder.table({name: values for name, (_, values) in named.items()}), "/inputs")
 
 
 def _values(tensor: schemas.InferTensor) -> list[Any]:

@@ -18,7 +18,7 @@ from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import Row
+from mlops_platform.predictions.inputs import fitting
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
     ModelAnswersWrong,
@@ -33,6 +33,7 @@ from mlops_platform.predictions.problems import (
 from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
+from model_server.contract.decoder import Row
 
 log = structlog.get_logger(__name__)
 
@@ -223,7 +224,7 @@ class Predictor:
                 errors=[{"pointer": f"/entity_ids/{index}", "detail": detail} for index, detail in missing[:50]],
             )
         rows = [{name: values[index] for name, values in found.columns.items()} for index in range(len(entities))]
-        return target.decoder.check(rows)
+        return fitting(lambda: target.decoder.rows(rows))
 
     async def _explain(self, target: Target, rows: list[Row]) -> dict[str, Any]:
         if target.process is None:
@@ -254,4 +255,4 @@ def waits_for_nothing(request: PredictRequest, target: Target) -> bool:
 def _rows(target: Target, raw: bytes) -> list[Row]:
     if not raw:
         raise PredictNotValid("Send 'input_data' (values) or 'entity_ids' (values come from the feature store).")
-    return target.decoder.decode(raw)
+    return fitting(lambda: target.decoder.decode(raw))

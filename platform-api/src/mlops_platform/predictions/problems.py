@@ -30,6 +30,12 @@ class InputNotValid(Invalid):
     title = "The input does not fit the model"
 
 
+class ModelRefusesInput(InputNotValid):
+    """The input fits the schema, and the model itself refuses it: an unknown category, a value out of its domain."""
+
+    title = "The model refuses the input"
+
+
 class PredictNotValid(Invalid):
     """The request does not fit the API."""
 
@@ -41,8 +47,9 @@ class PredictNotJson(BadRequest):
 
     title = "The request body is not JSON"
 
-    def __init__(self) -> None:
-        super().__init__("The body could not be parsed as JSON; send one JSON object.")
+    def __init__(self, reason: str = "") -> None:
+        because = f" ({reason})" if reason else ""
+        super().__init__(f"The body could not be parsed as JSON{because}; send one JSON object.")
 
 
 class ModelProcessDown(Unavailable):

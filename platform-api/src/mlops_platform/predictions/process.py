@@ -9,8 +9,8 @@ import orjson
 import structlog
 
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
-from mlops_platform.predictions.inputs import Row
 from mlops_platform.predictions.problems import InputNotValid, ModelAnswersWrong, ModelFailed, ModelProcessDown
+from model_server.contract.decoder import Row
 
 log = structlog.get_logger(__name__)
 

@@ -12,12 +12,12 @@ import structlog
 from mlops_platform.builds.interfaces import BundleUnavailable
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
 from mlops_platform.predictions.engine import BundleNotTrusted, Description, OnnxModel, describe
-from mlops_platform.predictions.inputs import InputDecoder
 from mlops_platform.predictions.problems import VersionNotLive
 from mlops_platform.predictions.process import ModelProcess
 from mlops_platform.predictions.recorder import RevisionRecorder
 from mlops_platform.predictions.trust import NotApproved, Trust
 from mlops_platform.telemetry import metrics
+from model_server.contract.decoder import Decoder
 from model_server.trust.files import ApprovedFiles, Files
 from model_server.trust.statement import Statement
 
@@ -36,7 +36,7 @@ class Target:
 
     live: LiveRevision
     description: Description
-    decoder: InputDecoder
+    decoder: Decoder
     onnx: OnnxModel | None
     process: ModelProcess | None
     recorder: RevisionRecorder
@@ -286,7 +286,7 @@ def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None)
     return Target(
         live=live,
         description=description,
-        decoder=onnx.decoder if onnx else InputDecoder(description.columns),
+        decoder=onnx.decoder if onnx else Decoder(description.columns, description.extra_inputs),
         onnx=onnx,
         process=ModelProcess(live.model_name, live.address, columns, description.answer) if live.address else None,
         recorder=recorder or RevisionRecorder(live.model_name, live.revision_id),

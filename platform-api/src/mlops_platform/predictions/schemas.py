@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
 from mlops_platform.features.interfaces import Status
 from mlops_platform.policy.definition import Environment
-from mlops_platform.predictions.inputs import MAX_ROWS
+from model_server.contract.decoder import MAX_ROWS
 
 MAX_ENTITIES = 1_000
 MAX_REFS = 200

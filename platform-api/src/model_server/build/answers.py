@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import AnswerForm, Datatype, Form, InputColumn
+from model_server.contract.values import NUMERIC
 from model_server.engines.answers import WrongAnswers, one_per_row
-from model_server.engines.inputs import NUMERIC, table
+from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 from model_server.refusals import Refused
 

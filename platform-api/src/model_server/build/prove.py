@@ -18,13 +18,13 @@ Rows = list[list[Any]]
 
 
 def _prove(request: dict[str, Any], events: Events) -> None:
-    from model_server.bundle import InputColumn
+    from model_server.bundle import input_column
     from model_server.explain.background import find_rows
     from model_server.formats.artifact import read_artifact
 
     described, output = request["described"], Path(request["output"])
     try:
-        inputs = tuple(InputColumn(**column) for column in described["inputs"])
+        inputs = tuple(map(input_column, described["inputs"]))
     except TypeError as error:
         raise Refused("build_inconsistent", "The model's own process returned an incomplete description.") from error
     with events.step("background") as step:
@@ -95,10 +95,13 @@ def _compared(
 
 def _checked(splits: Rows, inputs: Any) -> Rows:
     """Rows that the model's process asked for: only further rows, and only such as a request could hold."""
-    from model_server.engines.inputs import BadInput, reorder
+    from model_server.contract.decoder import Decoder
+    from model_server.contract.problems import BadInput
 
     try:
-        return reorder(inputs, [column.name for column in inputs], splits)
+        if not splits:
+            return []
+        return [list(row) for row in Decoder(inputs).lists([column.name for column in inputs], splits)]
     except (BadInput, TypeError) as error:
         raise Refused("build_inconsistent", "The model's own process asked for rows that are none.") from error
 

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from model_server.bundle import InputColumn
-from model_server.engines.inputs import NUMERIC
+from model_server.contract.values import NUMERIC
 from model_server.refusals import Refused
 
 _TYPES = frozenset({*NUMERIC, "boolean", "string"})

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import InputColumn, OnnxGraph
+from model_server.contract.decoder import Row
 from model_server.engines.answers import numbers
 
-Rows = list[list[Any]]
+Rows = list[Row] | list[list[Any]]
 
 
 @dataclass(frozen=True)

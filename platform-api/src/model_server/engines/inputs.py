@@ -1,65 +1,29 @@
-"""Turn rows of JSON values into the table a model was trained on, and say what does not fit."""
+"""Turn checked rows into the table a model was trained on."""
 
-import math
+import base64
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Form, InputColumn
+from model_server.contract.decoder import Row
+from model_server.contract.values import NESTED
 
+Rows = list[Row] | list[list[Any]]
 _NUMPY_TYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
-NUMERIC = frozenset({"double", "float", "long", "integer"})
 
 
-class BadInput(ValueError):
-    """The rows do not fit the model's inputs; the message says which column or row and why."""
-
-
-def reorder(inputs: tuple[InputColumn, ...], columns: list[str], rows: list[list[Any]]) -> list[list[Any]]:
-    """Return the rows in the model's column order with every value checked.
-
-    Raises BadInput for missing, extra or repeated columns, short rows, nulls in required columns and wrong types.
-    """
-    wanted = [column.name for column in inputs]
-    if columns != wanted:
-        if missing := sorted(set(wanted) - set(columns)):
-            raise BadInput(f"missing inputs: {', '.join(missing[:10])}")
-        if extra := sorted(set(columns) - set(wanted)):
-            raise BadInput(f"unknown inputs: {', '.join(extra[:10])}")
-        if len(columns) != len(wanted):
-            raise BadInput("an input is named twice")
-    if any(len(row) != len(columns) for row in rows):
-        raise BadInput(f"every row needs {len(columns)} values")
-    places = [columns.index(name) for name in wanted]
-    return [[_checked(column, row[place]) for column, place in zip(inputs, places, strict=True)] for row in rows]
-
-
-def _checked(column: InputColumn, value: Any) -> Any:
-    if value is None:
-        if column.required:
-            raise BadInput(f"'{column.name}' may not be null")
-        return None
-    if column.type == "string":
-        fits = isinstance(value, str)
-    elif column.type == "boolean":
-        fits = isinstance(value, bool)
-    elif column.type in ("long", "integer"):
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-    else:
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits:
-        raise BadInput(f"'{column.name}' must be of type {column.type}")
-    return value
-
-
-def table(inputs: tuple[InputColumn, ...], rows: list[list[Any]], form: Form) -> Any:
+def table(inputs: tuple[InputColumn, ...], rows: Rows, form: Form) -> Any:
     """Return checked rows in the form the model takes, with the types and the missing values of its training frame.
 
     The type of a column follows from the input alone: a row is answered alike whichever rows stand beside it.
     """
     if form == "array":
         return array(inputs, rows)
+    if form in ("tensor", "tensors"):
+        held = {column.name: _tensor(column, [row[place] for row in rows]) for place, column in enumerate(inputs)}
+        return held[inputs[0].name] if form == "tensor" else held
     import pandas as pd
 
     index = pd.RangeIndex(len(rows))
@@ -67,15 +31,30 @@ def table(inputs: tuple[InputColumn, ...], rows: list[list[Any]], form: Form) ->
     return columns[inputs[0].name] if form == "values" else pd.DataFrame(columns, index=index)
 
 
-def array(inputs: tuple[InputColumn, ...], rows: list[list[Any]]) -> npt.NDArray[Any]:
+def array(inputs: tuple[InputColumn, ...], rows: Rows) -> npt.NDArray[Any]:
     """Return numeric rows as float64, or as float32 when every input is declared `float`; null becomes NaN."""
     dtype = np.float32 if inputs and all(column.type == "float" for column in inputs) else np.float64
     return np.array(rows, dtype=dtype).reshape(len(rows), len(inputs))
 
 
+def _tensor(column: InputColumn, values: list[Any]) -> npt.NDArray[Any]:
+    kind = column.spec["dtype"] if column.spec else column.type
+    return np.array(values, dtype=_NUMPY_TYPES.get(kind, object))
+
+
 def _series(column: InputColumn, values: list[Any], index: Any) -> Any:
     import pandas as pd
 
+    if column.categories is not None:
+        return pd.Series(_categorical(column.categories, values), index=index, name=column.name)
+    if column.type == "datetime":
+        # the unit pandas gives to dates it reads itself
+        return pd.Series(np.array(values, dtype="datetime64[ns]"), index=index, name=column.name)
+    if column.type == "binary":
+        values = [None if value is None else base64.b64decode(value) for value in values]
+        return pd.Series(values, index=index, dtype=object, name=column.name)
+    if column.type in NESTED:
+        return pd.Series(values, index=index, dtype=object, name=column.name)
     if column.type == "string" or (column.type == "boolean" and not column.required and column.missing != "float"):
         null = {"none": None, "na": pd.NA}.get(column.missing, np.nan)
         held = [null if value is None else value for value in values]
@@ -84,3 +63,14 @@ def _series(column: InputColumn, values: list[Any], index: Any) -> Any:
     whole = column.type in ("long", "integer", "boolean")
     dtype = "float64" if whole and not column.required else _NUMPY_TYPES[column.type]
     return pd.Series(np.array(values, dtype=dtype), index=index, name=column.name)
+
+
+def _categorical(categories: tuple[Any, ...], values: list[Any]) -> Any:
+    """A value that is none of the categories becomes a further one: what the model makes of it is the model's affair."""
+    import pandas as pd
+
+    known = set(categories)
+    further = sorted({value for value in values if value is not None and value not in known}, key=str)
+    # plain objects first: pandas would otherwise call its text type by another name than in training
+    listed = pd.Index([*categories, *further], dtype=object if isinstance(categories[0], str) else None)
+    return pd.Categorical(values, categories=listed)

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Form, InputColumn
+from model_server.contract.values import NUMERIC
 from model_server.engines.answers import one_per_row
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
-from model_server.engines.inputs import NUMERIC, array, table
+from model_server.engines.inputs import array, table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from model_server.bundle import InputColumn
-from model_server.engines.inputs import BadInput, reorder
+from model_server.contract.decoder import Decoder
+from model_server.contract.problems import BadInput
 from model_server.formats.artifact import Artifact
 
 # SHAP's cost grows with the rows of the background; beyond a hundred the attributions hardly move.
@@ -58,9 +59,11 @@ def _usable(found: tuple[list[str], Rows] | None, inputs: tuple[InputColumn, ...
     columns, rows = found
     names = columns or [column.name for column in inputs]
     fitting: Rows = []
+    decoder = Decoder(inputs)
     for row in rows:
         try:
-            fitting += reorder(inputs, names, [[None if value != value else value for value in row]])  # noqa: PLR0124 - NaN
+            checked = decoder.lists(names, [[None if value != value else value for value in row]])  # noqa: PLR0124 - NaN
+            fitting += map(list, checked)
         except BadInput:
             continue
     return fitting

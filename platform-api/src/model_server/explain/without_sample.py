@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from model_server.bundle import Form, InputColumn
-from model_server.engines.inputs import NUMERIC
+from model_server.contract.values import NUMERIC
 from model_server.engines.native import NativeModel
 from model_server.explain.background import MAX_ROWS, Rows
 from model_server.explain.explainer import (

@@ -15,8 +15,8 @@ import anyio
 import anyio.to_thread
 import orjson
 
+from model_server.contract.problems import BadInput
 from model_server.engines.answers import WrongAnswers
-from model_server.engines.inputs import BadInput
 from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
 from model_server.refusals import Refused
 from model_server.serve import protocols

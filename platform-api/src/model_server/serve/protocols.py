@@ -3,7 +3,7 @@
 from typing import Any
 
 from model_server.bundle import Bundle
-from model_server.engines.inputs import BadInput
+from model_server.contract.problems import BadInput
 from model_server.serve.served_model import Answer
 from model_server.trust.statement import Statement
 

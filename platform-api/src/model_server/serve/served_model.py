@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
+from model_server.contract.decoder import Decoder
 from model_server.engines.answers import one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
-from model_server.engines.inputs import reorder, table
+from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel, load_native
 from model_server.engines.onnx_native import session_of
 from model_server.explain.background import read_background, sent_background
@@ -50,6 +51,7 @@ class ServedModel:
             _check_names(self.statement, self.bundle)
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
+        self.decoder = Decoder(self.bundle.inputs, self.bundle.extra_inputs)
         files.check()
         self._files = files
         self._native: NativeModel | None = None
@@ -75,7 +77,7 @@ class ServedModel:
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
         """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs, WrongAnswers."""
-        checked = reorder(self.bundle.inputs, columns, rows)
+        checked = self.decoder.lists(columns, rows)
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
             return self._answer(len(rows), found.get("probabilities", found.get("value")), found.get("label"))
@@ -102,7 +104,7 @@ class ServedModel:
         `background`: recent inputs that came with the request; they serve no other. Raises BadInput, NoBackground,
         NotExplainable, NotAdditive.
         """
-        checked = reorder(self.bundle.inputs, columns, rows)
+        checked = [list(row) for row in self.decoder.lists(columns, rows)]
         self.prepare_explanations()
         if self._sample is not None:
             assert self._explainer is not None
