@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,6 +70,8 @@ class OnnxGraph:
     probabilities: str | None
     label: str | None
     value: str | None
+    # the graph's name of every input that is called otherwise than its column
+    feeds: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from mlops_platform.kit.digests import tree_digest
 
 log = structlog.get_logger(__name__)
 
-EXAMPLE = "example.json"
 # a folder's name has 255 bytes, of which the digest, the version and whoever works beside it need some
 _LONGEST_NAME, _SHOWN = 100, 40
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")

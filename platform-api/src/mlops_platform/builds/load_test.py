@@ -17,9 +17,9 @@ import httpx
 import orjson
 import structlog
 
-from mlops_platform.builds.bundles import EXAMPLE
 from mlops_platform.checks.policy import Figures, figures
 from mlops_platform.policy.definition import PerformanceLimits
+from model_server.contract.known_row import EXAMPLE
 from model_server.sandbox import seatbelt
 from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 

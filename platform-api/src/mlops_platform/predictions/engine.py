@@ -12,6 +12,10 @@ import onnxruntime
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
 from model_server.bundle import Extra, InputColumn, input_column
 from model_server.contract.decoder import Decoder, Row
+from model_server.contract.known_row import known_row
+from model_server.contract.problems import ModelRefuses
+from model_server.contract.refusing import refusal
+from model_server.engines.answers import NotFinite
 from model_server.refusals import Refused
 from model_server.trust.files import Files
 
@@ -104,7 +108,10 @@ class OnnxModel:
         self._input = graph["input"]
         self._dtype = _DTYPES[graph["dtype"]]
         self._columns = (
-            [(column.name, _DTYPES[graph["columns"][column.name]]) for column in description.columns]
+            [
+                (graph.get("feeds", {}).get(column.name, column.name), _DTYPES[graph["columns"][column.name]])
+                for column in description.columns
+            ]
             if not self._tensor
             else []
         )
@@ -117,10 +124,12 @@ class OnnxModel:
         short = description.task == "binary" or self._width == (1,)
         self._one_row = (1, *self._width) if short and not self._names_label else None
         self._by_value = {label: label for label in self._labels}
+        self._inputs = description.columns
+        self._known_row = known_row(files, description.columns)
         self.decoder = Decoder(description.columns, description.extra_inputs)
 
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return one prediction per row and, for classifiers, the label of each. Raises AnswersDiffer, and what the runtime raises."""
+        """Return one prediction per row and, for classifiers, the label of each. Raises AnswersDiffer, NotFinite, and what the runtime raises."""
         if self._tensor:
             outputs = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)
         else:
@@ -134,14 +143,18 @@ class OnnxModel:
             raise AnswersDiffer(f"the graph answers {output.shape} for {len(rows)} rows")
         # JSON has no NaN: it would arrive as null and be taken for an answer
         if not np.isfinite(output).all():
-            raise AnswersDiffer("the graph answers no finite number")
+            raise NotFinite("its answer is no finite number")
         return self._answers(output, len(rows)), self._named(outputs, len(rows))
+
+    def refusal(self, rows: list[Row]) -> ModelRefuses | None:
+        """Return what the model refuses of rows it did not answer, None when it has failed and they are not to blame."""
+        return refusal(self.predict, rows, self._inputs, self._known_row)
 
     def _one(self, output: Any) -> tuple[list[Any], list[Any] | None]:
         """Answer one row without array arithmetic, which would cost as much as a small graph."""
         [values] = output.tolist()
         if not math.isfinite(values[-1]):
-            raise AnswersDiffer("the graph answers no finite number")
+            raise NotFinite("its answer is no finite number")
         if self._task == "regression":
             return values, None
         # argmax of two, the first wins a tie

@@ -18,7 +18,7 @@ from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import fitting
+from mlops_platform.predictions.inputs import fitting, not_valid
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
     ModelAnswersWrong,
@@ -160,7 +160,11 @@ class Predictor:
         except AnswersDiffer as difference:
             log.error("model answers wrong", model=target.live.model_name, reason=str(difference))  # noqa: TRY400 - the reason is the message
             raise ModelAnswersWrong(target.live.model_name) from difference
-        except Exception as error:  # the runtime raises many kinds for one situation; the log has which
+        except (
+            Exception
+        ) as error:  # the runtime raises many kinds; whether the rows are to blame is found out by asking
+            if (refused := target.onnx.refusal(rows)) is not None:
+                raise not_valid(refused) from error
             log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
             raise ModelFailed(target.live.model_name) from error
 

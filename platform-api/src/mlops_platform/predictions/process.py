@@ -9,13 +9,23 @@ import orjson
 import structlog
 
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
-from mlops_platform.predictions.problems import InputNotValid, ModelAnswersWrong, ModelFailed, ModelProcessDown
+from mlops_platform.predictions.inputs import INPUT_DATA
+from mlops_platform.predictions.problems import (
+    InputNotValid,
+    ModelAnswersWrong,
+    ModelFailed,
+    ModelProcessDown,
+    ModelRefusesInput,
+)
 from model_server.contract.decoder import Row
+from model_server.contract.problems import MAX_PROBLEMS, Problem
 
 log = structlog.get_logger(__name__)
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _WRONG_ANSWERS = "wrong_answers"
+_REFUSES = "model_refuses"
+_LONGEST = 2_000
 _ONE_EACH = AnswerForm(None, None)
 # what a model process compares with while few rows are known; it has nothing at all when it says no_background
 _NO_BACKGROUND = "no_background"
@@ -83,7 +93,7 @@ class ModelProcess:
 
     def _refuse(self, status: int, answer: dict[str, Any]) -> None:
         if status in {httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY}:
-            raise InputNotValid(str(answer.get("error") or "The model does not accept this input."))
+            raise _refused_input(answer)
         if answer.get("reason") == _WRONG_ANSWERS:
             log.error("model answers wrong", model=self._name, reason=answer.get("error"))
             raise ModelAnswersWrong(self._name)
@@ -111,6 +121,25 @@ class ModelProcess:
             self._in_flight -= 1
             if self._closing and not self._in_flight:
                 await self._client.aclose()
+
+
+def _refused_input(answer: dict[str, Any]) -> InputNotValid:
+    """Return the refusal as a model process words it: it may say anything, so no more is passed on than is asked for."""
+    kind = ModelRefusesInput if answer.get("reason") == _REFUSES else InputNotValid
+    said, problems = str(answer.get("error") or "The model does not accept this input."), answer.get("problems")
+    listed = problems[:MAX_PROBLEMS] if isinstance(problems, list) else []
+    errors = [_problem(problem).as_json(INPUT_DATA) for problem in listed if isinstance(problem, dict)]
+    return kind(said[:_LONGEST], errors=errors or None)
+
+
+def _problem(said: dict[str, Any]) -> Problem:
+    row, column = said.get("row"), said.get("column")
+    return Problem(
+        str(said.get("pointer", ""))[:_LONGEST],
+        str(said.get("detail", ""))[:_LONGEST],
+        row if isinstance(row, int) else None,
+        None if column is None else str(column)[:_LONGEST],
+    )
 
 
 def _client(address: str) -> httpx.AsyncClient:

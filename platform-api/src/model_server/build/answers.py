@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import AnswerForm, Datatype, Form, InputColumn
+from model_server.contract.known_row import blank
 from model_server.contract.values import NUMERIC
 from model_server.engines.answers import WrongAnswers, one_per_row
 from model_server.engines.inputs import table
@@ -34,7 +35,7 @@ def settle(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) 
     A classifier of several labels at once looks like one of several classes until it is asked: it is served as `raw`, by
     what its `predict` gives. Raises Refused `predict_failed`, `wrong_answers`.
     """
-    rows = samples or [blank(inputs)]
+    rows = samples or [list(blank(inputs))]
     problems: list[Exception] = []
     for candidate in (native, native.doing("raw", ())) if native.labels else (native,):
         answers: dict[Form, npt.NDArray[Any]] = {}
@@ -55,16 +56,12 @@ def settle(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) 
 
 def forms_of(inputs: tuple[InputColumn, ...]) -> tuple[Form, ...]:
     """Return the forms to try, fastest first: a frame is needed where columns are selected by name, values for text."""
+    if any(column.type == "tensor" for column in inputs):
+        return ("tensor",) if len(inputs) == 1 else ("tensors",)
     forms: tuple[Form, ...] = ("frame",)
-    if all(column.type in NUMERIC for column in inputs):
+    if all(column.type in NUMERIC and column.categories is None for column in inputs):
         forms = ("array", *forms)
     return (*forms, "values") if len(inputs) == 1 else forms
-
-
-def blank(inputs: tuple[InputColumn, ...]) -> list[Any]:
-    """Return a row to ask with when none was logged."""
-    values = {"boolean": False, "string": ""}
-    return [values.get(column.type, 0.0) for column in inputs]
 
 
 def _asked(native: NativeModel, inputs: tuple[InputColumn, ...], rows: Rows, form: Form) -> npt.NDArray[Any]:
@@ -85,7 +82,7 @@ def _asked(native: NativeModel, inputs: tuple[InputColumn, ...], rows: Rows, for
 def _simplest(answers: dict[Form, npt.NDArray[Any]]) -> Form:
     if "array" in answers and ("frame" not in answers or _same(answers["array"], answers["frame"])):
         return "array"
-    return "frame" if "frame" in answers else "values"
+    return next(form for form in ("frame", "values", "tensor", "tensors") if form in answers)
 
 
 def _same(array: npt.NDArray[Any], frame: npt.NDArray[Any]) -> bool:

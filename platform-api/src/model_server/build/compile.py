@@ -36,17 +36,43 @@ def compile_model(
         model = graph_of_trees(native.estimator, ensemble, len(inputs))
         outputs = ["value"] if native.task == "regression" else ["label", "probabilities"]
         return Compiled(model, mode, dtype, {}, {**names, **{name: name for name in outputs}})
+    if unknown := [column for column in inputs if column.type not in _ONNX_TYPES]:
+        raise NotCompilable(f"'{unknown[0].name}' is of the type {unknown[0].type}, which a graph does not take")
     if optional := [column.name for column in inputs if column.type == "string" and not column.required]:
         raise NotCompilable(f"'{optional[0]}' is text that may be missing, and ONNX has no missing text")
     columns = {} if mode == "tensor" else {column.name: _column_type(column, dtype) for column in inputs}
     converted = _convert(native, _input_types(inputs, columns, dtype))
+    _without_system_locale(converted)
     found = [output.name for output in converted.graph.output]
     wanted = ["value"] if native.task == "regression" else ["label", "probabilities"]
     if len(found) != len(wanted):
         raise NotCompilable(f"the converted graph has {len(found)} outputs")
     return Compiled(
-        converted.SerializeToString(), mode, dtype, columns, {**names, **dict(zip(wanted, found, strict=True))}
+        converted.SerializeToString(),
+        mode,
+        dtype,
+        columns,
+        {**names, **dict(zip(wanted, found, strict=True))},
+        _renamed(columns, [entry.name for entry in converted.graph.input]),
     )
+
+
+def _renamed(columns: dict[str, str], inputs: list[str]) -> dict[str, str]:
+    """Return the graph's own names of inputs that the converter renamed: it keeps their order, not a blank or a dot."""
+    if list(columns) == inputs or len(columns) != len(inputs):
+        return {}
+    return {column: name for column, name in zip(columns, inputs, strict=True) if column != name}
+
+
+def _without_system_locale(model: Any) -> None:
+    """Let texts be lowered by the locale every C library has: onnxruntime asks for en_US.UTF-8, which images lack."""
+    from onnx import helper
+
+    for node in model.graph.node:
+        if node.op_type == "StringNormalizer":
+            others = [attribute for attribute in node.attribute if attribute.name != "locale"]
+            del node.attribute[:]
+            node.attribute.extend([*others, helper.make_attribute("locale", "C.UTF-8")])
 
 
 def forms_of(compiled: Compiled) -> list[Compiled]:

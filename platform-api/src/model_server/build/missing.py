@@ -10,8 +10,12 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from model_server.build.answers import blank, forms_of
+import numpy as np
+
+from model_server.build.answers import forms_of
 from model_server.bundle import InputColumn, Missing
+from model_server.contract.known_row import blank
+from model_server.engines.answers import without_gaps
 from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 
@@ -19,6 +23,8 @@ Rows = list[list[Any]]
 _Seen = dict[str, set[Missing]]
 # parts of a fitted model to look through: pipelines have dozens, forests thousands of trees that hold no text
 _MOST_PARTS = 2_000
+# inputs that are asked about one by one
+_MOST_ASKED = 200
 
 
 def with_missing(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) -> tuple[InputColumn, ...]:
@@ -33,6 +39,22 @@ def with_missing(native: NativeModel, inputs: tuple[InputColumn, ...], samples: 
         if _accepts(native, candidate, samples):
             return candidate
     return shown
+
+
+def as_it_takes_gaps(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) -> tuple[InputColumn, ...]:
+    """Return inputs that no signature describes, those optional that the model answers without: all at once, else each alone."""
+    every = tuple(replace(column, required=False) for column in inputs)
+    base = samples[0] if samples else list(blank(inputs))
+    if _answers(native, every, [None] * len(inputs), base):
+        return every
+    if len(inputs) > _MOST_ASKED:
+        return inputs
+    found = list(inputs)
+    for place, column in enumerate(every):
+        alone = (*inputs[:place], column, *inputs[place + 1 :])
+        if _answers(native, alone, [*base[:place], None, *base[place + 1 :]], base):
+            found[place] = column
+    return tuple(found)
 
 
 def what_was_seen(estimator: Any, columns: list[str]) -> _Seen:
@@ -58,11 +80,17 @@ def _with(column: InputColumn, text: Missing | None, boolean: Missing | None) ->
 
 def _accepts(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) -> bool:
     """Whether the model answers a row in which all that may be missing is."""
-    base = samples[0] if samples else blank(inputs)
+    base = samples[0] if samples else list(blank(inputs))
     row = [None if _matters(column) else value for column, value in zip(inputs, base, strict=True)]
+    return _answers(native, inputs, row, base)
+
+
+def _answers(native: NativeModel, inputs: tuple[InputColumn, ...], row: list[Any], base: list[Any]) -> bool:
+    """Whether the model answers the row, beside one that it answers, in any form."""
     for form in forms_of(inputs):
         try:
-            native.outputs(table(inputs, [row, base], form))
+            found = native.outputs(table(inputs, [row, base], form))
+            without_gaps(np.asarray(found))
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001, S112 - a library says no in its own words; the next form is the next question

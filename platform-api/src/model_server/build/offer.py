@@ -30,7 +30,13 @@ def write_offer(folder: Path, compiled: Compiled, answers: NativeAnswers, splits
     """Write the offer into the folder."""
     (folder / GRAPH).write_bytes(compiled.model)
     np.save(folder / ANSWERS, answers.outputs, allow_pickle=False)
-    call = {"mode": compiled.mode, "dtype": compiled.dtype, "columns": compiled.columns, "outputs": compiled.outputs}
+    call = {
+        "mode": compiled.mode,
+        "dtype": compiled.dtype,
+        "columns": compiled.columns,
+        "outputs": compiled.outputs,
+        "feeds": compiled.feeds,
+    }
     (folder / CALL).write_text(json.dumps({**call, "classes": answers.classes, "splits": splits}), "utf-8")
 
 
@@ -40,7 +46,12 @@ def read_offer(folder: Path) -> Offer:
         large = any((folder / name).stat().st_size > MAX_BYTES for name in (GRAPH, ANSWERS, CALL))
         call = {} if large else json.loads((folder / CALL).read_text("utf-8"))
         compiled = Compiled(
-            (folder / GRAPH).read_bytes(), _mode(call), str(call["dtype"]), _texts(call["columns"]), call["outputs"]
+            (folder / GRAPH).read_bytes(),
+            _mode(call),
+            str(call["dtype"]),
+            _texts(call["columns"]),
+            call["outputs"],
+            _texts(call["feeds"]),
         )
         outputs: Any = np.load(folder / ANSWERS, allow_pickle=False)
         return Offer(compiled, NativeAnswers(outputs, list(call["classes"])), list(call["splits"])[:_MOST_SPLITS])

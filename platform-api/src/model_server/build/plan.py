@@ -6,14 +6,13 @@ from typing import Any, Literal, Protocol
 
 from model_server.build.answers import settle
 from model_server.build.compile import compile_model, forms_of
-from model_server.build.missing import with_missing
+from model_server.build.missing import as_it_takes_gaps, with_missing
 from model_server.build.offer import write_offer
 from model_server.build.parity import NativeAnswers, Parity, compare, proof_rows, rows_at_splits
 from model_server.build.schema import infer_inputs
 from model_server.build.tree_ensemble import NotCompilable
 from model_server.bundle import AnswerForm, Form, InputColumn
 from model_server.engines.compiled import Compiled
-from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows, find_rows
 from model_server.formats.artifact import Artifact
@@ -56,6 +55,8 @@ def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Descript
         inputs, origin = infer_inputs(artifact.signature, native.estimator)
         found = find_rows(artifact, inputs)
         samples = found[0] if found else []
+        if origin == "model":
+            inputs = as_it_takes_gaps(native, inputs, samples)
         inputs = with_missing(native, inputs, samples)
         settled = settle(native, inputs, samples)
         step.detail = f"{len(inputs)} inputs from the {origin}, {_in_words(settled.answer)} a row"
@@ -84,7 +85,7 @@ def compile_and_offer(description: Description, output: Path, events: Steps) -> 
             try:
                 for compiled in forms_of(compile_model(native, description.inputs, mode, dtype)):
                     if answered is None:
-                        answered = NativeAnswers.of(native, table(description.inputs, rows, description.native_input))
+                        answered = NativeAnswers.of(native, description.inputs, rows, description.native_input)
                     labelled = native.task, native.labels
                     parity = compare(answered, compiled, description.inputs, rows, *labelled)
                     candidates.append((compiled, parity))

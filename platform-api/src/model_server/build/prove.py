@@ -88,6 +88,7 @@ def _compared(
         dtype=compiled.dtype,
         input="X" if compiled.mode == "tensor" else None,
         columns=compiled.columns,
+        feeds=compiled.feeds,
         **{name: compiled.outputs.get(name) for name in ("probabilities", "label", "value")},
     )
     return asdict(graph)

@@ -1,21 +1,30 @@
 """Find out which inputs a model takes: from its MLflow signature, else from the model itself."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
+from model_server.build.categories import categories_of, text_places, type_of
 from model_server.bundle import InputColumn
-from model_server.contract.values import NUMERIC
+from model_server.contract.values import NESTED, TYPES
 from model_server.refusals import Refused
 
-_TYPES = frozenset({*NUMERIC, "boolean", "string"})
 _TENSOR_TYPES = {
     "float64": "double",
     "float32": "float",
+    "float16": "float",
     "int64": "long",
+    "uint64": "long",
+    "uint32": "long",
     "int32": "integer",
+    "uint16": "integer",
+    "int16": "integer",
+    "uint8": "integer",
+    "int8": "integer",
     "bool": "boolean",
     "object": "string",
     "str": "string",
+    "bytes": "binary",
 }
 
 
@@ -28,11 +37,12 @@ def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tupl
     if signature:
         inputs = _from_signature(signature, names)
         _refuse_repeated(inputs)
-        return _in_model_order(inputs, estimator, names), "signature"
+        return _with_categories(_in_model_order(inputs, estimator, names), estimator), "signature"
     if names is None:
         raise Refused("no_schema", "The inputs of the model are unknown; log it with a signature or an input_example.")
-    # Unknown from the model alone whether it takes missing values, so they are refused.
-    return tuple(InputColumn(name, "double") for name in names), "model"
+    text = set(text_places(estimator))
+    inputs = tuple(InputColumn(name, "string" if place in text else "double") for place, name in enumerate(names))
+    return _with_categories(inputs, estimator, given=False), "model"
 
 
 def _model_names(estimator: Any) -> list[str] | None:
@@ -50,23 +60,55 @@ def _model_names(estimator: Any) -> list[str] | None:
 def _from_signature(signature: list[dict[str, Any]], names: list[str] | None) -> tuple[InputColumn, ...]:
     columns: list[InputColumn] = []
     for place, entry in enumerate(signature):
-        required = bool(entry.get("required", True))
-        if entry.get("type") != "tensor":
-            name = str(entry.get("name", names[place] if names and place < len(names) else f"x{place}"))
-            columns.append(InputColumn(name, _known(str(entry.get("type")), _TYPES, name), required))
+        if entry.get("type") == "tensor":
+            columns += _of_tensor(entry, names, alone=len(signature) == 1)
             continue
-        spec = entry["tensor-spec"]
-        kind = _known(_TENSOR_TYPES.get(str(spec["dtype"]), str(spec["dtype"])), _TYPES, str(entry.get("name", "")))
-        if "name" in entry:
-            columns.append(InputColumn(str(entry["name"]), kind, required))
-            continue
-        # one dimension is one value a row: a list of texts, for example
-        width = {1: 1, 2: spec["shape"][-1]}.get(len(spec["shape"]), -1)
-        if width < 1:
-            raise Refused("unsupported_input_type", "Only tables [rows, columns] of a fixed width are served.")
-        known = names if names and len(names) == width else [f"x{index}" for index in range(width)]
-        columns += [InputColumn(name, kind, required) for name in known]
+        name = str(entry.get("name", names[place] if names and place < len(names) else f"x{place}"))
+        kind = _known(str(entry.get("type")), name)
+        spec = {key: value for key, value in entry.items() if key not in ("name", "required")}
+        required = bool(entry.get("required", True)) and kind != "any"
+        columns.append(InputColumn(name, kind, required, spec=spec if kind in NESTED else None))
     return tuple(columns)
+
+
+def _of_tensor(entry: dict[str, Any], names: list[str] | None, *, alone: bool) -> list[InputColumn]:
+    """A tensor of one value a row is an input; the only one, a table [rows, columns], is as many; others keep their shape."""
+    spec = entry["tensor-spec"]
+    kind = _known(_tensor_type(str(spec["dtype"])), str(entry.get("name", "")))
+    required, inner = bool(entry.get("required", True)), [int(size) for size in spec["shape"][1:]]
+    if len(inner) == 1 and alone and "name" not in entry:
+        width = len(names) if inner[0] < 0 and names else inner[0]
+        if width > 0:
+            known = names if names and len(names) == width else [f"x{index}" for index in range(width)]
+            return [InputColumn(name, kind, required) for name in known]
+    name = str(entry.get("name", names[0] if names and len(names) == 1 else "x0"))
+    if not inner:
+        return [InputColumn(name, kind, required)]
+    return [InputColumn(name, "tensor", required, spec={"type": "tensor", "dtype": kind, "shape": inner})]
+
+
+def _tensor_type(dtype: str) -> str:
+    # numpy writes the length of texts and the unit of times into the name
+    if dtype.startswith(("<U", "U", "str")):
+        return "string"
+    return "datetime" if dtype.startswith("datetime64") else _TENSOR_TYPES.get(dtype, dtype)
+
+
+def _with_categories(inputs: tuple[InputColumn, ...], estimator: Any, *, given: bool = True) -> tuple[InputColumn, ...]:
+    """Give the booster's categories to their inputs; `given`: the types are the signature's, and must fit."""
+    found = list(inputs)
+    for place, categories in categories_of(estimator).items():
+        if place >= len(found) or not categories:
+            continue
+        column, kind = found[place], type_of(categories)
+        if kind is None or (given and (kind == "string") != (column.type == "string")):
+            raise Refused(
+                "signature_mismatch",
+                f"The model was trained on categories of '{column.name}' such as {categories[0]!r}, which the signature "
+                f"({column.type}) does not have; log it with the frame it was trained on as input_example.",
+            )
+        found[place] = replace(column, type=column.type if given else kind, categories=categories)
+    return tuple(found)
 
 
 def _refuse_repeated(inputs: tuple[InputColumn, ...]) -> None:
@@ -75,10 +117,10 @@ def _refuse_repeated(inputs: tuple[InputColumn, ...]) -> None:
         raise Refused("repeated_input", f"Two inputs are named '{repeated[0]}'; give every column a name of its own.")
 
 
-def _known(kind: str, kinds: frozenset[str], name: str) -> str:
-    if kind not in kinds:
+def _known(kind: str, name: str) -> str:
+    if kind not in TYPES:
         raise Refused(
-            "unsupported_input_type", f"The input '{name}' has the type {kind}; served are {', '.join(sorted(kinds))}."
+            "unsupported_input_type", f"The input '{name}' has the type {kind}; served are {', '.join(sorted(TYPES))}."
         )
     return kind
 
@@ -86,7 +128,7 @@ def _known(kind: str, kinds: frozenset[str], name: str) -> str:
 def _in_model_order(
     inputs: tuple[InputColumn, ...], estimator: Any, names: list[str] | None
 ) -> tuple[InputColumn, ...]:
-    if names is None:
+    if names is None or any(column.type in NESTED for column in inputs):
         return inputs
     if len(inputs) != len(names):
         raise Refused(

@@ -6,6 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 
+class NotFinite(ValueError):
+    """The model's answer is NaN, infinite or None: it has none to these values."""
+
+
 class WrongAnswers(Exception):
     """The model did not answer every row once and in the shape stated; the message says what it did."""
 
@@ -21,7 +25,7 @@ def one_per_row(found: npt.NDArray[Any], rows: int, shape: tuple[int, ...] | Non
 
 
 def without_gaps(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the answers when each is one. Raises WrongAnswers for NaN, infinity and None.
+    """Return the answers when each is one. Raises NotFinite for NaN, infinity and None.
 
     JSON has none of them: they would arrive as null and be taken for an answer.
     """
@@ -32,7 +36,7 @@ def without_gaps(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
     else:
         whole = True
     if not whole:
-        raise WrongAnswers("The model answers a row with a value that is missing or no finite number.")
+        raise NotFinite("its answer is missing or no finite number")
     return found
 
 

@@ -33,6 +33,14 @@ class _Booster:
         return self.scores(rows)
 
 
+def _table(rows: Any) -> Any:
+    """Return rows as numbers; a frame with categories as it is, for only the booster knows their codes."""
+    held = getattr(rows, "dtypes", None)
+    if held is not None and any(str(kind) == "category" for kind in np.ravel(held)):
+        return rows
+    return np.asarray(rows, dtype=np.float64)
+
+
 class XgboostBooster(_Booster):
     """A raw xgboost.Booster."""
 
@@ -52,7 +60,7 @@ class XgboostBooster(_Booster):
         import xgboost
 
         names = self.booster.feature_names
-        data = xgboost.DMatrix(np.asarray(rows, dtype=np.float64), feature_names=names)
+        data = xgboost.DMatrix(_table(rows), feature_names=names, enable_categorical=True)
         if self.objective != "multi:softmax":
             return np.asarray(self.booster.predict(data), dtype=np.float64)
         margins = np.asarray(self.booster.predict(data, output_margin=True), dtype=np.float64)
@@ -72,4 +80,4 @@ class LightgbmBooster(_Booster):
         self.feature_names_in_ = list(booster.feature_name())
 
     def scores(self, rows: Any) -> Matrix:
-        return np.asarray(self.booster.predict(np.asarray(rows, dtype=np.float64), num_threads=1), dtype=np.float64)
+        return np.asarray(self.booster.predict(_table(rows), num_threads=1), dtype=np.float64)

@@ -1,6 +1,6 @@
 """A compiled model and how to run it. Imports nothing that only the build needs: every served replica pays for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,19 +15,23 @@ Rows = list[Row] | list[list[Any]]
 
 @dataclass(frozen=True)
 class Compiled:
-    """An ONNX model and how to call it, see bundle.OnnxGraph; `outputs` maps probabilities, label, value to names."""
+    """An ONNX model and how to call it, see bundle.OnnxGraph; `outputs` maps probabilities, label, value to names.
+
+    `feeds` has the graph's name of every input that is called otherwise than its column.
+    """
 
     model: bytes
     mode: Literal["tensor", "columns"]
     dtype: str
     columns: dict[str, str]
     outputs: dict[str, str | None]
+    feeds: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, graph: OnnxGraph) -> "Compiled":
         """Return how to call a bundle's graph; its bytes stay in their file."""
         outputs = {"probabilities": graph.probabilities, "label": graph.label, "value": graph.value}
-        return cls(b"", graph.mode, graph.dtype, graph.columns, outputs)
+        return cls(b"", graph.mode, graph.dtype, graph.columns, outputs, graph.feeds)
 
 
 def run_compiled(
@@ -52,7 +56,7 @@ def feed(compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows) -> dic
     if compiled.mode == "tensor":
         return {"X": np.array(rows, dtype=compiled.dtype).reshape(len(rows), len(inputs))}
     return {
-        column.name: np.array(
+        compiled.feeds.get(column.name, column.name): np.array(
             [[row[place]] for row in rows],
             dtype=object if compiled.columns[column.name] == "string" else compiled.columns[column.name],
         )

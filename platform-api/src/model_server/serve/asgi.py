@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import orjson
 
-from model_server.contract.problems import BadInput
+from model_server.contract.problems import BadInput, ModelRefuses
 from model_server.engines.answers import WrongAnswers
 from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
 from model_server.refusals import Refused
@@ -31,6 +31,7 @@ Handler = Callable[[Any], Awaitable[Response]]
 
 MAX_BODY_BYTES = 16_000_000
 _SITUATIONS: dict[type[Exception], tuple[int, str]] = {
+    ModelRefuses: (422, "model_refuses"),
     BadInput: (422, "bad_input"),
     NoBackground: (409, "no_background"),
     NotExplainable: (409, "not_explainable"),
@@ -134,7 +135,10 @@ async def _handled(handler: Handler, body: bytes | None) -> Response:
         return _error(400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)")
     except tuple(_SITUATIONS) as error:
         status, reason = _SITUATIONS[type(error)]
-        return _error(status, reason, str(error))
+        answer = _error(status, reason, str(error))
+        if isinstance(error, BadInput):
+            answer[1]["problems"] = [problem.as_json() for problem in error.problems]
+        return answer
     except Refused as refusal:
         logger.exception("the model's files are no longer those that were approved")
         return _error(409, refusal.code, refusal.sentence)

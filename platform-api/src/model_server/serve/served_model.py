@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
-from model_server.contract.decoder import Decoder
-from model_server.engines.answers import one_per_row, without_gaps
+from model_server.contract.decoder import Decoder, Row
+from model_server.contract.known_row import known_row
+from model_server.contract.refusing import refusal
+from model_server.engines.answers import WrongAnswers, one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel, load_native
@@ -52,6 +54,7 @@ class ServedModel:
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
         self.decoder = Decoder(self.bundle.inputs, self.bundle.extra_inputs)
+        self._known_row = known_row(files, self.bundle.inputs)
         files.check()
         self._files = files
         self._native: NativeModel | None = None
@@ -76,15 +79,34 @@ class ServedModel:
             check_time(self.statement, at)
 
     def predict(self, columns: list[str], rows: Rows) -> Answer:
-        """Answer rows of JSON values. Raises BadInput when they do not fit the model's inputs, WrongAnswers."""
-        checked = self.decoder.lists(columns, rows)
+        """Answer rows of JSON values.
+
+        Raises BadInput when they do not fit the model's inputs, ModelRefuses when the model itself does not take them,
+        WrongAnswers, and what its library raises when it does not answer anything.
+        """
+        return self.answer(self.decoder.lists(columns, rows))
+
+    def answer(self, rows: list[Row]) -> Answer:
+        """Answer checked rows. Raises what `predict` raises but BadInput."""
+        try:
+            return self._answered(rows)
+        except (MemoryError, Refused, WrongAnswers):
+            raise
+        except Exception as error:
+            # of a library: whether these rows are to blame is found out by asking
+            refused = refusal(self._answered, rows, self.bundle.inputs, self._known_row)
+            if refused is None:
+                raise
+            raise refused from error
+
+    def _answered(self, checked: list[Row]) -> Answer:
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
-            return self._answer(len(rows), found.get("probabilities", found.get("value")), found.get("label"))
+            return self._answer(len(checked), found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()
         labels = native.classes(data) if self.bundle.labels else None
-        return self._answer(len(rows), native.outputs(data), labels)
+        return self._answer(len(checked), native.outputs(data), labels)
 
     def _answer(self, rows: int, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
         binary = self.bundle.task == "binary"
