@@ -115,7 +115,7 @@ def answers_of(ask: Callable[[Rows], tuple[Any, list[Any]]], rows: Rows) -> tupl
     classes: list[Any] = [None] * len(rows)
     for start, end, found, labels in parts:
         outputs[start:end], classes[start:end] = found, labels
-    finite = np.isfinite(outputs).reshape(len(rows), -1).all(axis=1)
+    finite: npt.NDArray[np.bool_] = np.isfinite(outputs).reshape(len(rows), -1).all(axis=1)
     outputs[~finite] = np.nan
     return outputs, [label if whole else None for label, whole in zip(classes, finite.tolist(), strict=True)]
 
