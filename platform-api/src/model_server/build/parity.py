@@ -115,9 +115,9 @@ def answers_of(ask: Callable[[Rows], tuple[Any, list[Any]]], rows: Rows) -> tupl
     classes: list[Any] = [None] * len(rows)
     for start, end, found, labels in parts:
         outputs[start:end], classes[start:end] = found, labels
-    finite: npt.NDArray[np.bool_] = np.isfinite(outputs).reshape(len(rows), -1).all(axis=1)
-    outputs[~finite] = np.nan
-    return outputs, [label if whole else None for label, whole in zip(classes, finite.tolist(), strict=True)]
+    gaps = _gaps(np.where(np.isfinite(outputs), outputs, np.nan))
+    outputs[gaps] = np.nan
+    return outputs, [None if gap else label for label, gap in zip(classes, gaps.tolist(), strict=True)]
 
 
 def compare(
