@@ -102,7 +102,7 @@ def answers_of(ask: Callable[[Rows], tuple[Any, list[Any]]], rows: Rows) -> tupl
         start, end = waiting.pop()
         try:
             parts.append((start, end, *ask(rows[start:end])))
-        except MemoryError:
+        except (MemoryError, NotCompilable):
             raise
         except Exception as error:  # noqa: BLE001 - libraries raise anything for rows they do not take
             last = error
@@ -137,6 +137,8 @@ def compare(
         found = run_compiled(session, compiled, inputs, part, labels)
         named = found.get("label")
         answers = np.asarray(found["value" if task == "regression" else "probabilities"], dtype=np.float64)
+        if len(answers) != len(part):
+            raise NotCompilable(f"the graph answers {len(part)} rows in the shape {answers.shape}")
         return answers, [None] * len(part) if named is None else list(named)
 
     every, named = answers_of(ask, rows)
