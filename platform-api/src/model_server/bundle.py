@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from model_server.build.report import write_json
 from model_server.digests import tree_digest
+from model_server.formats.flavours import Code
 from model_server.refusals import Refused
 from model_server.trust.files import Files
 
@@ -42,14 +43,35 @@ class InputColumn:
 
 
 @dataclass(frozen=True)
+class AnswerField:
+    """One named value of a row's answer."""
+
+    name: str
+    shape: tuple[int, ...]
+    datatype: Datatype
+
+
+@dataclass(frozen=True)
 class AnswerForm:
     """What one row is answered with: shape () is one value, (2,) a list of two. The datatype is OIP's name for the values.
 
-    The shape is None in bundles from before it was recorded, where the task does not tell it.
+    The shape is None in bundles from before it was recorded, where the task does not tell it. With `fields` the one value is an
+    object {name: value}.
     """
 
     shape: tuple[int, ...] | None
     datatype: Datatype
+    fields: tuple[AnswerField, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a request may say beside its rows: `type` is MLflow's (double, long, string, …); shape None is one value, (-1,) a list."""
+
+    name: str
+    type: str
+    default: Any
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,9 @@ class Bundle:
     feature_refs: tuple[str, ...] = ()
     # what becomes of a value that is none of the inputs: the owner's choice, a tag of the version
     extra_inputs: Extra = "refuse"
+    params: tuple[Parameter, ...] = ()
+    code: Code = "none"
+    """`declared`: the model brings Python code of its own, and is loaded in confined processes only."""
     format: int = FORMAT
 
     @property
@@ -135,6 +160,8 @@ def parse_bundle(content: dict[str, Any]) -> Bundle:
             "answer": _answer_form(content),
             "feature_refs": tuple(content.get("feature_refs", ())),
             "onnx": OnnxGraph(**onnx) if onnx else None,
+            "params": tuple(_parameter(found) for found in content.get("params", ())),
+            "code": _code(content.get("code", "none")),
         }
     )
 
@@ -148,11 +175,27 @@ def input_column(described: dict[str, Any]) -> InputColumn:
 def _answer_form(content: dict[str, Any]) -> AnswerForm:
     described = content.get("answer")
     if described is not None:
-        return AnswerForm(tuple(described["shape"]), described["datatype"])
+        fields = described.get("fields")
+        return AnswerForm(tuple(described["shape"]), described["datatype"], None if fields is None else _fields(fields))
     # built before answers were described: one value a row, but for these
     if content["task"] == "raw":
         return AnswerForm(None, "BYTES")
     return AnswerForm((len(content["labels"]),) if content["task"] == "multiclass" else (), "FP64")
+
+
+def _fields(found: list[dict[str, Any]]) -> tuple[AnswerField, ...]:
+    return tuple(AnswerField(entry["name"], tuple(entry["shape"]), entry["datatype"]) for entry in found)
+
+
+def _parameter(found: dict[str, Any]) -> Parameter:
+    shape = found.get("shape")
+    return Parameter(found["name"], found["type"], found["default"], None if shape is None else tuple(shape))
+
+
+def _code(found: Any) -> Code:
+    if found not in ("none", "declared"):
+        raise ValueError
+    return "declared" if found == "declared" else "none"
 
 
 def native_artifact(native: Path, bundle: Bundle) -> Path:

@@ -52,9 +52,9 @@ def build(
             digest = _check(source, Path(scratch), report)
             Path(scratch).chmod(0o711)
             stages = Stages(Path(scratch), report, limits or Limits(), sandbox)
-            stages.inspect()
+            inspected = stages.inspect()
             content, proven = stages.prove(*stages.load())
-            content |= {"format": 1, "digest": digest, "model_name": name, "model_version": version}
+            content |= {**inspected, "format": 1, "digest": digest, "model_name": name, "model_version": version}
             content["feature_refs"] = list(feature_refs)
             engine = _assemble(Path(scratch), output, content, proven)
         report.verdict = "built"

@@ -11,6 +11,7 @@ from model_server.contract.known_row import blank
 from model_server.contract.values import NUMERIC
 from model_server.engines.answers import WrongAnswers, one_per_row
 from model_server.engines.inputs import table
+from model_server.engines.named import fields_of
 from model_server.engines.native import NativeModel
 from model_server.refusals import Refused
 
@@ -95,7 +96,7 @@ def _same(array: npt.NDArray[Any], frame: npt.NDArray[Any]) -> bool:
 def _form_of(found: npt.NDArray[Any], native: NativeModel) -> AnswerForm:
     # of two classes the second one's probability is the answer
     shape = () if native.task == "binary" else tuple(int(size) for size in found.shape[1:])
-    return AnswerForm(shape, _DATATYPES.get(found.dtype.kind, "BYTES"))
+    return AnswerForm(shape, _DATATYPES.get(found.dtype.kind, "BYTES"), fields_of(found))
 
 
 def _refusal(problems: list[Exception]) -> Refused:

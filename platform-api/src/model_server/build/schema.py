@@ -34,10 +34,16 @@ def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tupl
     Raises Refused `no_schema`, `unsupported_input_type`, `signature_mismatch`, `repeated_input`.
     """
     names = _model_names(estimator)
+    known: tuple[InputColumn, ...] | None = getattr(estimator, "known_inputs", None)
+    if signature and known and all(entry.get("type") == "tensor" for entry in signature):
+        # what the tensors are called and hold is in the model itself
+        return known, "signature"
     if signature:
         inputs = _from_signature(signature, names)
         _refuse_repeated(inputs)
         return _with_categories(_in_model_order(inputs, estimator, names), estimator), "signature"
+    if known:
+        return known, "model"
     if names is None:
         raise Refused("no_schema", "The inputs of the model are unknown; log it with a signature or an input_example.")
     text = set(text_places(estimator))

@@ -20,7 +20,7 @@ _MODULES: dict[Stage, str] = {
     "proof": "model_server.build.prove",
 }
 _STEPS: dict[Stage, tuple[str, ...]] = {
-    "inspection": ("scan",),
+    "inspection": ("scan", "code", "versions"),
     "model": ("load", "schema", "compile"),
     "proof": ("background", "parity"),
 }
@@ -41,9 +41,12 @@ class Stages:
         self._limits = limits
         self._sandbox = sandbox
 
-    def inspect(self) -> None:
-        """Look into every file. Raises Refused."""
-        self._run("inspection", [self._native], {})
+    def inspect(self) -> dict[str, Any]:
+        """Look into every file; return whether the model brings code, and its parameters: read from its files. Raises Refused."""
+        said, _ = self._run("inspection", [self._native], {})
+        if said.get("code") not in ("none", "declared") or not isinstance(said.get("params"), list):
+            raise Refused("build_inconsistent", "The isolated inspection returned an incomplete description.")
+        return {"code": said["code"], "params": said["params"]}
 
     def load(self) -> tuple[dict[str, Any], bool, Path]:
         """Load the model; return what it says of itself, whether it offers a graph, and the folder of the offer."""

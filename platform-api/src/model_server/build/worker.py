@@ -14,6 +14,10 @@ def _load(request: dict[str, Any], events: Events) -> None:
 
         artifact = read_artifact(Path(request["source"]))
         native = load_native(artifact)
+        if artifact.flavor == "onnx":
+            from model_server.build.graph_labels import with_labels
+
+            native = with_labels(native, artifact.model_file)
         kind = type(native.estimator).__name__
         step.detail = f"{artifact.flavor} {kind}, task {native.task}"
     from model_server.build.plan import compile_and_offer, describe

@@ -5,7 +5,9 @@ checks every name again at the moment it is resolved.
 """
 
 import pickle
+import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ import numpy.typing as npt
 from model_server.bundle import Task
 from model_server.engines.answers import numbers
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
+from model_server.engines.statsmodels_results import guarded, results_of
 from model_server.formats.artifact import Artifact
+from model_server.formats.flavours import Code
 from model_server.formats.pickle_policy import defined_in_allowed_package, is_allowed
 from model_server.refusals import Refused
+from model_server.sandbox.held import demand_for_code
 
 XGBOOST_CLASSES = frozenset({"XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor"})
 
@@ -34,14 +39,17 @@ class NativeModel:
     task: Task
     labels: tuple[Any, ...]
 
-    def outputs(self, rows: Any) -> npt.NDArray[Any]:
-        """Return probabilities, values or raw predictions for a table of rows; raises what the library raises."""
+    def outputs(self, rows: Any, params: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
+        """Return probabilities, values or raw predictions for a table of rows; raises what the library raises.
+
+        `params` are for a model that declares some; others have none.
+        """
         with warnings.catch_warnings():
             # A model trained on named columns warns for every plain array; the order of columns was checked before.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             if self.task in ("binary", "multiclass"):
                 return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
-            found = _dense(self.estimator.predict(rows))
+            found = _dense(self.estimator.predict(rows, params=params) if params else self.estimator.predict(rows))
             return numbers(found) if self.task == "regression" else found
 
     def classes(self, rows: Any) -> npt.NDArray[Any]:
@@ -61,8 +69,13 @@ def _dense(found: Any) -> npt.NDArray[Any]:
 
 
 def load_native(artifact: Artifact) -> NativeModel:
-    """Load the model. Raises Refused `load_failed`, `unsafe_pickle`, `untrusted_type`, `flavor_not_supported`."""
+    """Load the model. Raises Refused `load_failed`, `unsafe_pickle`, `unsafe_formula`, `untrusted_type`, `no_predict`, and
+    `not_confined` for a model that brings code, in a process that is not confined.
+    """
     try:
+        if artifact.code == "declared":
+            demand_for_code()
+            import_from(artifact.code_folder)
         estimator = _load(artifact)
     except (Refused, MemoryError):
         raise
@@ -82,27 +95,42 @@ def untrusted_skops_types(path: Path) -> list[str]:
     return [name for name in skops.io.get_untrusted_types(file=path) if not is_allowed(*name.rsplit(".", 1))]
 
 
+def import_from(folder: Path | None) -> None:
+    """Let this process import the modules a model brings, before others of their names."""
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
 def _load(artifact: Artifact) -> Any:
     path, suffix = artifact.model_file, artifact.model_file.suffix.lower()
+    if artifact.flavor == "pyfunc":
+        from model_server.engines.pyfunc import load_pyfunc
+
+        return load_pyfunc(artifact)
     if suffix == ".skops":
-        return _load_skops(path)
+        return _load_skops(path, code=artifact.code)
     if artifact.flavor == "xgboost":
         return _load_xgboost(artifact)
     if artifact.flavor == "lightgbm" and suffix in {".lgb", ".txt"}:
         import lightgbm
 
         return LightgbmBooster(lightgbm.Booster(model_file=str(path)))
+    if artifact.flavor == "catboost":
+        from model_server.engines.catboost_model import load_catboost
+
+        return load_catboost(path, artifact.model_class)
     if artifact.flavor == "onnx":
         from model_server.engines.onnx_native import OnnxEstimator
 
         return OnnxEstimator(path)
-    return _load_joblib(path) if suffix == ".joblib" else _load_pickle(path)
+    loaded = _load_joblib(path, artifact.code) if suffix == ".joblib" else _load_pickle(path, artifact.code)
+    return results_of(loaded) if artifact.flavor == "statsmodels" else loaded
 
 
-def _load_skops(path: Path) -> Any:
+def _load_skops(path: Path, *, code: Code) -> Any:
     import skops.io
 
-    if untrusted := untrusted_skops_types(path):
+    if code == "none" and (untrusted := untrusted_skops_types(path)):
         raise Refused(
             "untrusted_type", f"The model holds types that are not on the allow-list: {', '.join(untrusted[:5])}."
         )
@@ -126,7 +154,7 @@ class _PolicyUnpickler(pickle.Unpickler):
     """Resolves only allowed names, whatever the static walk said before."""
 
     def find_class(self, module: str, name: str) -> Any:
-        return resolve_allowed(super().find_class, module, name)
+        return guarded(resolve_allowed(super().find_class, module, name), module)
 
 
 def resolve_allowed(find: Any, module: str, name: str) -> Any:
@@ -137,18 +165,21 @@ def resolve_allowed(find: Any, module: str, name: str) -> Any:
     return found
 
 
-def _load_pickle(path: Path) -> Any:
+def _load_pickle(path: Path, code: Code) -> Any:
     with path.open("rb") as stream:
+        if code == "declared":
+            return pickle.load(stream)  # noqa: S301 - code the model declares is its own business; this process is confined
         return _PolicyUnpickler(stream).load()
 
 
-def _load_joblib(path: Path) -> Any:
+def _load_joblib(path: Path, code: Code) -> Any:
     from joblib import numpy_pickle  # type: ignore[import-untyped]  # ships no hints
     from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap  # type: ignore[import-untyped]
 
     class PolicyNumpyUnpickler(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # joblib has no type hints
         def find_class(self, module: str, name: str) -> Any:
-            return resolve_allowed(super().find_class, module, name)
+            find = super().find_class
+            return find(module, name) if code == "declared" else resolve_allowed(find, module, name)
 
     with path.open("rb") as raw, _validate_fileobject_and_memmap(raw, str(path), None) as (stream, _):
         return PolicyNumpyUnpickler(str(path), stream, ensure_native_byte_order=True).load()
@@ -169,6 +200,8 @@ def _task(estimator: Any) -> tuple[Task, tuple[Any, ...]]:
 def _is_regressor(estimator: Any) -> bool:
     from sklearn.base import is_regressor
 
+    if (says := getattr(estimator, "answers_numbers", None)) is not None:
+        return bool(says)
     if isinstance(estimator, LightgbmBooster | XgboostBooster):
         return estimator.targets == 1
     return bool(hasattr(estimator, "__sklearn_tags__") and is_regressor(estimator))

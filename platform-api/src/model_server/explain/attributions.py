@@ -10,6 +10,7 @@ from model_server.bundle import Form, InputColumn
 from model_server.contract.values import NUMERIC
 from model_server.engines.answers import one_per_row
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
+from model_server.engines.catboost_model import CatboostModel
 from model_server.engines.inputs import array, table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows
@@ -130,7 +131,10 @@ class TreeAttribution:
 
         if any(column.type not in NUMERIC for column in inputs):
             return None
-        raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster)
+        if isinstance(native.estimator, CatboostModel) and not native.estimator.answers_once:
+            # SHAP's compiled loop reads beyond such a model's leaves, and ends the process
+            return None
+        raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster | CatboostModel)
         estimator = native.estimator.booster if raw_booster else native.estimator
         space = "raw" if native.task == "regression" else "probability"
         data = array(inputs, background or [[0.0] * len(inputs)]).astype(np.float64)

@@ -1,22 +1,37 @@
-"""Read what an MLflow artifact folder says about itself: flavour, model file, signature, example."""
+"""Read what an MLflow artifact folder says about itself: flavour, model file, signature, example, code."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from model_server.formats.allowed import MODELS, PICKLES
+from model_server.formats.flavours import PYFUNC, Code, Flavour, flavour_of
 from model_server.refusals import Refused
 
-FLAVORS = ("sklearn", "xgboost", "lightgbm", "onnx")
 _NOT_UNDERSTOOD = "The MLmodel file is damaged; log the model again with the MLflow client."
+# MLflow's own have a few kilobytes; a signature of ten thousand columns has one million
+MAX_BYTES = 8 << 20
+_BARE = {
+    ".skops": "sklearn",
+    ".ubj": "xgboost",
+    ".xgb": "xgboost",
+    ".lgb": "lightgbm",
+    ".onnx": "onnx",
+    ".cb": "catboost",
+    ".cbm": "catboost",
+    ".statsmodels": "statsmodels",
+    **dict.fromkeys((".pkl", ".pickle", ".joblib", ".cloudpickle"), "sklearn"),
+}
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One model's folder; `model_file` is inside `root`. `signature` is MLflow's list of inputs, if logged."""
+    """One model's folder; `model_file` is inside `root`, and `root` itself for code that is no single file.
+
+    `signature`, `outputs` and `params` are MLflow's lists of inputs, outputs and parameters, if logged.
+    """
 
     root: Path
     flavor: str
@@ -24,52 +39,91 @@ class Artifact:
     model_class: str
     signature: list[dict[str, Any]] | None
     example_file: Path | None
+    outputs: list[dict[str, Any]] | None = None
+    params: list[dict[str, Any]] | None = None
+    code: Code = "none"
+    code_folder: Path | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-def read_artifact(root: Path) -> Artifact:
-    """Read MLmodel, or take a folder with a single model file as it is.
-
-    Raises Refused: `custom_code` (pyfunc models with their own Python), `flavor_not_supported`, `bad_metadata`.
-    """
-    described = root / "MLmodel"
-    if not described.exists():
-        return _without_description(root)
+def described(root: Path) -> dict[str, Any] | None:
+    """Return the content of MLmodel, None when there is none. Raises Refused `bad_metadata`."""
+    path = root / "MLmodel"
+    if not path.exists():
+        return None
     try:
-        content = yaml.safe_load(described.read_text("utf-8"))
-        flavors = content["flavors"]
-        if any(isinstance(flavor, dict) and flavor.get("code") for flavor in flavors.values()):
-            raise Refused("custom_code", "The model brings its own Python code (code_paths), which is not served.")
-        name = next((flavor for flavor in FLAVORS if flavor in flavors), None)
-        if name is None:
-            raise _unsupported(flavors)
-        flavor = flavors[name]
-        file = flavor.get("pickled_model") or flavor["data"]
-        signature = content.get("signature") or {}
-        inputs = json.loads(signature["inputs"]) if signature.get("inputs") else None
-        example = (content.get("saved_input_example_info") or {}).get("artifact_path")
-        return Artifact(
-            root=root,
-            flavor=name,
-            model_file=_inside(root, file),
-            model_class=str(flavor.get("model_class", "")),
-            signature=inputs,
-            example_file=_inside(root, example) if example else None,
-        )
-    except (OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError
+        return parsed(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
 
 
-def _unsupported(flavors: dict[str, Any]) -> Refused:
-    if "python_model" in flavors.get("python_function", {}):
-        return Refused(
-            "custom_code",
-            "The model is a custom Python function (mlflow.pyfunc), which would run its own code. "
-            "Log the model inside it with its own flavour: sklearn, xgboost, lightgbm or onnx.",
+def parsed(content: bytes) -> dict[str, Any]:
+    """Return what the text of an MLmodel says. Raises Refused `bad_metadata`."""
+    try:
+        found = yaml.safe_load(content)
+        if not isinstance(found, dict) or not isinstance(found["flavors"], dict):
+            raise TypeError
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+    return found
+
+
+def chosen(content: dict[str, Any]) -> Flavour:
+    """Return the flavour a described model is served by. Raises Refused `flavor_not_supported`, `bad_metadata`."""
+    try:
+        return flavour_of(content["flavors"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+
+
+def read_artifact(root: Path) -> Artifact:
+    """Read MLmodel, or take a folder with a single model file as it is. Raises Refused: `flavor_not_supported`, `bad_metadata`."""
+    content = described(root)
+    if content is None:
+        return _without_description(root)
+    flavour = chosen(content)
+    try:
+        signature = content.get("signature") or {}
+        example = (content.get("saved_input_example_info") or {}).get("artifact_path")
+        return Artifact(
+            root=root,
+            flavor=flavour.name,
+            model_file=_model_file(root, flavour),
+            model_class=str(flavour.options.get("model_class") or flavour.options.get("model_type") or ""),
+            signature=_listed(signature.get("inputs")),
+            example_file=_inside(root, example) if example else None,
+            outputs=_listed(signature.get("outputs")),
+            params=_listed(signature.get("params")),
+            code=flavour.code,
+            code_folder=_folder(root, flavour.code_folder) if flavour.code_folder else None,
+            options=flavour.options,
         )
-    return Refused(
-        "flavor_not_supported",
-        f"The flavours {', '.join(sorted(flavors))} are not served; log it as {', '.join(FLAVORS)}.",
-    )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+
+
+def _model_file(root: Path, flavour: Flavour) -> Path:
+    options = flavour.options
+    if flavour.name == PYFUNC:
+        file = options.get("python_model") or flavour.code_file
+        return _inside(root, file) if file else root
+    if flavour.name == "catboost" and options.get("save_format", "cbm") != "cbm":
+        raise Refused(
+            "format_not_allowed",
+            f"The CatBoost model was saved as {options['save_format']}; log it with mlflow.catboost's own format='cbm'.",
+        )
+    return _inside(root, options.get("pickled_model") or options["data"])
+
+
+def _listed(text: Any) -> list[dict[str, Any]] | None:
+    if not text:
+        return None
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise TypeError
+    return found
 
 
 def _inside(root: Path, relative: Any) -> Path:
@@ -79,11 +133,18 @@ def _inside(root: Path, relative: Any) -> Path:
     return path
 
 
+def _folder(root: Path, relative: str) -> Path:
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()) or not path.is_dir() or path.resolve() == root.resolve():
+        raise Refused(
+            "bad_metadata", f"The MLmodel file names '{relative}' as its code, which is no folder of the artifact."
+        )
+    return path
+
+
 def _without_description(root: Path) -> Artifact:
-    flavors = {".skops": "sklearn", ".ubj": "xgboost", ".xgb": "xgboost", ".lgb": "lightgbm", ".onnx": "onnx"}
-    candidates = [path for path in sorted(root.iterdir()) if path.suffix.lower() in MODELS | PICKLES]
+    candidates = [path for path in sorted(root.iterdir()) if path.suffix.lower() in _BARE]
     if len(candidates) != 1:
         raise Refused("bad_metadata", "The artifact has no MLmodel file and not exactly one model file.")
     [file] = candidates
-    flavor = flavors.get(file.suffix.lower(), "sklearn")
-    return Artifact(root, flavor, file, "", None, None)
+    return Artifact(root, _BARE[file.suffix.lower()], file, "", None, None)

@@ -6,7 +6,7 @@ Deny by default. A library or program with a harmless name could be loaded by wh
 from collections.abc import Iterator
 from pathlib import Path
 
-from model_server.formats.allowed import PLAIN_NAMES
+from model_server.formats.allowed import PLAIN_NAMES, SOURCE, declared
 from model_server.refusals import Refused
 
 _CHUNK = 1 << 20
@@ -23,19 +23,25 @@ _PROGRAMS = (
     b"#!",
     b"!<arch>",
 )
-_TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".csv", ".md", ".html", ".svg", ".lgb"})
+_TEXT = frozenset({".yaml", ".yml", ".json", ".txt", ".csv", ".md", ".html", ".svg", ".lgb", SOURCE})
 _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     ".parquet": (b"PAR1",),
     ".png": (b"\x89PNG\r\n\x1a\n",),
     ".npy": (b"\x93NUMPY",),
     ".npz": (b"PK\x03\x04", b"PK\x05\x06"),
     ".skops": (b"PK\x03\x04", b"PK\x05\x06"),
+    ".cb": (b"CBM1",),
+    ".cbm": (b"CBM1",),
 }
 _CONTROLS = frozenset(range(32)) - {9, 10, 12, 13}
 
 
 def check_contents(root: Path, files: list[Path]) -> None:
-    """Raises Refused `not_what_it_says` for the first file whose content is not of its kind, `custom_code` for a program."""
+    """Raises Refused `not_what_it_says` for the first file whose content is not of its kind, `custom_code` for a program.
+
+    Python sources that the model declares are text; check_formats has refused others.
+    """
+    places = declared(root)
     for path in files:
         relative = path.relative_to(root).as_posix()
         with path.open("rb") as stream:
@@ -44,10 +50,10 @@ def check_contents(root: Path, files: list[Path]) -> None:
         if any(begins.startswith(magic) for magic in _PROGRAMS if len(magic) > 2 or not _is_text(path)):  # noqa: PLR2004
             raise Refused(
                 "custom_code",
-                f"'{relative}' is a program or a library; models that bring their own code are not served.",
+                f"'{relative}' is a program or a library; models bring Python sources only (code_paths=[...]).",
             )
-        if begins.startswith(b"#!"):
-            raise Refused("custom_code", f"'{relative}' is a script; models that bring their own code are not served.")
+        if begins.startswith(b"#!") and not places.is_source(relative):
+            raise Refused("custom_code", f"'{relative}' is a script that the model does not declare.")
         expected = _BEGINNINGS.get(path.suffix.lower())
         if expected and not begins.startswith(expected) and not _damaged_is_told_better(path):
             raise _not(relative)

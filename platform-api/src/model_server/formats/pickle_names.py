@@ -77,6 +77,21 @@ DatetimeIndex DatetimeTZDtype Float32Dtype Float64Dtype FloatingArray Index Int1
 IntegerArray Interval IntervalDtype IntervalIndex MultiIndex NA RangeIndex Series SingleBlockManager StringArray StringDtype
 TimedeltaArray TimedeltaIndex Timedelta Timestamp UInt16Dtype UInt32Dtype UInt64Dtype UInt8Dtype
 """)
+# models of a table, their results and wrappers, and what generalized linear models hold. Time series answer no rows, and are
+# not here; a formula is code, which engines/statsmodels_results.py reads before it is evaluated
+STATSMODELS = _names("""
+OLS WLS GLS GLSAR OLSResults RegressionResults RegressionResultsWrapper QuantReg QuantRegResults QuantRegResultsWrapper
+RLM RLMResults RLMResultsWrapper HuberT LeastSquares TukeyBiweight AndrewWave Hampel RamsayE TrimmedMean
+GLM GLMResults GLMResultsWrapper Binomial Gamma Gaussian InverseGaussian NegativeBinomial Poisson Tweedie
+Logit Probit Log CLogLog LogLog Cauchy Identity InversePower InverseSquared Power Sqrt SQRT LogC NegativeInverseSquared
+CDFLink VarianceFunction
+LogitResults ProbitResults BinaryResults BinaryResultsWrapper MNLogit MultinomialResults MultinomialResultsWrapper
+PoissonResults PoissonResultsWrapper CountResults CountResultsWrapper GeneralizedPoisson GeneralizedPoissonResults
+GeneralizedPoissonResultsWrapper NegativeBinomialResults NegativeBinomialResultsWrapper NegativeBinomialP
+NegativeBinomialPResults NegativeBinomialPResultsWrapper L1BinaryResults L1BinaryResultsWrapper L1CountResults
+L1CountResultsWrapper RegularizedResults RegularizedResultsWrapper
+ModelData PandasData
+""")
 SCIPY_INTERPOLATE = frozenset({"BSpline", "PPoly", "interp1d", "PchipInterpolator"})
 NUMPY_RANDOM = frozenset(
     {"Generator", "MT19937", "PCG64", "PCG64DXSM", "Philox", "RandomState", "SFC64", "SeedSequence"}

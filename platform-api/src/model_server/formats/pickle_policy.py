@@ -101,6 +101,7 @@ _CLASSES: tuple[tuple[str, frozenset[str]], ...] = (
     ("scipy.sparse", _SPARSE),
     ("numpy.random", pickle_names.NUMPY_RANDOM),
     ("numpy.ma", frozenset({"MaskedArray"})),
+    ("statsmodels", pickle_names.STATSMODELS),
 )
 # what is called with arguments when an honest model is loaded; nothing of it evaluates, opens or fetches
 _CALLED: dict[str, frozenset[str]] = {
@@ -175,7 +176,7 @@ def _is_constructor_of_cython(module: str, name: str) -> bool:
     )
 
 
-_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "numpy", "scipy", "pandas")
+_LIBRARIES = ("sklearn", "xgboost", "lightgbm", "numpy", "scipy", "pandas", "statsmodels")
 
 
 def defined_in_allowed_package(module: str) -> bool:

@@ -5,6 +5,7 @@ are walked name by name; scanners.py has the opinions of others.
 """
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import stat
@@ -17,6 +18,7 @@ from typing import IO, Any
 import numpy.lib.format
 
 from model_server.formats.allowed import PICKLES
+from model_server.formats.flavours import Code
 from model_server.formats.pickle_policy import is_allowed, may_be_called
 from model_server.formats.pickle_walk import PickleWalk
 from model_server.refusals import Refused
@@ -26,29 +28,44 @@ MAX_EXPANDED_BYTES = 2 << 30
 _MEMBER_FORMATS = frozenset({".json", ".npy", ".txt"})
 
 
-def scan_tree(root: Path, files: list[Path]) -> dict[str, Any]:
-    """Return facts about what was walked (files, names). Raises Refused `unsafe_pickle`, `unreadable_pickle`, `unsafe_archive`."""
+def scan_tree(root: Path, files: list[Path], code: Code = "none") -> dict[str, Any]:
+    """Return facts about what was walked (files, names). Raises Refused `unsafe_pickle`, `unreadable_pickle`, `unsafe_archive`.
+
+    The pickles of a model that declares code may bring what they like: their names are told and refuse nothing.
+    """
     pickles, names = 0, set[str]()
     for path in files:
         relative = path.relative_to(root).as_posix()
-        found = _scan_file(path, relative)
+        found = _scan_file(path, relative, code)
         if found is not None:
             pickles += 1
             names |= found
     return {"pickles": pickles, "imports": sorted(names)}
 
 
-def _scan_file(path: Path, relative: str) -> set[str] | None:
+def _scan_file(path: Path, relative: str, code: Code) -> set[str] | None:
     suffix = path.suffix.lower()
     if suffix in PICKLES:
         with _expanded(path, relative) as stream:
+            if code == "declared":
+                return _names_in(stream, relative, joblib=suffix == ".joblib")
             return _walk(stream, relative, joblib=suffix == ".joblib")
+    if code == "declared" and suffix in {".npz", ".npy"}:
+        return None
     if suffix in {".skops", ".npz"}:
         return _scan_archive(path, relative)
     if suffix == ".npy":
         with path.open("rb") as stream:
             return _scan_npy(stream, relative)
     return None
+
+
+def _names_in(stream: IO[bytes], where: str, *, joblib: bool) -> set[str]:
+    """The names a pickle brings, as far as they can be read; what computes its names has told those before."""
+    walk = PickleWalk(stream, where, joblib=joblib)
+    with contextlib.suppress(Refused):
+        walk.run()
+    return {str(name) for name in walk.names}
 
 
 def _walk(stream: IO[bytes], where: str, *, joblib: bool = False) -> set[str]:
@@ -64,7 +81,7 @@ def _walk(stream: IO[bytes], where: str, *, joblib: bool = False) -> set[str]:
         raise Refused(
             "unsafe_pickle",
             f"'{where}' would run or import {', '.join(refused[:5])} when it is loaded, which is not on the allow-list. "
-            "It was not loaded. Log the model in the skops format, as ONNX, or without custom code.",
+            "It was not loaded. Log the model in the skops format or as ONNX; or declare its code: code_paths=[...], or mlflow.pyfunc.",
         )
     return {str(name) for name in names}
 

@@ -9,7 +9,7 @@ _LOOKED_INTO = PICKLES | {".npy", ".npz", ".skops"}
 
 
 def others_say(root: Path, files: list[Path]) -> list[str]:
-    """Return what scanners report as dangerous, one line each; empty is good."""
+    """Return what scanners report as dangerous, one line each; empty is good. Of declared code they have much to say."""
     return [*_modelscan(root), *_picklescan(root, files)]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_server.sandbox import environment, identity, landlock, limits, places, seatbelt, seccomp, syscalls
+from model_server.sandbox import environment, held, identity, landlock, limits, places, seatbelt, seccomp, syscalls
 from model_server.sandbox.limits import Limits
 from model_server.sandbox.protections import Missing, Name, Sealed
 
@@ -52,10 +52,13 @@ def confine(wanted: Confinement) -> Sealed:
     sys.dont_write_bytecode = True
     tempfile.tempdir = str(wanted.scratch)
     if sys.platform != "linux":
-        return _elsewhere(wanted)
-    if len(list(Path("/proc/self/task").iterdir())) != 1:
-        raise MoreThanOneThread("this process has started threads, which would stay free: nothing was confined")
-    return _on_linux(wanted)
+        sealed = _elsewhere(wanted)
+    else:
+        if len(list(Path("/proc/self/task").iterdir())) != 1:
+            raise MoreThanOneThread("this process has started threads, which would stay free: nothing was confined")
+        sealed = _on_linux(wanted)
+    held.remember(sealed)
+    return sealed
 
 
 def available() -> Sealed:

@@ -100,7 +100,8 @@ class ModelServerApp:
         return await _handled(handler, await _body(receive))
 
     async def _predict(self, body: Any) -> Response:
-        answer = await self._run("predict", self._model.predict, *protocols.own_request(body, self._model.bundle))
+        columns, rows = protocols.own_request(body, self._model.bundle)
+        answer = await self._run("predict", self._model.predict, columns, rows, body.get("params"))
         return 200, {"prediction": answer.prediction, "labels": answer.labels}
 
     async def _predict_v1(self, body: Any) -> Response:

@@ -1,6 +1,9 @@
 """One verified bundle, ready to answer: predictions by the engine of the bundle, explanations by SHAP."""
 
+import contextlib
+import functools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +20,7 @@ from model_server.engines.compiled import Compiled, run_compiled
 from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel, load_native
 from model_server.engines.onnx_native import session_of
+from model_server.engines.params import checked_params
 from model_server.explain.background import read_background, sent_background
 from model_server.explain.explainer import Explainer, Explanation, compared_with, make_explainer
 from model_server.explain.without_sample import WithoutSample
@@ -60,6 +64,7 @@ class ServedModel:
         self._native: NativeModel | None = None
         self._explainer: Explainer | None = None
         self._loading = threading.Lock()
+        self._kept: contextlib.ExitStack | None = None
         if self.statement is None:
             with files.native() as folder:
                 native_artifact(folder, self.bundle)
@@ -78,35 +83,36 @@ class ServedModel:
         if self.statement is not None:
             check_time(self.statement, at)
 
-    def predict(self, columns: list[str], rows: Rows) -> Answer:
-        """Answer rows of JSON values.
+    def predict(self, columns: list[str], rows: Rows, params: Any = None) -> Answer:
+        """Answer rows of JSON values; `params` is what the request says beside them.
 
-        Raises BadInput when they do not fit the model's inputs, ModelRefuses when the model itself does not take them,
+        Raises BadInput when they do not fit what the model takes, ModelRefuses when the model itself does not take them,
         WrongAnswers, and what its library raises when it does not answer anything.
         """
-        return self.answer(self.decoder.lists(columns, rows))
+        return self.answer(self.decoder.lists(columns, rows), checked_params(self.bundle.params, params))
 
-    def answer(self, rows: list[Row]) -> Answer:
-        """Answer checked rows. Raises what `predict` raises but BadInput."""
+    def answer(self, rows: list[Row], params: Mapping[str, Any] | None = None) -> Answer:
+        """Answer checked rows with checked params, else with their defaults. Raises what `predict` raises but BadInput."""
+        answered = functools.partial(self._answered, params=params)
         try:
-            return self._answered(rows)
+            return answered(rows)
         except (MemoryError, Refused, WrongAnswers):
             raise
         except Exception as error:
             # of a library: whether these rows are to blame is found out by asking
-            refused = refusal(self._answered, rows, self.bundle.inputs, self._known_row)
+            refused = refusal(answered, rows, self.bundle.inputs, self._known_row)
             if refused is None:
                 raise
             raise refused from error
 
-    def _answered(self, checked: list[Row]) -> Answer:
+    def _answered(self, checked: list[Row], params: Mapping[str, Any] | None) -> Answer:
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
             return self._answer(len(checked), found.get("probabilities", found.get("value")), found.get("label"))
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()
         labels = native.classes(data) if self.bundle.labels else None
-        return self._answer(len(checked), native.outputs(data), labels)
+        return self._answer(len(checked), native.outputs(data, params), labels)
 
     def _answer(self, rows: int, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
         binary = self.bundle.task == "binary"
@@ -152,8 +158,17 @@ class ServedModel:
         with self._loading:
             if self._native is None:
                 # Time may have passed since the start: what is loaded now must still be what was approved.
-                with self._files.native() as folder:
-                    loaded = load_native(read_artifact(native_artifact(folder, self.bundle)))
+                with contextlib.ExitStack() as stack:
+                    folder = stack.enter_context(self._files.native())
+                    artifact = read_artifact(native_artifact(folder, self.bundle))
+                    if artifact.code != self.bundle.code:
+                        raise Refused(
+                            "bad_bundle", "The bundle does not say that its model brings code; build it again."
+                        )
+                    loaded = load_native(artifact)
+                    if artifact.code == "declared":
+                        # its code may read its files, or import its modules, at any prediction
+                        self._kept = stack.pop_all()
                 self._native = loaded.doing(self.bundle.task, self.bundle.labels)
             return self._native
 

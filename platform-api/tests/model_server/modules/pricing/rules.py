@@ -1,0 +1,2 @@
+def surcharge(age: float) -> float:
+    return 0.25 if age < 25 else 0.0
