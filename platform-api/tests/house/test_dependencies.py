@@ -48,6 +48,7 @@ PRIVATE = {
     "mlops_platform/adapters/feast/opening.py": "feast",
     "mlops_platform/adapters/feast/store.py": "feast",
     "mlops_platform/local/mlflow_server.py": "mlflow",
+    "model_server/engines/pyfunc.py": "mlflow-skinny",
     "mlops_platform/predictions/engine.py": "onnxruntime",
     "mlops_platform/predictions/protocol.py": "uvicorn",
     "mlops_platform/predictions/recorder.py": "prometheus-client",

@@ -21,8 +21,11 @@ MODELS = {
     "joblib",
     "numba",
     "onnx",
+    "catboost",
+    "statsmodels",
 }
-CONTROL_PLANE = {"fastapi", "sqlalchemy", "feast", "mlflow-skinny", "psycopg", "boto3"}
+# MLflow's client loads models of mlflow.pyfunc, and brings FastAPI along
+CONTROL_PLANE = {"sqlalchemy", "feast", "psycopg", "boto3", "aiohttp", "alembic"}
 
 # `postgresql+psycopg://`: SQLAlchemy imports it
 LOADED_BY_URL = {"psycopg"}

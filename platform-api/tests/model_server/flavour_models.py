@@ -96,7 +96,9 @@ def _catboost_regressor(folder: Path) -> Logged:
 def _catboost_two_targets(folder: Path) -> Logged:
     frame = _numbers()
     target = np.column_stack([frame["a"] * 2, frame["b"] - frame["c"]])
-    model = catboost.CatBoost({"loss_function": "MultiRMSE", "iterations": 15, "verbose": 0, "allow_writing_files": False})
+    model = catboost.CatBoost(
+        {"loss_function": "MultiRMSE", "iterations": 15, "verbose": 0, "allow_writing_files": False}
+    )
     model.fit(frame, target)
     _save("catboost", folder, model, frame, model.predict(frame))
     return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
@@ -104,7 +106,9 @@ def _catboost_two_targets(folder: Path) -> Logged:
 
 def _raw_catboost(folder: Path) -> Logged:
     frame = _numbers()
-    model = catboost.CatBoost({"loss_function": "Logloss", "iterations": 15, "verbose": 0, "allow_writing_files": False})
+    model = catboost.CatBoost(
+        {"loss_function": "Logloss", "iterations": 15, "verbose": 0, "allow_writing_files": False}
+    )
     model.fit(frame, (frame["a"] > 0).astype(int))
     _save("catboost", folder, model, frame, model.predict(frame, prediction_type="Class"))
     first = frame.head(ROWS)
@@ -235,7 +239,10 @@ def _pyfunc(folder: Path) -> Logged:
             base = json.loads(Path(context.artifacts["rates"]).read_text())["base"]
             from pricing import surcharge
 
-            found = [base + surcharge(age) + self.rates["per_visit"] * visits for age, visits in zip(model_input["age"], model_input["visits"], strict=True)]
+            found = [
+                base + surcharge(age) + self.rates["per_visit"] * visits
+                for age, visits in zip(model_input["age"], model_input["visits"], strict=True)
+            ]
             return pd.Series(found) * (params or {})["factor"]
 
     rates = folder.parent / "rates.json"

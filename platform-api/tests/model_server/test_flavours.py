@@ -1,7 +1,7 @@
 """Every flavour: logged with MLflow's client, built by the build, served by the model server, answered as by its own library."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from test_model_server import Server
 
 from model_server.build.__main__ import build
 
-_ = Callable
+# each is built and served by processes of its own
+pytestmark = pytest.mark.slow
 
 
 class Sample:
@@ -27,7 +28,11 @@ class Sample:
 
     def body(self, **more: Any) -> dict[str, Any]:
         frame = self.logged.frame
-        return {"columns": list(frame.columns), "rows": json.loads(frame.to_json(orient="values", double_precision=15)), **more}
+        return {
+            "columns": list(frame.columns),
+            "rows": json.loads(frame.to_json(orient="values", double_precision=15)),
+            **more,
+        }
 
     def step(self, name: str) -> dict[str, Any]:
         return next(step for step in self.report.steps if step["name"] == name)
@@ -69,5 +74,7 @@ def test_a_flavour_is_explained_or_says_why_not(sample: Sample) -> None:
         return
     assert answer.status_code == 200, answer.text
     explained = answer.json()
-    for base, values, raw in zip(explained["base_values"], explained["shap_values"], explained["raw_output"], strict=True):
+    for base, values, raw in zip(
+        explained["base_values"], explained["shap_values"], explained["raw_output"], strict=True
+    ):
         np.testing.assert_allclose(np.asarray(base) + np.asarray(values).sum(axis=-1), raw, rtol=1e-5, atol=1e-6)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import mlflow
 import numpy as np
 import pytest
 from sample_models import MODELS, Built, log
@@ -116,18 +115,7 @@ def test_refusal_has_its_own_exit_code_and_leaves_a_report(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.json"]
 
 
-def test_custom_python_model_is_refused_with_advice(tmp_path: Path) -> None:
-    class Custom(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
-            return model_input
-
-    mlflow.pyfunc.save_model(str(tmp_path / "artifact"), python_model=Custom(), pip_requirements=[])
-    report = judged(tmp_path / "artifact")
-    assert (report.verdict, report.reason) == ("refused", "custom_code")
-    assert "own flavour" in report.sentence
-
-
-def test_code_path_beside_a_good_model_is_refused(tmp_path: Path) -> None:
+def test_code_that_is_not_declared_is_refused(tmp_path: Path) -> None:
     model, frame, flavor = MODELS["ridge"]()
     artifact = log(model, frame, flavor, tmp_path / "artifact")
     (artifact / "code").mkdir()

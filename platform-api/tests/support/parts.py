@@ -112,6 +112,10 @@ class FileRegistry(ModelRegistry):
     async def download(self, name: str, version: int, into: Path) -> Path:
         return Path(shutil.copytree(self._artifacts(name, version), into, dirs_exist_ok=True))
 
+    async def description(self, model_uri: str, *, tenant: str) -> bytes | None:
+        # what is registered here is built already
+        return None
+
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         return None
 

@@ -17,7 +17,7 @@ from mlops_platform.checks.scoring import Finding, lineage, performance
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import revisions, worklist
+from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.worklist import BuildOrder
 from mlops_platform.errors import PlatformError
@@ -97,11 +97,18 @@ async def _build(services: Services, revision_id: str) -> Literal["built", "refu
 
 async def _accept(services: Services, revision_id: str, built: Built, address: str) -> None:
     description = built.description()
+    policy = load(services.settings.policy_file)
     async with services.database.session() as session:
         revision, deployment = await revisions.locked(session, revision_id)
         if revision.build != "pending":
             return
         name, number = deployment.model_name, revision.version
+        # the word on what a model brings is the build's: what the catalogue knew at the request was read from one file
+        if why := brought_code.refusal(policy, description.get("code"), deployment.environment, revision.risk_level):
+            revisions.record_refusal(revision)
+            await keep_evidence(session, services, name, number, revision.digest, built, again=False)
+            await revisions.end(session, deployment, revision, why, ACTOR)
+            return
         await models.set_input_schema(session, name, number, description["inputs"])
         await keep_evidence(session, services, name, number, revision.digest, built, again=False)
         await revisions.record_build(
@@ -113,6 +120,7 @@ async def _accept(services: Services, revision_id: str, built: Built, address: s
             feature_refs=list(description.get("feature_refs", [])),
             details={
                 "digest": revision.digest,
+                "code": description.get("code", "none"),
                 "onnx": (description.get("onnx") or {}).get("sha256"),
                 "signed_with": built.key,
             },

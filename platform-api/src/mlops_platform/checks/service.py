@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mlops_platform.checks.schemas import CheckResult, CheckStatus
@@ -34,6 +34,12 @@ async def for_version(session: ReadSession | Session, name: str, version: int) -
         .order_by(ModelCheckRow.at)
     )
     return [CheckResult.model_validate(row) for row in rows.scalars()]
+
+
+def lacks(check: str, name: ColumnElement[str], version: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a version, by the columns of its name and number, has no result of a check."""
+    row = ModelCheckRow
+    return ~select(row.check).where(row.name == name, row.version == version, row.check == check).exists()
 
 
 async def forget(session: Session, name: str, version: int | None = None) -> None:

@@ -12,7 +12,7 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.checks import gates
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import repository
+from mlops_platform.deployments import brought_code, repository
 from mlops_platform.deployments.configuration import configuration_hash, recorded_configuration
 from mlops_platform.deployments.schemas import DeployRequest, DeployResponse
 from mlops_platform.deployments.state import IN_MOTION, PENDING
@@ -74,7 +74,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
 
     Who asks is the caller, or the person a service acts for. Raises NotADeploymentTarget, NotPermitted,
     OnlyServicesActForOthers, StarterContradicted, ModelVersionNotFound, AlreadyDeployed, AnotherRolloutRuns, StageSkipped,
-    GatesNotPassed and RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
+    CodeNotPermitted, GatesNotPassed and RegistryUnavailable. Building starts at once, while people decide; the worker does the rest.
     A request that waits for approval blocks no other: whichever is approved rolls out, one after the other.
     """
     if body.target_stage not in ("staging", "production"):
@@ -97,6 +97,7 @@ async def deploy(session: Session, services: Services, caller: Principal, body: 
     if environment == "production" and not await _runs_in_staging(session, body.model_name, version.version, digest):
         raise StageSkipped(body.model_name, version.version)
     level = await risk.level_of(session, digest)
+    await brought_code.demand(session, policy, body.model_name, version.version, environment, level)
     await gates.demand(
         session,
         policy,

@@ -149,5 +149,12 @@ class ModelRegistry(ABC):
         """Write the version's artifact tree below `into` and return its root. Raises NotInRegistry."""
 
     @abstractmethod
+    async def description(self, model_uri: str, *, tenant: str) -> bytes | None:
+        """Return the MLmodel file of `runs:/…` or `models:/…` of a tenant, None when there is none there; nothing else is read.
+
+        Raises NotInRegistry.
+        """
+
+    @abstractmethod
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         """Write the sample of training rows the run logged as `background.json` below `into`; None when it logged none."""

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.jobs import Job
-from mlops_platform.models import copying
+from mlops_platform.models import copying, flavours
 from mlops_platform.models.stages import Stage
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
 from mlops_platform.telemetry import metrics
@@ -27,5 +27,6 @@ _TENANTS = Family(metrics.models_registered, gone=0)
 _STAGES = Family(metrics.model_versions, gone=0)
 JOBS = (
     Job(copying.JOB, 3, copying.copy_changes, pipeline=True),
+    Job("flavour-checks", 3, flavours.check_new),
     Job("model-metrics", 10, _measure, exclusive=False),
 )

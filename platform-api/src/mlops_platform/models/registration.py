@@ -15,12 +15,12 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.checks import gates
 from mlops_platform.checks import service as checks
 from mlops_platform.database.session import ReadSession, Session
-from mlops_platform.errors import Conflict
+from mlops_platform.errors import Conflict, Invalid
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.subjects import same_person
-from mlops_platform.models import mirror, repository
+from mlops_platform.models import flavours, mirror, repository
 from mlops_platform.models.interfaces import ModelRegistry, NotInRegistry
 from mlops_platform.models.schemas import Deleted, RegisterRequest, RegisterResponse
 from mlops_platform.models.service import ModelNotFound, get_version
@@ -51,6 +51,15 @@ class AnotherTenantsModel(Conflict):
         super().__init__(f"The name '{name}' is taken by another team; choose another name.")
 
 
+class FlavourNotServed(Invalid):
+    """The model is of a kind that no build would take."""
+
+    title = "A model of this flavour is not served"
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"{sentence} Nothing was registered.", errors=[{"pointer": "/model_uri", "detail": sentence}])
+
+
 class StillDeployed(Conflict):
     """A deployed version cannot be deleted."""
 
@@ -63,8 +72,8 @@ async def register(
 ) -> RegisterResponse:
     """Create a version in the registry and the catalogue, owned by the caller's tenant.
 
-    Raises VersionNumberTaken when a number was asked for that is not the next, AnotherTenantsModel, NotInRegistry (the
-    model URI names nothing) and RegistryUnavailable; then nothing was created.
+    Raises VersionNumberTaken when a number was asked for that is not the next, AnotherTenantsModel, FlavourNotServed,
+    NotInRegistry (the model URI names nothing) and RegistryUnavailable; then nothing was created.
     """
     metadata = request.metadata
     # two registrations of one name wait for each other, so that the promised number is the one given
@@ -85,6 +94,10 @@ async def register(
     }
     if request.training_dataset_uri:
         tags["training_dataset_uri"] = request.training_dataset_uri
+    content = await registry.description(request.model_uri, tenant=caller.tenant)
+    found = flavours.finding(content)
+    if found.status == "failed":
+        raise FlavourNotServed(found.sentence)
     version = await registry.register(
         metadata.name,
         request.model_uri,
@@ -101,6 +114,10 @@ async def register(
         {},
         caller,
     )
+    if content is not None:
+        await checks.record(
+            session, version.name, version.version, found.check, found.status, found.sentence, found.detail
+        )
     level = await session.scalar(
         select(ModelVersionRow.risk_level).where(
             ModelVersionRow.name == version.name, ModelVersionRow.version == version.version

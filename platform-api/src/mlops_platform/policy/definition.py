@@ -12,6 +12,7 @@ RISK_LEVELS: tuple[RiskLevel, ...] = get_args(RiskLevel)
 Environment = Literal["staging", "production"]
 ENVIRONMENTS: tuple[Environment, ...] = get_args(Environment)
 Transition = Literal["validation", "staging", "production", "deprecated"]
+CodeRule = Literal["allowed", "with_approval", "refused"]
 GateName = Literal["validate", "scan", "performance", "smoke"]
 
 
@@ -104,6 +105,8 @@ class Policy(_Frozen):
     gate: Gate
     gates: Gates
     statements: Statements
+    declared_code: dict[Environment, dict[RiskLevel, CodeRule]] = {}
+    """Whether a model that brings code of its own may be deployed; what is not said here is refused."""
 
     @model_validator(mode="after")
     def _complete(self) -> "Policy":
@@ -138,6 +141,18 @@ class Policy(_Frozen):
     def own_gates(self, environment: Environment) -> frozenset[GateName]:
         """Return the gates for which only the platform's own measurement counts there."""
         return frozenset(self.gates.own_measurement.get(environment, ()))
+
+    def why_no_code(self, environment: Environment, risk_level: RiskLevel) -> str | None:
+        """Say why a model that brings code of its own may not be deployed there; None when it may."""
+        rule = self.declared_code.get(environment, {}).get(risk_level, "refused")
+        if rule == "refused":
+            return f"the policy allows no model of {risk_level} risk in {environment} that brings code of its own"
+        if rule == "with_approval" and not self.requirements(environment, risk_level):
+            return (
+                f"the policy allows a model of {risk_level} risk in {environment} that brings code of its own only where "
+                "somebody must approve, and nobody must"
+            )
+        return None
 
     def due_hours(self, requirements: Iterable[Requirement]) -> float:
         """Return the longest SLA among the roles that must agree."""

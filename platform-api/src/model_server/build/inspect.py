@@ -30,6 +30,7 @@ def _inspect(request: dict[str, Any], events: Events) -> None:
 
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:
+    from model_server.formats.allowed import declared
     from model_server.formats.artifact import read_artifact
     from model_server.formats.content import check_contents
     from model_server.formats.graph_tensors import check_graphs
@@ -37,11 +38,12 @@ def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.scanners import others_say
 
     check_contents(root, files)
-    artifact = read_artifact(root)
-    step.facts = scan_tree(root, files, artifact.code)
+    code = declared(root).code
+    step.facts = scan_tree(root, files, code)
     check_graphs(root, files)
+    read_artifact(root)
     found = others_say(root, files)
-    if artifact.code == "declared":
+    if code == "declared":
         step.facts["scanners"] = found[:50]
         step.detail = (
             f"{len(files)} files, {step.facts['pickles']} of them walked; what the model's own code brings is declared, and "

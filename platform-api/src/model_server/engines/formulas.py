@@ -12,7 +12,29 @@ from model_server.formats.pickle_names import UFUNCS
 
 _OPERATORS = frozenset({"~", "+", "-", "*", "/", ":", "**", "^", "(", ")", ",", "=", "%", "|"})
 _FUNCTIONS = frozenset(
-    ["C", "I", "Q", "Treatment", "Sum", "Diff", "Helmert", "Poly", "bs", "cr", "cc", "te", "center", "scale", "standardize", "poly", "log", "log10", "exp", "sqrt", "abs"]
+    [
+        "C",
+        "I",
+        "Q",
+        "Treatment",
+        "Sum",
+        "Diff",
+        "Helmert",
+        "Poly",
+        "bs",
+        "cr",
+        "cc",
+        "te",
+        "center",
+        "scale",
+        "standardize",
+        "poly",
+        "log",
+        "log10",
+        "exp",
+        "sqrt",
+        "abs",
+    ]
 )
 _CONSTANTS = frozenset({"True", "False", "None"})
 _NUMPY = frozenset({"np", "numpy"})
@@ -51,19 +73,22 @@ def names_in(formula: str) -> frozenset[str]:
 
 def _is_plain(token: tokenize.TokenInfo, before: str, after: str, two_before: str) -> bool:
     text = token.string
-    if token.type == tokenize.NUMBER:
-        return True
+    if token.type == tokenize.NAME:
+        return _is_plain_name(text, before, after, two_before)
     if token.type == tokenize.STRING:
         # an f-string is code; calling text is nothing a formula does
         return text[0] in "'\"" and after != "("
-    if token.type == tokenize.NAME:
-        if text.startswith("__") or (keyword.iskeyword(text) and text not in _CONSTANTS):
-            return False
-        if before == ".":
-            return two_before in _NUMPY and text in UFUNCS
-        return after != "(" or text in _FUNCTIONS
     if text == ".":
         return before in _NUMPY
-    if text == ")":
-        return after != "("
-    return token.type == tokenize.OP and text in _OPERATORS
+    if text == ")" and after == "(":
+        # what a call gave would be called
+        return False
+    return token.type == tokenize.NUMBER or (token.type == tokenize.OP and text in _OPERATORS)
+
+
+def _is_plain_name(text: str, before: str, after: str, two_before: str) -> bool:
+    if text.startswith("__") or (keyword.iskeyword(text) and text not in _CONSTANTS):
+        return False
+    if before == ".":
+        return two_before in _NUMPY and text in UFUNCS
+    return after != "(" or text in _FUNCTIONS

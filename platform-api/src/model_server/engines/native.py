@@ -7,7 +7,7 @@ checks every name again at the moment it is resolved.
 import pickle
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,28 +103,37 @@ def import_from(folder: Path | None) -> None:
 
 def _load(artifact: Artifact) -> Any:
     path, suffix = artifact.model_file, artifact.model_file.suffix.lower()
-    if artifact.flavor == "pyfunc":
-        from model_server.engines.pyfunc import load_pyfunc
-
-        return load_pyfunc(artifact)
     if suffix == ".skops":
         return _load_skops(path, code=artifact.code)
-    if artifact.flavor == "xgboost":
-        return _load_xgboost(artifact)
+    if (loader := _LOADERS.get(artifact.flavor)) is not None:
+        return loader(artifact)
     if artifact.flavor == "lightgbm" and suffix in {".lgb", ".txt"}:
         import lightgbm
 
         return LightgbmBooster(lightgbm.Booster(model_file=str(path)))
-    if artifact.flavor == "catboost":
-        from model_server.engines.catboost_model import load_catboost
+    return _load_joblib(path, artifact.code) if suffix == ".joblib" else _load_pickle(path, artifact.code)
 
-        return load_catboost(path, artifact.model_class)
-    if artifact.flavor == "onnx":
-        from model_server.engines.onnx_native import OnnxEstimator
 
-        return OnnxEstimator(path)
-    loaded = _load_joblib(path, artifact.code) if suffix == ".joblib" else _load_pickle(path, artifact.code)
-    return results_of(loaded) if artifact.flavor == "statsmodels" else loaded
+def _load_pyfunc(artifact: Artifact) -> Any:
+    from model_server.engines.pyfunc import load_pyfunc
+
+    return load_pyfunc(artifact)
+
+
+def _load_catboost(artifact: Artifact) -> Any:
+    from model_server.engines.catboost_model import load_catboost
+
+    return load_catboost(artifact.model_file, artifact.model_class)
+
+
+def _load_onnx(artifact: Artifact) -> Any:
+    from model_server.engines.onnx_native import OnnxEstimator
+
+    return OnnxEstimator(artifact.model_file)
+
+
+def _load_statsmodels(artifact: Artifact) -> Any:
+    return results_of(_load_pickle(artifact.model_file, artifact.code))
 
 
 def _load_skops(path: Path, *, code: Code) -> Any:
@@ -148,6 +157,15 @@ def _load_xgboost(artifact: Artifact) -> Any:
     booster = xgboost.Booster()
     booster.load_model(str(artifact.model_file))
     return XgboostBooster(booster)
+
+
+_LOADERS: dict[str, Callable[[Artifact], Any]] = {
+    "xgboost": _load_xgboost,
+    "catboost": _load_catboost,
+    "statsmodels": _load_statsmodels,
+    "onnx": _load_onnx,
+    "pyfunc": _load_pyfunc,
+}
 
 
 class _PolicyUnpickler(pickle.Unpickler):

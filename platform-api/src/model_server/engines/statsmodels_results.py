@@ -45,7 +45,7 @@ class StatsmodelsResults:
         self.results = results
         model = results.model
         kind = type(model).__name__
-        labels = _labels(model, kind, results)
+        labels = _labels(model, kind)
         self.answers_numbers = labels is None
         if labels is not None:
             self.classes_ = np.asarray(labels)
@@ -79,19 +79,19 @@ def results_of(loaded: Any) -> StatsmodelsResults:
     return StatsmodelsResults(loaded)
 
 
-def _labels(model: Any, kind: str, results: Any) -> list[int] | None:
+def _labels(model: Any, kind: str) -> list[int] | None:
     """Classes are numbered: 0 and 1 of a binary model; a multinomial one counts what it was given, in order."""
     if kind in _BINARY:
         return [0, 1]
     if kind == "MNLogit":
-        return _given(model, results)
+        return _given(model)
     family = getattr(model, "family", None)
     # a binomial share of several trials is a number and no class
     is_binary = kind == "GLM" and type(family).__name__ == "Binomial" and set(np.unique(model.endog)) <= {0.0, 1.0}
     return [0, 1] if is_binary else None
 
 
-def _given(model: Any, results: Any) -> list[Any]:
+def _given(model: Any) -> list[Any]:
     named = getattr(model, "_ynames_map", None) or {}
     if len(named) == int(model.J):
         return [_number(named[place]) for place in sorted(named)]

@@ -52,21 +52,23 @@ def described(root: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError
-        return parsed(path.read_bytes())
-    except (OSError, ValueError) as error:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
         raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+    return parsed(content)
 
 
 def parsed(content: bytes) -> dict[str, Any]:
     """Return what the text of an MLmodel says. Raises Refused `bad_metadata`."""
+    if len(content) > MAX_BYTES:
+        raise Refused("bad_metadata", f"The MLmodel file is larger than {MAX_BYTES >> 20} MiB.")
     try:
         found = yaml.safe_load(content)
-        if not isinstance(found, dict) or not isinstance(found["flavors"], dict):
-            raise TypeError
-    except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+    if not isinstance(found, dict) or not isinstance(found.get("flavors"), dict):
+        raise Refused("bad_metadata", _NOT_UNDERSTOOD)
     return found
 
 

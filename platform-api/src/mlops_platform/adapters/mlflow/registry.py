@@ -5,6 +5,7 @@ A tenant's things are in the MLflow workspace of its name, and a model's name is
 """
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -178,6 +179,26 @@ class MlflowRegistry(ModelRegistry):
                 raise ArtifactsUnavailable(name, version, urlsplit(source).scheme) from error
 
         return await self._call("download", lambda: self._at(name, fetch))
+
+    async def description(self, model_uri: str, *, tenant: str) -> bytes | None:
+        def read() -> bytes | None:
+            with ServerWorkspaceContext(tenant), tempfile.TemporaryDirectory(prefix="mlops-mlmodel-") as folder:
+                address = f"{model_uri.rstrip('/')}/MLmodel"
+                try:
+                    return Path(
+                        download_artifacts(artifact_uri=address, dst_path=folder, tracking_uri=self._url)
+                    ).read_bytes()
+                except MlflowException as error:
+                    if error.error_code in _MISSING or self._healthy():
+                        return None
+                    raise
+                except requests.RequestException:
+                    raise
+                except Exception as error:  # noqa: BLE001 - MLflow reads each kind of address by another library
+                    log.info("no description of a model was read", cause=repr(error))
+                    return None
+
+        return await self._call("description", read)
 
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         def fetch(_workspace: str) -> Path | None:
