@@ -236,7 +236,7 @@ def test_a_formula_that_runs_code_is_refused_before_it_is_evaluated(tmp_path: Pa
     marker = tmp_path / "executed"
     frame = FRAME.assign(y=[1.0, 2.0, 4.0])
     results = smf.ols("y ~ a", frame).fit()
-    text = f"y ~ a + I(0 * open({str(marker)!r}, 'w').write('x'))"
+    text = f"y ~ a + I(a + 0 * open({str(marker)!r}, 'w').write('x'))"
     results.model.data.formula = results.model.formula = text
     mlflow.statsmodels.save_model(results, str(tmp_path / "artifact"), pip_requirements=[])
     # the twin: loaded by its library, the formula runs

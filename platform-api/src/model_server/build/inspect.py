@@ -37,6 +37,9 @@ def _scan(root: Path, files: list[Path], step: Step) -> None:
     from model_server.formats.scan import scan_tree
     from model_server.formats.scanners import others_say
 
+    if (root / "MLmodel").exists():
+        # first, because what kind of model it is helps more than what is odd about one of its files
+        read_artifact(root)
     check_contents(root, files)
     code = declared(root).code
     step.facts = scan_tree(root, files, code)

@@ -48,14 +48,25 @@ def load_pyfunc(artifact: Artifact) -> PyfuncModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             loaded = mlflow.pyfunc.load_model(str(artifact.root), suppress_warnings=True)
-    except ModuleNotFoundError as error:
+    except Exception as error:
+        # MLflow tells what a script raises in words of its own, and keeps the cause
+        if (missing := _missing_module(error)) is None:
+            raise
         raise Refused(
             "missing_library",
-            f"The model imports '{error.name}', which is neither in its code_paths nor in this platform's environment. Log "
+            f"The model imports '{missing}', which is neither in its code_paths nor in this platform's environment. Log "
             "it with code_paths=[...] when it is your own module; a library cannot be brought along.",
         ) from error
     # what MLflow wraps: its own predict would check the columns a second time, and refuse a whole number that may be missing
     return PyfuncModel(loaded._model_impl, artifact)  # noqa: SLF001
+
+
+def _missing_module(error: BaseException | None) -> str | None:
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError):
+            return error.name
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _says_a_number(outputs: list[dict[str, Any]] | None) -> bool:
