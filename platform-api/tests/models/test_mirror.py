@@ -80,7 +80,7 @@ def _logged_run(people: MlflowClient, **metrics: float) -> str:
     for name, value in metrics.items():
         people.log_metric(run.info.run_id, name, value)
     # what makes it a model that can be registered by runs:/…
-    people.log_text(run.info.run_id, "flavors: {}", "model/MLmodel")
+    people.log_text(run.info.run_id, "flavors: {sklearn: {}}", "model/MLmodel")
     people.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 

@@ -183,14 +183,14 @@ def resolve_allowed(find: Any, module: str, name: str) -> Any:
     return found
 
 
-def _load_pickle(path: Path, code: Code) -> Any:
+def _load_pickle(path: Path, code: Code = "none") -> Any:
     with path.open("rb") as stream:
         if code == "declared":
             return pickle.load(stream)  # noqa: S301 - code the model declares is its own business; this process is confined
         return _PolicyUnpickler(stream).load()
 
 
-def _load_joblib(path: Path, code: Code) -> Any:
+def _load_joblib(path: Path, code: Code = "none") -> Any:
     from joblib import numpy_pickle  # type: ignore[import-untyped]  # ships no hints
     from joblib.numpy_pickle_utils import _validate_fileobject_and_memmap  # type: ignore[import-untyped]
 
