@@ -1,6 +1,6 @@
 """Models that are Python of their own (mlflow.pyfunc), loaded by MLflow as their authors tried them.
 
-Importing MLflow costs about two seconds and 60 MB beside pandas, so it happens for these models alone. It contacts no server:
+Importing MLflow costs about three seconds of processor time and 50 MB beside pandas, so it happens for these models alone. It contacts no server:
 a confined process cannot.
 """
 
