@@ -132,7 +132,7 @@ class TreeAttribution:
         if any(column.type not in NUMERIC for column in inputs):
             return None
         if isinstance(native.estimator, CatboostModel) and not native.estimator.answers_once:
-            # SHAP's compiled loop reads beyond such a model's leaves, and ends the process
+            # explaining one of three classes ended the process (SHAP 0.50, CatBoost 1.2); permutation SHAP answers instead
             return None
         raw_booster = isinstance(native.estimator, XgboostBooster | LightgbmBooster | CatboostModel)
         estimator = native.estimator.booster if raw_booster else native.estimator
