@@ -22,6 +22,7 @@ from model_server.bundle import InputColumn
 from model_server.contract.decoder import Decoder
 from model_server.contract.problems import BadInput, ModelRefuses
 from model_server.engines.inputs import table
+from model_server.serve.protocols import v2_metadata
 from model_server.serve.served_model import ServedModel
 from model_server.trust.files import BuiltFiles
 
@@ -100,6 +101,7 @@ def test_dates_are_served_from_iso_8601(tmp_path: Path) -> None:
     prepare = ColumnTransformer([("day", OneHotEncoder(handle_unknown="ignore"), ["day"]), ("x", "passthrough", ["x"])])
     model = make_pipeline(prepare, LogisticRegression()).fit(frame, (frame.day.dt.day > 3).astype(int))
     asked = served(model, mlflow.sklearn, frame.head(20), tmp_path, serialization_format="cloudpickle")
+    assert [tensor["datatype"] for tensor in v2_metadata(asked.bundle, None)["inputs"]] == ["BYTES", "FP64"]
     want = model.predict_proba(pd.DataFrame({"day": [pd.Timestamp("2026-01-05")], "x": [0.1]}))[:, 1]
     for written in ("2026-01-05T00:00:00", "2026-01-05", "2026-01-05 00:00:00.000", "2026-01-05T02:00:00+02:00"):
         assert asked.predict(["day", "x"], [[written, 0.1]]).prediction == pytest.approx(want)

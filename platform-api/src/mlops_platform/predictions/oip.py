@@ -138,7 +138,7 @@ class OpenInference:
                 "versions": [str(version) for version in self._table.models[target.live.model_name].live_versions()],
                 "platform": "onnx" if target.onnx else described.flavor,
                 "inputs": [
-                    {"name": column.name, "datatype": _DATATYPES[column.type], "shape": [-1]}
+                    {"name": column.name, "datatype": _DATATYPES.get(column.type, "BYTES"), "shape": [-1]}
                     for column in described.columns
                 ],
                 "outputs": outputs,

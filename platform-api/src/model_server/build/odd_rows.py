@@ -9,7 +9,7 @@ from model_server.bundle import InputColumn
 from model_server.contract.values import NESTED, bounds
 
 Rows = list[list[Any]]
-_UNSEEN_TEXT = "§ never seen §"
+_UNSEEN_TEXT = "(never seen)"
 # a model of thousands of columns is asked about the first of them
 _MOST_COLUMNS = 300
 _FAR, _FURTHER = 1e3, 1e30

@@ -91,7 +91,7 @@ def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:
         "name": bundle.model_name,
         "versions": [str(bundle.model_version)],
         "platform": bundle.flavor,
-        "inputs": [_tensor_kind(column.name, _OIP_TYPES[column.type]) for column in bundle.inputs],
+        "inputs": [_tensor_kind(column.name, _OIP_TYPES.get(column.type, "BYTES")) for column in bundle.inputs],
         "outputs": outputs,
         "properties": properties(statement),
     }
