@@ -1,4 +1,7 @@
-"""The process that verifies the audit log once: an order on standard input, the result as JSON on standard output."""
+"""The process that verifies the audit log once: an order on standard input, the result as JSON on standard output.
+
+Its argument is the id of the process that wants the result.
+"""
 
 import asyncio
 import os
@@ -6,16 +9,16 @@ import sys
 import threading
 import time
 
-import orjson
-
-from mlops_platform.audit.runs import run
-from mlops_platform.bootstrap import build_database
-from mlops_platform.settings import Settings
-from mlops_platform.telemetry import logging as telemetry_logging
-
 # whoever answers predictions on the same cores goes first
 _NICENESS = 10
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.1
+
+
+def main(parent: int) -> None:
+    """Do what the order says: `{"full": true, "settings": {...}}` with the settings of the database and the audit log."""
+    threading.Thread(target=_end_with, args=(parent,), name="end-with-parent", daemon=True).start()
+    os.nice(_NICENESS)
+    asyncio.run(_verify())
 
 
 def _end_with(parent: int) -> None:
@@ -25,10 +28,15 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-async def main() -> None:
-    """Do what the order says: `{"full": true, "settings": {...}}` with the settings of the database and the audit log."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="end-with-parent", daemon=True).start()
-    os.nice(_NICENESS)
+async def _verify() -> None:
+    # after the thread above: they take seconds, in which the parent may end
+    import orjson
+
+    from mlops_platform.audit.runs import run
+    from mlops_platform.bootstrap import build_database
+    from mlops_platform.settings import Settings
+    from mlops_platform.telemetry import logging as telemetry_logging
+
     telemetry_logging.configure("audit-verifier")
     order = orjson.loads(sys.stdin.buffer.read())
     database = build_database(Settings(**order["settings"], database_pool_size=1))
@@ -40,4 +48,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main(int(sys.argv[1]))

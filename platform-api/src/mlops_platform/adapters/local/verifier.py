@@ -1,6 +1,7 @@
 """The audit log is verified in a child process of low priority: hashing holds the interpreter, and predictions need it."""
 
 import asyncio
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class _Run:
 
 
 class ProcessVerifier(Verifier):
-    """Starts `python -m mlops_platform.verifier`, at most one of each kind at a time in this process."""
+    """Starts `python -m mlops_platform.verifier PID`, at most one of each kind at a time in this process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,7 +51,9 @@ class ProcessVerifier(Verifier):
 
     async def _process(self, *, full: bool) -> Verification:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _MODULE), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", _MODULE, str(os.getpid())),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
         )
         try:
             order = orjson.dumps({"full": full, "settings": _order(self._settings)})
