@@ -65,7 +65,8 @@ def down(home: HomeOption = None, _json: Json = False) -> None:
         with suppress(ProcessLookupError):
             os.kill(state.supervisor_pid, signal.SIGTERM)
     say("stopping...")
-    while place.held():
+    # the lock is free a moment before the process is gone
+    while place.held() or states.same_process(state.supervisor_pid, state.supervisor_created):
         if time.monotonic() - began > _STOP_SECONDS:
             raise CommandFailed(
                 Exit.PROBLEM,
