@@ -13,12 +13,14 @@ from sqlalchemy import select, text, update
 
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import MeasurementRow
+from mlops_platform.checks.tables import ModelCheckRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.mlflow_door.tables import PendingChangeRow
+from mlops_platform.models import flavours
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
 from mlops_platform.statements import service as statements
@@ -66,6 +68,20 @@ async def _a_version_that_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) 
     await ground.run("registry-mirror")
     async with ground.services.database.read_session() as session:
         assert set(await session.scalars(select(ModelVersionRow.name))) == ground.neighbours
+
+
+@case("flavour-checks")
+async def _a_version_whose_description_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    ground.names += ["poison-a", "poison-b", "poison-c"]
+    for name in ground.names:
+        uri, facts = "runs:/0/model", {"tags": {}, "description": "", "model_tags": {}}
+        await ground.services.registry.register(name, uri, tenant="default", **facts)
+    await ground.run("registry-mirror")
+    ground.spoil("registry", "description", lambda uri, **_: ground.poisoned in uri)
+    await ground.run("flavour-checks")
+    async with ground.services.database.read_session() as session:
+        checked = select(ModelCheckRow.name).where(ModelCheckRow.check == flavours.CHECK)
+        assert set(await session.scalars(checked)) == ground.neighbours
 
 
 @case("mlflow-pending-changes")
