@@ -46,7 +46,7 @@ $(TOOLS)/.installed: tools/requirements.lock | $(BIN)/python
 tools: $(TOOLS)/.installed ## prepare the scanners (.venv-tools)
 
 # a file's tests stay in one process; what takes longest begins first
-TEST = cd $(API) && ../$(BIN)/python -m pytest $(TESTS) -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder
+TEST = cd $(API) && ../$(BIN)/python -m pytest $(TESTS) -n $(PROCESSES) --dist loadscope --no-loadscope-reorder
 
 test-fast: setup ## run the tests that need no server of their own, while you work
 	@$(TEST) --level fast $(ARGS)

@@ -160,7 +160,7 @@ def parse_bundle(content: dict[str, Any]) -> Bundle:
             "answer": _answer_form(content),
             "feature_refs": tuple(content.get("feature_refs", ())),
             "onnx": OnnxGraph(**onnx) if onnx else None,
-            "params": tuple(_parameter(found) for found in content.get("params", ())),
+            "params": tuple(map(parameter, content.get("params", ()))),
             "code": _code(content.get("code", "none")),
         }
     )
@@ -176,18 +176,22 @@ def _answer_form(content: dict[str, Any]) -> AnswerForm:
     described = content.get("answer")
     if described is not None:
         fields = described.get("fields")
-        return AnswerForm(tuple(described["shape"]), described["datatype"], None if fields is None else _fields(fields))
+        return AnswerForm(
+            tuple(described["shape"]), described["datatype"], None if fields is None else answer_fields(fields)
+        )
     # built before answers were described: one value a row, but for these
     if content["task"] == "raw":
         return AnswerForm(None, "BYTES")
     return AnswerForm((len(content["labels"]),) if content["task"] == "multiclass" else (), "FP64")
 
 
-def _fields(found: list[dict[str, Any]]) -> tuple[AnswerField, ...]:
+def answer_fields(found: list[dict[str, Any]]) -> tuple[AnswerField, ...]:
+    """Return the named values of an answer as JSON describes them. Raises KeyError and TypeError."""
     return tuple(AnswerField(entry["name"], tuple(entry["shape"]), entry["datatype"]) for entry in found)
 
 
-def _parameter(found: dict[str, Any]) -> Parameter:
+def parameter(found: dict[str, Any]) -> Parameter:
+    """Return a param as JSON describes it. Raises KeyError."""
     shape = found.get("shape")
     return Parameter(found["name"], found["type"], found["default"], None if shape is None else tuple(shape))
 

@@ -17,7 +17,7 @@ from mlops_platform.models.tables import ModelRow
 
 from ..support.door import API, STORE, Door
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ..support.ports import free_port
 from ..support.waiting import eventually
 from .conftest import Ran
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 class Platform:

@@ -14,7 +14,7 @@ from mlops_platform.infrastructure.risks import judge
 
 from .plans import emulated_aws, kept, make, trimmed
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

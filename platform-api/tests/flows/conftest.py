@@ -2,7 +2,7 @@
 
 import asyncio
 import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,7 @@ from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.watchdog_client import Watchdog
 from mlops_platform.worker import run_job
 
-from ..support.waiting import eventually
-from .platform import Platform
+from ..support.waiting import PATIENCE
 
 COLUMNS = ["age", "income", "visits"]
 _A_PERSON_WAITS = 5  # seconds between two passes of a job
@@ -116,7 +115,7 @@ class Road:
 
     async def until(self, deployment_id: str, state: str, seconds: float = 60) -> dict[str, Any]:
         """Work until the newest revision is in a state."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds * PATIENCE):
             while True:
                 await self.work()
                 shown = await self.ask(
@@ -137,7 +136,7 @@ class Road:
 
     async def predict_when_routed(self, name: str, **more: Any) -> dict[str, Any]:
         """Predict, giving the routing table and a first explanation their time."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(30 * PATIENCE):
             while (answer := await self.predict(name, **more)).status_code == 404:
                 await asyncio.sleep(0.05)
         assert answer.is_success, answer.text
@@ -165,27 +164,3 @@ async def live_model(road: Road, log_model: Callable[..., str]) -> tuple[Road, s
     await road.until(held["deployment_id"], "live")
     await road.predict_when_routed(name)
     return road, name, held["deployment_id"]
-
-
-@pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("home"))
-    platform.up()
-    yield platform
-    platform.mlops("down")
-
-
-@pytest.fixture(scope="session")
-def live(platform: Platform, model: Any, rows: pd.DataFrame) -> str:
-    """A low-risk model that answers."""
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
-    with mlflow.start_run():
-        logged = mlflow.sklearn.log_model(
-            model, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
-        )
-    for _ in range(2):
-        mlflow.register_model(logged.model_uri, "survivor", tags={"risk_level": "low"})
-    platform.deploy("survivor")
-    eventually(lambda: platform.predict("survivor").is_success)
-    eventually(lambda: platform.predict("survivor", return_explanations=True).is_success)
-    return "survivor"

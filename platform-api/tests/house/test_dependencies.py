@@ -35,7 +35,7 @@ USED_BY_NAME = {
     "pytest-timeout": ("platform-api/pyproject.toml", r"^timeout = "),
     "pytest-xdist": ("Makefile", r" -n \$\(PROCESSES\) "),
     "ruff": ("Makefile", r"/ruff check"),
-    "schemathesis": ("platform-api/tests/flows/test_faults.py", r'with_name\("schemathesis"\)'),
+    "schemathesis": ("platform-api/tests/running/test_faults.py", r'with_name\("schemathesis"\)'),
     "types-psutil": ("platform-api/pyproject.toml", r"^strict = true$"),
     "types-pyyaml": ("platform-api/pyproject.toml", r"^strict = true$"),
     "zizmor": ("tools/scan.py", r'"zizmor"'),

@@ -35,6 +35,19 @@ def test_last():
     assert not pathlib.Path("fails").exists()
 """
 
+SERVER = """
+import pathlib
+import pytest
+
+@pytest.fixture(scope="module")
+def server():
+    with pathlib.Path("started").open("a") as log:
+        log.write("NAME ")
+
+@pytest.mark.parametrize("number", range(6))
+def test_uses(server, number): pass
+"""
+
 
 class Suite:
     """A repository with a few tests."""
@@ -73,7 +86,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(tmp_path)
 
 
-@pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadgroup"]], ids=["one", "two"])
+@pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadscope"]], ids=["one", "two"])
 def test_what_a_level_leaves_out_is_said_and_the_last_line_is_pytests(suite: Suite, processes: list[str]) -> None:
     code, printed = suite.run("--level", "fast", *processes)
     assert code == 0, printed
@@ -84,8 +97,16 @@ def test_what_a_level_leaves_out_is_said_and_the_last_line_is_pytests(suite: Sui
     assert re.fullmatch(r"=+ 4 passed, 1 skipped.* in .*=+", printed.splitlines()[-1]), printed.splitlines()[-1]
 
 
+def test_what_a_file_starts_is_started_once_however_many_processes_run(suite: Suite) -> None:
+    for name in ("first", "second", "third"):
+        (suite.folder / "tests" / f"test_{name}.py").write_text(SERVER.replace("NAME", name))
+    assert suite.passed("-k", "uses", "-n", "2", "--dist", "loadscope") == 18
+    started = (suite.folder / "started").read_text().split()
+    assert sorted(started) == ["first", "second", "third"]
+
+
 @pytest.mark.whole("runs a suite of its own several times")
-@pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadgroup"]], ids=["one", "two"])
+@pytest.mark.parametrize("processes", [[], ["-n", "2", "--dist", "loadscope"]], ids=["one", "two"])
 def test_after_a_failure_only_what_has_not_passed_is_run_again(suite: Suite, processes: list[str]) -> None:
     (suite.folder / "fails").touch()
     assert suite.passed("--resume", *processes) == 5

@@ -61,7 +61,7 @@ def test_core_objects_are_valid_and_know_no_other_fields(environment: str, versi
 @pytest.mark.skipif(
     not CRDS.is_dir(), reason=f"not run: no custom resource definitions in {CRDS.name} (set MLOPS_CRDS)"
 )
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_custom_resources_are_valid_against_their_definitions() -> None:
     known = validators(CRDS)
     seen = set()

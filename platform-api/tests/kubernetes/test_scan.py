@@ -13,7 +13,7 @@ CHECKOV = ROOT / ".venv-tools" / "bin" / "checkov"
 
 @pytest.mark.slow
 @pytest.mark.external("kubectl")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not CHECKOV.exists(), reason="not run: checkov is not installed (`make tools`)")
 def test_checkov_finds_nothing_that_is_not_waived(tmp_path: Path) -> None:
     for tree, environment in OVERLAYS:

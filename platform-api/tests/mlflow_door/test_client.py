@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ..support.door import Door
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(params=["default", "risk"])

@@ -62,19 +62,19 @@ def _there_and_back(door: Door, megabytes: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_quarter_of_a_gigabyte_passes_both_ways_in_flat_memory(door: Door) -> None:
     _there_and_back(door, 256)
 
 
 @pytest.mark.whole("moves a gigabyte twice, which takes a minute on a busy machine")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_a_gigabyte_passes_both_ways_in_flat_memory(door: Door) -> None:
     _there_and_back(door, 1_000)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(360)
 def test_an_upload_that_breaks_off_is_no_artifact(door: Door) -> None:
     token = door.token()
     _, place = door.run(token)

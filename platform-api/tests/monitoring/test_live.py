@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from ..flows.platform import Platform
+from ..running.platform import Platform
 from ..support.waiting import eventually
 from .shipped import ALERTS, PANELS, RECORDED, names_in
 
 pytestmark = [
     pytest.mark.whole("a platform and a Prometheus for minutes; not shown to pass since MLflow has a door"),
     pytest.mark.external("prometheus"),
-    pytest.mark.timeout(420),
+    pytest.mark.timeout(1260),
 ]
 
 # what one machine has not, and why; a query that names one of these is not asked here

@@ -16,7 +16,7 @@ import mlops_platform.policy
 from mlops_platform.kit.ids import new_id
 
 from ..flows.conftest import live_model, log_model, model, road, rows  # noqa: F401
-from ..flows.platform import Platform
+from ..running.platform import Platform
 
 POLICY = Path(mlops_platform.policy.__file__).with_name("policy.yaml")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..flows.conftest import hostile_bytes
-from ..flows.platform import Platform
+from ..running.platform import Platform
 from ..support.waiting import eventually
 from .conftest import People
 from .workflow import run
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.whole(
         "walks the pipeline for minutes; not shown to pass beside other platforms since MLflow has a door"
     ),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 Register = Callable[..., str]

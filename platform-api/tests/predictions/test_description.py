@@ -27,6 +27,8 @@ from mlops_platform.predictions import schemas
 from mlops_platform.predictions.description import components, paths
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.operations import OPERATIONS, Operation
+from model_server.doors.infer import InferRequest
+from model_server.doors.plain import PlainRequest
 from model_server.serve.asgi import ModelServerApp
 from model_server.serve.served_model import ServedModel
 from model_server.trust.files import BuiltFiles
@@ -50,6 +52,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 VALUES = {"age": 0.5, "income": -1.0}
 TENSOR = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP64", "data": [[0.5, -1.0], [1, 2]]}]}
+FRAME = {"columns": ["income", "age"], "data": [[-1.0, 0.5]]}
 PREDICTIONS: dict[str, dict[str, Any]] = {
     "a regression": {"model_name": "halves", "input_data": {"x": 3.0}},
     "two classes": {"model_name": "two", "input_data": VALUES},
@@ -181,6 +184,10 @@ REQUESTS = [
     *((f"oip_{kind}infer", "no tensors", 422, {"inputs": []}) for kind in ("", "version_")),
     *((f"oip_{kind}metadata", "", 200, None) for kind in ("server_", "", "version_")),
     *((name, "", 200, None) for name in ("oip_live", "oip_ready", "oip_model_ready", "oip_version_ready")),
+    *((name, "", 200, None) for name in ("v1_models", "v1_model_ready")),
+    *((f"{kind}v1_predict", "instances", 200, {"instances": [VALUES, [1, 2]]}) for kind in ("", "version_")),
+    *((f"{kind}invocations", "a frame", 200, {"dataframe_split": FRAME}) for kind in ("", "version_")),
+    *((f"{kind}invocations", "no such field", 422, {"dataframe_spilt": FRAME}) for kind in ("", "version_")),
 ]
 
 
@@ -274,7 +281,7 @@ REQUEST_BODIES = {
             "surprise": st.none(),
         },
     ),
-    schemas.InferRequest: st.fixed_dictionaries(
+    InferRequest: st.fixed_dictionaries(
         {
             "inputs": st.lists(
                 st.fixed_dictionaries(
@@ -284,7 +291,27 @@ REQUEST_BODIES = {
                 max_size=2,
             )
         },
-        optional={"id": words | st.integers() | st.none(), "outputs": st.just([])},
+        optional={
+            "id": words | st.integers() | st.none(),
+            "outputs": st.lists(st.fixed_dictionaries({}, optional={"name": words}), max_size=2) | st.none(),
+            "parameters": st.dictionaries(words, keys, max_size=2) | words,
+        },
+    ),
+    PlainRequest: st.fixed_dictionaries(
+        {},
+        optional={
+            "instances": st.just([VALUES]) | st.just([[1, 2]]),
+            "inputs": st.just(VALUES),
+            "dataframe_split": st.fixed_dictionaries(
+                {"data": st.just([[1]])}, optional={"columns": st.lists(keys, max_size=2)}
+            )
+            | st.none()
+            | words,
+            "dataframe_records": st.just([VALUES]),
+            "params": st.just({}),
+            "signature_name": words | st.none(),
+            "surprise": st.none(),
+        },
     ),
 }
 

@@ -15,7 +15,7 @@ from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
 from mlops_platform.predictions.gateway import Gateway
-from mlops_platform.predictions.predictor import Predictor
+from mlops_platform.predictions.predictor import Asked, Predictor
 from mlops_platform.predictions.problems import ModelAnswersWrong, ModelFailed
 from mlops_platform.predictions.process import ModelProcess
 
@@ -93,11 +93,12 @@ def test_a_row_without_an_answer_is_never_logged(tmp_path: Path) -> None:
     target: Any = routing_table().load(snapshot)["m"]
     logged: list[bytes] = []
     kept: Any = SimpleNamespace(append=lambda record, _rows: logged.append(record))
-    predictor = Predictor(SimpleNamespace(prediction_log=kept, bundles=None), routing_table())  # type: ignore[arg-type]
+    parts: Any = SimpleNamespace(prediction_log=kept, bundles=None, registry=None)
+    predictor, asked = Predictor(parts, routing_table()), Asked(target, lambda _: ROWS, 10)
     with pytest.raises(ModelAnswersWrong):
-        predictor.keep(target, "p-1", ROWS, b"", [0.5], None, 0.0)
+        predictor.keep(asked, ROWS, [0.5], None, None, 0.0)
     assert logged == []
-    predictor.keep(target, "p-1", ROWS[:1], b"", [[0.5, 1.5]], None, 0.0)
+    predictor.keep(asked, ROWS[:1], [[0.5, 1.5]], None, None, 0.0)
     # one row's answer is that row's list
     assert [json.loads(record)["predictions"] for record in logged] == [[[0.5, 1.5]]]
 

@@ -87,8 +87,8 @@ async def test_what_is_logged_while_a_model_fails_names_the_request(
         answer = await caller.post("/api/v1/predict", json=GOOD, headers={"X-Request-ID": "mine-1"})
         infer = {"inputs": [{"name": "x", "shape": [1], "data": [1]}]}
         await caller.post("/v2/models/halves/infer", json=infer, headers={"X-Request-ID": "mine-2"})
-        headers = [*answer.request.headers.raw]
-        short = deployed.gateway.at_once([(name.lower(), value) for name, value in headers], answer.request.content)
+        headers = [(name.lower(), value) for name, value in answer.request.headers.raw]
+        short = deployed.gateway.at_once(b"/api/v1/predict", headers, answer.request.content)
     assert (answer.status_code, answer.json()["request_id"]) == (503, "mine-1")
     assert short
     assert [entry["request_id"] for entry in logged if entry["event"] == "model failed"] == [
@@ -129,7 +129,7 @@ async def test_a_defect_is_logged_and_counted_under_the_request_and_the_model(
 ) -> None:
     labels = {"method": "POST", "endpoint": "/api/v1/predict", "status": "500", "model_name": "halves"}
     before = REGISTRY.get_sample_value("http_requests_total", labels) or 0
-    monkeypatch.setattr(deployed.gateway._predictor, "next_id", fails)
+    monkeypatch.setattr(deployed.gateway._predictor, "keep", fails)
     with capture_logs(processors=[name_request]) as logged:
         answer = await caller.post("/api/v1/predict", json=GOOD, headers={"X-Request-ID": "mine-3"})
     assert (answer.status_code, answer.json()["request_id"]) == (500, "mine-3")

@@ -246,7 +246,7 @@ async def test_a_defect_is_a_problem_with_a_request_id_and_the_connection_goes_o
         raise KeyError("secret detail")
 
     with monkeypatch.context() as patched:
-        patched.setattr(gateway._predictor, "answer", broken)
+        patched.setattr(gateway._predictor, "at_once", broken)
         answer = (await exchange(short, request(token)))[0]
     assert answer.startswith(b"HTTP/1.1 500")
     assert b"secret" not in answer

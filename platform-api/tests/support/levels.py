@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 _LEAVES_OUT = {"fast": ("slow", "whole"), "standard": ("whole",), "all": ()}
 # what takes seconds for each test that uses it: a server of another product, a built model, the command as a process
 _SLOW_FIXTURES = ("mlflow_server", "built", "mlops", "aws")
 _WHERE = {"slow": "`make test` runs them", "whole": "`make test-all` runs them"}
-# begun first, because they end last: one platform that is killed and continued, one environment that is applied
-_LONG = ("terraform", "platform")
+# their files share one server, and so a process; begun first, because they end last
+_ONE_SERVER = ("tests/running", "tests/terraform")
 _BEFORE = "passed before in this state of the files"
 
 
@@ -86,10 +87,8 @@ class Levels:
                 kept.append(item)
         if left:
             config.hook.pytest_deselected(items=left)
-        if config.getoption("dist", "no") == "loadgroup":
-            kept.sort(key=lambda item: _together(item) not in _LONG)
-            for item in kept:
-                item.add_marker(pytest.mark.xdist_group(_together(item)))
+        if hasattr(config, "workerinput"):
+            kept.sort(key=lambda item: together(item.nodeid) not in _ONE_SERVER)
         items[:] = kept
 
     def _reason(self, item: pytest.Item) -> str | None:
@@ -102,13 +101,16 @@ class Levels:
             return f"uses {used[0]}; {_WHERE['slow']}" if used else None
         return None
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+        return Together(config, log) if config.getoption("dist") == "loadscope" else None
+
     # --- during
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if self._record is None or self._worker:
             return
-        # xdist adds the group's name
-        name = report.nodeid.split("@", 1)[0] if "@" in report.nodeid.rsplit("]", 1)[-1] else report.nodeid
+        name = report.nodeid
         if report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
             self._called.add(name)
         elif report.when == "teardown" and report.passed and name in self._called:
@@ -139,13 +141,17 @@ class Levels:
             terminalreporter.line(f"{count:5} {reason}")
 
 
-def _together(item: pytest.Item) -> str:
-    """Return what a test shares servers with, and therefore a process."""
-    if "platform" in getattr(item, "fixturenames", ()) and item.nodeid.startswith("tests/flows/"):
-        return "platform"
-    if item.nodeid.startswith("tests/terraform/"):
-        return "terraform"
-    return item.nodeid.split("::")[0]
+def together(test: str) -> str:
+    """Return what a test shares servers with, and therefore a process: its file, or its folder where that has one server."""
+    path = test.split("::", maxsplit=1)[0]
+    return next((folder for folder in _ONE_SERVER if path.startswith(f"{folder}/")), path)
+
+
+class Together(LoadScopeScheduling):
+    """Hands out whole files, in the order of collection. (xdist's own groups are marks in test ids, which pytest 9 ignores.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return together(nodeid)
 
 
 def _sentence(report: Any) -> str:

@@ -55,6 +55,10 @@ class FileRegistry(ModelRegistry):
             number = version or max(map(int, versions), default=0)
             return _version(name, number, _found(versions, str(number)))
 
+    async def version_of_alias(self, name: str, alias: str) -> int:
+        with self._models() as models:
+            return int(_found(_found(models, name).get("aliases", {}), alias))
+
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         with self._models() as models:
             return [_model(name, model) for name, model in models.items()]

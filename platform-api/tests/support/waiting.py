@@ -12,24 +12,26 @@ import httpx
 
 T = TypeVar("T")
 _PAUSE = 0.05
+# how much slower a machine may be than the one the seconds below were chosen on; what happens in time waits no longer
+PATIENCE = 4
 
 
 def eventually(condition: Callable[[], T], seconds: float = 60, what: str | Callable[[], object] = "") -> T:
     """Return the condition's first true value. Raises AssertionError with `what` when there is none in time."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"it did not happen in {seconds} s: {what() if callable(what) else what}")
+            raise AssertionError(f"it did not happen in {seconds * PATIENCE} s: {what() if callable(what) else what}")
         time.sleep(_PAUSE)
     return found
 
 
 async def eventually_async(condition: Callable[[], Awaitable[T]], seconds: float = 60, what: str = "") -> T:
     """Return the condition's first true value; other tasks of this loop go on meanwhile."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while not (found := await condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"it did not happen in {seconds} s: {what}")
+            raise AssertionError(f"it did not happen in {seconds * PATIENCE} s: {what}")
         await asyncio.sleep(_PAUSE)
     return found
 

@@ -16,7 +16,7 @@ from .conftest import ACCOUNT, EmulatedAws
 from .iam_simulation import allowed
 from .workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(900)]
 
 BUCKET = "arn:aws:s3:::mlops-{}/"
 TABLE = f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/mlops-"

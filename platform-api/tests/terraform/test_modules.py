@@ -8,7 +8,7 @@ import pytest
 
 from .workspace import ENVIRONMENTS, MODULES, ROOTS, SOURCES, Workspace
 
-pytestmark = [pytest.mark.external("terraform"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.external("terraform"), pytest.mark.timeout(900)]
 
 
 def test_every_file_is_in_terraforms_own_format(workspace: Workspace) -> None:

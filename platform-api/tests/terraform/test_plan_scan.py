@@ -17,7 +17,7 @@ A_KEY = "arn:aws:kms:us-east-1:123456789012:key/known-after-apply"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.external("terraform"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not CHECKOV.exists(), reason="not run: checkov is not installed (`make tools`)"),
 ]
 

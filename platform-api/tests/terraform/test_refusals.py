@@ -5,7 +5,7 @@ import pytest
 from .conftest import EmulatedAws
 from .workspace import Workspace
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.external("terraform"), pytest.mark.timeout(900)]
 
 TAINTED = 'taints=[{key="CriticalAddonsOnly",value="true",effect="NoSchedule"}]'
 SYSTEM = f'system={{instance_types=["m5.large"],desired_size=3,{TAINTED}}}'

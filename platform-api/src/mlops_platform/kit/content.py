@@ -1,14 +1,14 @@
 """What a request body may be: decoded as its header says, and JSON whose reading costs no more than its length."""
 
-import zlib
 from typing import Any
 
 import orjson
 
 from mlops_platform.errors import BadRequest, Invalid, PlatformError
 from mlops_platform.kit.bodies import BodyTooLarge
+from model_server.doors import content
+from model_server.doors.content import unpacked
 
-_GZIP = 16 + zlib.MAX_WBITS
 # validation names every wrong part: what is asked of the control plane has few, and no schema is deeper
 _MOST_KEYS = 2_000
 _MOST_ITEMS = 10_000
@@ -61,22 +61,14 @@ def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
 
     Raises UnknownEncoding (415), NotThatEncoding (400) and BodyTooLarge (413).
     """
-    name = encoding.strip().lower()
-    if name in {b"", b"identity"}:
-        return body
-    if name not in {b"gzip", b"x-gzip"}:
-        raise UnknownEncoding
-    unpacking = zlib.decompressobj(_GZIP)
     try:
-        # one byte more than allowed is enough to know
-        content = unpacking.decompress(body, limit + 1)
-    except zlib.error as error:
+        return unpacked(body, encoding, limit)
+    except content.UnknownEncoding as error:
+        raise UnknownEncoding from error
+    except content.NotThatEncoding as error:
         raise NotThatEncoding from error
-    if len(content) > limit:
-        raise BodyTooLarge(limit)
-    if not unpacking.eof or unpacking.unused_data:
-        raise NotThatEncoding
-    return content
+    except content.TooLong as error:
+        raise BodyTooLarge(limit) from error
 
 
 def check_shape(body: bytes) -> None:

@@ -109,6 +109,10 @@ class ModelRegistry(ABC):
         """Return a version with its run's metrics, parameters and lineage; None means the highest. Raises NotInRegistry."""
 
     @abstractmethod
+    async def version_of_alias(self, name: str, alias: str) -> int:
+        """Return the version an alias of a model names. Raises NotInRegistry."""
+
+    @abstractmethod
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         """Return models created or changed at or after a time (all when None)."""
 

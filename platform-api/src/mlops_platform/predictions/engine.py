@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 import onnxruntime
 
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
-from model_server.bundle import Extra, InputColumn, input_column
+from model_server.bundle import Extra, InputColumn, Parameter, input_column, parameter
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.known_row import known_row
 from model_server.contract.problems import ModelRefuses
 from model_server.contract.refusing import refusal
+from model_server.doors.outputs import Form
 from model_server.engines.answers import NotFinite
 from model_server.refusals import Refused
 from model_server.trust.files import Files
@@ -26,6 +28,10 @@ _DTYPES: dict[str, Any] = {
     "string": object,
     "bool": np.bool_,
 }
+
+
+# a forest of a few hundred trees
+_UNKNOWN_ROW_SECONDS = 20e-6
 
 
 class BundleNotTrusted(RuntimeError):
@@ -45,6 +51,12 @@ class Description:
     onnx: dict[str, Any] | None
     answer: AnswerForm
     extra_inputs: Extra
+    params: tuple[Parameter, ...]
+
+    @property
+    def form(self) -> Form:
+        """What the model answers, for those who write it as tensors."""
+        return Form(self.answer.shape, self.answer.datatype, self.answer.fields, self.labels)
 
 
 def describe(files: Files) -> Description:
@@ -62,6 +74,7 @@ def describe(files: Files) -> Description:
             content["onnx"],
             answer_form(content),
             content.get("extra_inputs", "refuse"),
+            tuple(map(parameter, content.get("params", ()))),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleNotTrusted("the bundle's description cannot be read") from error
@@ -127,9 +140,40 @@ class OnnxModel:
         self._inputs = description.columns
         self._known_row = known_row(files, description.columns)
         self.decoder = Decoder(description.columns, description.extra_inputs)
+        # the least a row of a batch has cost so far, in which the fixed cost of a call hardly shows
+        self._row_seconds: float | None = None
+        self._one_seconds = self._time_one()
+
+    def expected_seconds(self, rows: int) -> float:
+        """Return how long so many rows will take at least, as far as it is known."""
+        if rows == 1:
+            return self._one_seconds
+        return rows * (_UNKNOWN_ROW_SECONDS if self._row_seconds is None else self._row_seconds)
+
+    def _time_one(self) -> float:
+        """Return the seconds one row takes; 0 when the only row we have is refused, and nothing can be said."""
+        fastest = 0.0
+        # the runtime prepares itself at the first
+        for _ in range(2):
+            began = time.perf_counter()
+            try:
+                self._predicted([self._known_row])
+            except Exception:  # noqa: BLE001 - the runtime raises many kinds, and requests will be told
+                return 0.0
+            fastest = time.perf_counter() - began
+        return fastest
 
     def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         """Return one prediction per row and, for classifiers, the label of each. Raises AnswersDiffer, NotFinite, and what the runtime raises."""
+        if len(rows) == 1:
+            return self._predicted(rows)
+        began = time.perf_counter()
+        found = self._predicted(rows)
+        seconds = (time.perf_counter() - began) / len(rows)
+        self._row_seconds = seconds if self._row_seconds is None else min(self._row_seconds, seconds)
+        return found
+
+    def _predicted(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         if self._tensor:
             outputs = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)
         else:

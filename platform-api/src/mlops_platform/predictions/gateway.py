@@ -5,11 +5,13 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import anyio
+import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,13 +23,14 @@ from mlops_platform.identity.admission import refuse_two_tokens
 from mlops_platform.kit.ids import new_id
 from mlops_platform.kit.replies import Reply, send_reply
 from mlops_platform.predictions import oip
+from mlops_platform.predictions.aliases import is_alias
 from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.predictions.callers import Caller, Callers
 from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
 from mlops_platform.predictions.incoming import Incoming
-from mlops_platform.predictions.operations import INFERENCE, PREDICT, RETRIEVE
-from mlops_platform.predictions.predictor import Answer, Predictor, waits_for_nothing
+from mlops_platform.predictions.operations import INFERENCE, PLAIN, PREDICT, RETRIEVE
+from mlops_platform.predictions.predictor import Answered, Predictor, TakesLong
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
@@ -45,6 +48,9 @@ _REVOCATIONS_SECONDS = 30.0
 # any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+_PREDICT = PREDICT.encode()
+_INFER = re.compile(rb"/v2/models/[^/%?]+(?:/versions/[^/%?]+)?/infer")
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -52,6 +58,11 @@ Answering = Callable[[Incoming], Awaitable[Reply]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
 Revocations = Callable[[], Awaitable[bytes | None]]
+
+
+def is_short(url: bytes) -> bool:
+    """Return whether requests to a path may be answered at once; a name that is written in percents takes the long way."""
+    return url == _PREDICT or (url.startswith(b"/v2/models/") and _INFER.fullmatch(url) is not None)
 
 
 class Gateway:
@@ -103,7 +114,7 @@ class Gateway:
                 await self._data_plane(self._predict, scope, receive, send)
             elif path == RETRIEVE and scope["method"] == "POST":
                 await self._data_plane(self._retrieve, scope, receive, send)
-            elif path == INFERENCE or path.startswith(f"{INFERENCE}/"):
+            elif path == INFERENCE or path.startswith((f"{INFERENCE}/", f"{PLAIN}/")):
                 await self._data_plane(self._open_inference, scope, receive, send)
             else:
                 await self._control_plane(scope, receive, send)
@@ -222,10 +233,10 @@ class Gateway:
         self._count += 1
         return f"{self._process}{self._count:x}"
 
-    def at_once(self, headers: Headers, body: bytes) -> Reply | None:
+    def at_once(self, url: bytes, headers: Headers, body: bytes) -> Reply | None:
         """Answer a whole prediction request when nothing has to be waited for; None when the long way has to be taken.
 
-        None leaves nothing behind: no count, no record.
+        `url`: what `is_short` said yes to. None leaves nothing behind: no count, no record.
         """
         began = time.perf_counter()
         named = dict(headers)
@@ -237,18 +248,49 @@ class Gateway:
             return None
         request_id = self.request_id(headers, named)
         current = CURRENT.set(request_id)
-        model_name = ""
         try:
-            request, target = self._predictor.open(caller, body)
-            model_name = target.live.model_name
-            if not waits_for_nothing(request, target):
-                return None
-            answer = self._predictor.answer(request, target, began)
-        except Exception as error:  # noqa: BLE001 - the boundary of a request
-            return self._refused(error, model_name, request_id, began)
+            if url == _PREDICT:
+                return self._predict_at_once(caller, body, request_id, began)
+            return self._infer_at_once(caller, url, body, named, request_id, began)
+        except TakesLong:
+            return None
         finally:
             CURRENT.reset(current)
+
+    def _predict_at_once(self, caller: Caller, body: bytes, request_id: str, began: float) -> Reply | None:
+        model_name = ""
+        try:
+            request = self._predictor.open(caller, body)
+            model_name, version = request.model_name, str(request.model_version)
+            if is_alias(version):
+                return None
+            sticky = str(request.entity_ids[0]) if request.entity_ids else None
+            target = self._predictor.find(caller, model_name, version, request.environment, sticky)
+            asked = self._predictor.asked(request, target)
+            if not asked.waits_for_nothing():
+                return None
+            answer = self._predictor.at_once(asked, began)
+        except TakesLong:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            return self._refused(error, model_name, request_id, began)
         return self._predicted(answer, request_id, began)
+
+    def _infer_at_once(
+        self, caller: Caller, url: bytes, body: bytes, named: dict[bytes, bytes], request_id: str, began: float
+    ) -> Reply | None:
+        _, name, version = oip.resolve("POST", url.decode("ascii"))
+        if is_alias(version):
+            return None
+        try:
+            answer = self._oip.infer_at_once(caller, name, version, body, named, request_id)
+        except TakesLong:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            answer = oip.refused(error, request_id)
+        if answer is not None:
+            self._recorders.of_model(name, self.table.models).record(answer.status, time.perf_counter() - began)
+        return answer
 
     async def _data_plane(self, answer: Answering, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -269,23 +311,28 @@ class Gateway:
         model_name = ""
         try:
             caller = await self._caller(incoming)
-            request, target = self._predictor.open(caller, await incoming.body(self.limit))
-            model_name = target.live.model_name
-            answer = await self._predictor.predict(caller, request, target, incoming.began)
+            request = self._predictor.open(caller, await incoming.body(self.limit))
+            model_name = request.model_name
+            version = await self._predictor.version_of(caller, model_name, str(request.model_version))
+            sticky = str(request.entity_ids[0]) if request.entity_ids else None
+            target = self._predictor.find(caller, model_name, version, request.environment, sticky)
+            answer = await self._predictor.answer(caller, self._predictor.asked(request, target), incoming.began)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             return self._refused(error, model_name, incoming.request_id, incoming.began)
         return self._predicted(answer, incoming.request_id, incoming.began)
 
-    def _predicted(self, answer: Answer, request_id: str, began: float) -> Reply:
-        recorder = self._recorders.of_model(answer.target.live.model_name, self.table.models)
+    def _predicted(self, answer: Answered, request_id: str, began: float) -> Reply:
+        target = answer.target
+        content = {**target.answer, "prediction_id": answer.prediction_id, "prediction": answer.predictions}
+        if answer.labels is not None:
+            content["labels"] = answer.labels
+        if answer.explanations is not None:
+            content["explanations"] = answer.explanations
+        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        recorder = self._recorders.of_model(target.live.model_name, self.table.models)
         recorder.record(200, time.perf_counter() - began)
-        return reply(
-            200,
-            answer.body,
-            request_id,
-            (b"x-model-version", answer.version),
-            (b"x-mlops-approval", answer.target.approval),
-        )
+        version = (b"x-model-version", b"%d" % target.live.version)
+        return reply(200, body, request_id, version, (b"x-mlops-approval", target.approval))
 
     def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
         refusal = as_refusal(error)
@@ -308,6 +355,7 @@ class Gateway:
         answer, endpoint, model_name = await self._oip.answer(
             scope["method"],
             scope["path"],
+            dict(incoming.headers),
             partial(self._caller, incoming),
             partial(incoming.body, self.limit),
             incoming.request_id,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from mlops_platform.errors import Invalid
 from mlops_platform.predictions.problems import InputNotValid, ModelRefusesInput, PredictNotJson
 from model_server.contract.problems import BadInput, ModelRefuses, NotJson
 
@@ -10,17 +11,20 @@ Found = TypeVar("Found")
 INPUT_DATA = "/input_data"
 
 
-def fitting(read: Callable[[], Found], prefix: str = INPUT_DATA) -> Found:
-    """Return what `read` does. Raises InputNotValid or ModelRefusesInput with pointers below `prefix`, and PredictNotJson."""
+def fitting(read: Callable[[], Found], prefix: str = INPUT_DATA, kind: type[Invalid] = InputNotValid) -> Found:
+    """Return what `read` does. Raises `kind` (ModelRefusesInput for a model's own refusal) with pointers below `prefix`.
+
+    Raises PredictNotJson.
+    """
     try:
         return read()
     except NotJson as error:
         raise PredictNotJson(str(error)) from error
     except BadInput as error:
-        raise not_valid(error, prefix) from error
+        raise not_valid(error, prefix, kind) from error
 
 
-def not_valid(error: BadInput, prefix: str = INPUT_DATA) -> InputNotValid:
+def not_valid(error: BadInput, prefix: str = INPUT_DATA, kind: type[Invalid] = InputNotValid) -> Invalid:
     """Return the refusal for what does not fit: each problem with its pointer, its row and its column."""
-    kind = ModelRefusesInput if isinstance(error, ModelRefuses) else InputNotValid
+    kind = ModelRefusesInput if isinstance(error, ModelRefuses) else kind
     return kind(str(error), errors=[problem.as_json(prefix) for problem in error.problems])

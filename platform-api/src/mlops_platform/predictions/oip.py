@@ -1,11 +1,12 @@
-"""Open Inference Protocol v2 (REST) over the same routes, models and log; errors in the protocol's own shape."""
+"""KServe's protocols over the same routes, models and log: the Open Inference Protocol v2 and v1, and MLflow's bodies.
 
-import math
+Errors are in the protocols' own shape, with our list of problems beside the sentence.
+"""
+
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-import msgspec
 import orjson
 from msgspec import Struct
 
@@ -15,30 +16,27 @@ from mlops_platform.kit.replies import Header, Reply, error_headers
 from mlops_platform.predictions import schemas
 from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.inputs import fitting
-from mlops_platform.predictions.operations import BY_PATH, INFERENCE, Operation
-from mlops_platform.predictions.predictor import Predictor
-from mlops_platform.predictions.problems import InputNotValid, PredictNotJson, PredictNotValid, RoutesUnknown
+from mlops_platform.predictions.operations import BY_PATH, INFERENCE, PLAIN, Operation
+from mlops_platform.predictions.predictor import Answered, Asked, Predictor
+from mlops_platform.predictions.problems import PredictNotValid, RoutesUnknown
 from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
-from model_server.contract.decoder import Row
+from model_server.doors.datatypes import of_input
+from model_server.doors.infer import Infer, read_infer
+from model_server.doors.outputs import check_wanted, described, echoed, outputs, written
+from model_server.doors.plain import read_plain
+from model_server.doors.rows import rows_of
 
-_DECODER = msgspec.json.Decoder(schemas.InferRequest)
-
-_DATATYPES = {
-    "double": "FP64",
-    "float": "FP32",
-    "long": "INT64",
-    "integer": "INT32",
-    "boolean": "BOOL",
-    "string": "BYTES",
-}
+# Triton's name for the length of the JSON before binary values
+JSON_LENGTH = b"inference-header-content-length"
+_BINARY = (b"content-type", b"application/octet-stream")
 
 
 class NoSuchInferencePath(NotFound):
     """The protocol has no such path."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"The Open Inference Protocol has nothing at {path[:200]}.")
+        super().__init__(f"No protocol of this server has anything at {path[:200]}.")
 
 
 class WrongMethod(PlatformError):
@@ -59,8 +57,20 @@ class Outcome(NamedTuple):
     model_name: str
 
 
+class Call(NamedTuple):
+    """One request whose caller is known and whose body was read."""
+
+    caller: Caller
+    name: str
+    version: str
+    body: bytes
+    headers: dict[bytes, bytes]
+    request_id: str
+    began: float
+
+
 class OpenInference:
-    """The protocol's paths."""
+    """The protocols' paths."""
 
     def __init__(self, table: RoutingTable, predictor: Predictor) -> None:
         self._table = table
@@ -70,16 +80,19 @@ class OpenInference:
             schemas.ServerLive: self._live,
             schemas.ServerReady: self._ready,
         }
-        self._about_model: dict[type[Struct], Callable[[Target, bytes, float], Awaitable[bytes]]] = {
+        self._of_model: dict[type[Struct], Callable[[Call], Awaitable[Reply]]] = {
+            schemas.ModelList: self._models,
             schemas.ModelMetadata: self._metadata,
             schemas.ModelReady: self._model_ready,
             schemas.InferAnswer: self._infer,
+            schemas.PlainAnswer: self._plain,
         }
 
     async def answer(
         self,
         method: str,
         path: str,
+        headers: dict[bytes, bytes],
         who: Callable[[], Awaitable[Caller]],
         read: Callable[[], Awaitable[bytes]],
         request_id: str,
@@ -89,7 +102,7 @@ class OpenInference:
         `who` gives the caller and `read` the body, in this order: the body of somebody unknown is not read.
         """
         began = time.perf_counter()
-        endpoint, model_name = INFERENCE, ""
+        endpoint, model_name = PLAIN if path.startswith(PLAIN) else INFERENCE, ""
         try:
             operation, name, version = resolve(method, path)
             endpoint = operation.path
@@ -98,23 +111,33 @@ class OpenInference:
                 caller = await who()
                 caller.require("prediction:create")
             body = await read()
-            named: tuple[Header, ...] = ()
             if operation.answer in self._about_server:
-                content = self._about_server[operation.answer]()
-            else:
-                assert caller is not None
-                target = self._predictor.find(caller, name, version, None, None)
-                model_name = name if operation.answer is schemas.InferAnswer else ""
-                content = await self._about_model[operation.answer](target, body, began)
-                named = ((b"x-mlops-approval", target.approval),)
-            return Outcome(reply(200, content, request_id, *named), endpoint, model_name)
+                return Outcome(reply(200, self._about_server[operation.answer](), request_id), endpoint, "")
+            assert caller is not None
+            model_name = name if operation.method == "POST" else ""
+            version = await self._predictor.version_of(caller, name, version)
+            call = Call(caller, name, version, body, headers, request_id, began)
+            return Outcome(await self._of_model[operation.answer](call), endpoint, model_name)
         except Exception as error:  # noqa: BLE001 - the boundary of a request
-            refusal = as_refusal(error)
-            content = orjson.dumps({"error": refusal.detail})
-            return Outcome(reply(refusal.status, content, request_id, *error_headers(refusal)), endpoint, model_name)
+            return Outcome(refused(error, request_id), endpoint, model_name)
+
+    def infer_at_once(
+        self, caller: Caller, name: str, version: str, body: bytes, headers: dict[bytes, bytes], request_id: str
+    ) -> Reply | None:
+        """Answer an inference when nothing has to be waited for; None when the long way has to be taken.
+
+        None leaves nothing behind. Raises the refusals of problems.py, and TakesLong.
+        """
+        began = time.perf_counter()
+        caller.require("prediction:create")
+        target = self._predictor.find(caller, name, version, None, None)
+        request, asked = _asked(body, headers, target)
+        if not asked.waits_for_nothing():
+            return None
+        return _inferred(request, self._predictor.at_once(asked, began), request_id)
 
     def _server(self) -> bytes:
-        return orjson.dumps({"name": "mlops-platform", "version": __version__, "extensions": []})
+        return orjson.dumps({"name": "mlops-platform", "version": __version__, "extensions": ["binary_tensor_data"]})
 
     def _live(self) -> bytes:
         return b'{"live":true}'
@@ -124,55 +147,118 @@ class OpenInference:
             raise RoutesUnknown
         return b'{"ready":true}'
 
-    async def _metadata(self, target: Target, _body: bytes, _began: float) -> bytes:
-        described = target.description
-        answer = described.answer
-        outputs: list[dict[str, Any]] = [
-            {"name": "prediction", "datatype": answer.datatype or "BYTES", "shape": [-1, *(answer.shape or ())]}
+    async def _models(self, call: Call) -> Reply:
+        names = [
+            name for name, routes in self._table.models.items() if call.caller.may("prediction:create", routes.tenant)
         ]
-        if described.labels:
-            outputs.append({"name": "label", "datatype": _label_type(described.labels), "shape": [-1]})
-        return orjson.dumps(
-            {
-                "name": target.live.model_name,
-                "versions": [str(version) for version in self._table.models[target.live.model_name].live_versions()],
-                "platform": "onnx" if target.onnx else described.flavor,
-                "inputs": [
-                    {"name": column.name, "datatype": _DATATYPES.get(column.type, "BYTES"), "shape": [-1]}
-                    for column in described.columns
-                ],
-                "outputs": outputs,
-                "properties": _properties(target),
-            }
-        )
+        return reply(200, orjson.dumps({"models": sorted(names)}), call.request_id)
 
-    async def _model_ready(self, target: Target, _body: bytes, _began: float) -> bytes:
-        return orjson.dumps({"name": target.live.model_name, "ready": True})
+    async def _metadata(self, call: Call) -> Reply:
+        target = self._found(call)
+        content = {
+            "name": target.live.model_name,
+            "versions": [str(version) for version in self._table.models[target.live.model_name].live_versions()],
+            "platform": "onnx" if target.onnx else target.description.flavor,
+            "inputs": [
+                {"name": column.name, "datatype": of_input(column.type), "shape": [-1]}
+                for column in target.description.columns
+            ],
+            "outputs": described(target.description.form),
+            "properties": _properties(target),
+        }
+        return reply(200, orjson.dumps(content), call.request_id, _approval(target))
 
-    async def _infer(self, target: Target, body: bytes, began: float) -> bytes:
-        try:
-            request = _DECODER.decode(body)
-            rows = _rows(request, target)
-        except msgspec.ValidationError as error:
-            raise PredictNotValid(f"{error}.") from error
-        except (msgspec.DecodeError, UnicodeDecodeError, orjson.JSONDecodeError) as error:
-            raise PredictNotJson from error
-        predictions, labels = await self._predictor.compute(target, rows)
-        prediction_id = self._predictor.next_id()
-        outputs = [_tensor("prediction", predictions, target.description.answer.datatype)]
-        if labels is not None:
-            outputs.append({"name": "label", "datatype": _label_type(labels), "shape": [len(labels)], "data": labels})
-        self._predictor.keep(target, prediction_id, rows, b"", predictions, None, began)
-        return orjson.dumps(
-            {
-                "model_name": target.live.model_name,
-                "model_version": str(target.live.version),
-                "id": request.id or prediction_id,
-                "parameters": {"revision": target.live.revision_number, "prediction_id": prediction_id},
-                "outputs": outputs,
-            },
-            option=orjson.OPT_SERIALIZE_NUMPY,
+    async def _model_ready(self, call: Call) -> Reply:
+        target = self._found(call)
+        content = orjson.dumps({"name": target.live.model_name, "ready": True})
+        return reply(200, content, call.request_id, _approval(target))
+
+    async def _infer(self, call: Call) -> Reply:
+        target = self._found(call)
+        request, asked = _asked(call.body, call.headers, target)
+        if asked.entities:
+            # the same entity always meets the same revision
+            asked.target = self._found(call, str(asked.entities[0]))
+        return _inferred(request, await self._predictor.answer(call.caller, asked, call.began), call.request_id)
+
+    async def _plain(self, call: Call) -> Reply:
+        target = self._found(call)
+        plain = fitting(lambda: read_plain(call.body), "", PredictNotValid)
+        asked = Asked(
+            target,
+            lambda target: fitting(lambda: plain.rows(target.decoder), plain.place),
+            len(plain.raw),
+            plain.raw if plain.columns is None else b"",
+            None,
+            plain.params,
         )
+        found = await self._predictor.answer(call.caller, asked, call.began)
+        content = {
+            "predictions": found.predictions,
+            **({} if found.labels is None else {"labels": found.labels}),
+            "prediction_id": found.prediction_id,
+            "model_version": str(found.target.live.version),
+        }
+        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+        return reply(200, body, call.request_id, _approval(found.target))
+
+    def _found(self, call: Call, sticky: str | None = None) -> Target:
+        return self._predictor.find(call.caller, call.name, call.version, None, sticky)
+
+
+def refused(error: Exception, request_id: str) -> Reply:
+    """Return an error in the protocols' own form."""
+    refusal = as_refusal(error)
+    content: dict[str, Any] = {"error": refusal.detail}
+    if refusal.errors:
+        content["errors"] = refusal.errors
+    return reply(refusal.status, orjson.dumps(content), request_id, *error_headers(refusal))
+
+
+def _asked(body: bytes, headers: dict[bytes, bytes], target: Target) -> tuple[Infer, Asked]:
+    """Return a v2 request, and what it asks of the revision. Raises the refusals of problems.py."""
+
+    def read() -> tuple[Infer, list[str | int] | None, Any]:
+        request = read_infer(body, headers.get(JSON_LENGTH))
+        check_wanted(request, target.description.form)
+        return request, request.entity_ids(), request.params()
+
+    request, entities, params = fitting(read, "", PredictNotValid)
+    size = len(body) if request.tensors or not entities else 0
+    return request, Asked(
+        target,
+        lambda target: fitting(lambda: rows_of(request.tensors, target.decoder), ""),
+        size,
+        b"",
+        entities,
+        params,
+    )
+
+
+def _inferred(request: Infer, found: Answered, request_id: str) -> Reply:
+    target = found.target
+    envelope = {
+        "model_name": target.live.model_name,
+        "model_version": str(target.live.version),
+        "id": request.id or found.prediction_id,
+        "parameters": {
+            **echoed(request),
+            "revision": target.live.revision_number,
+            "prediction_id": found.prediction_id,
+        },
+    }
+    tensors = outputs(target.description.form, found.predictions, found.labels)
+    content, json_bytes = written(envelope, tensors, request)
+    approval = _approval(target)
+    if json_bytes is None:
+        return reply(200, content, request_id, approval)
+    length = (b"content-length", b"%d" % len(content))
+    ids = (b"x-request-id", request_id.encode())
+    return Reply(200, [_BINARY, length, (JSON_LENGTH, b"%d" % json_bytes), ids, approval], content)
+
+
+def _approval(target: Target) -> Header:
+    return (b"x-mlops-approval", target.approval)
 
 
 def _properties(target: Target) -> dict[str, str]:
@@ -185,14 +271,14 @@ def _properties(target: Target) -> dict[str, str]:
 
 def resolve(method: str, path: str) -> tuple[Operation, str, str]:
     """Return the operation of a path, the model and the version it names. Raises NoSuchInferencePath and WrongMethod."""
-    template = path.strip("/").split("/")
+    parts = path.strip("/").split("/")
     name, version = "", "latest"
-    match template:
+    match parts:
         case [_, "models", name, "versions", version, *_]:
-            template[2], template[4] = "{model_name}", "{model_version}"
+            name, version = _named(parts, 2, "{model_name}"), _named(parts, 4, "{model_version}")
         case [_, "models", name, *_]:
-            template[2] = "{model_name}"
-    operation = BY_PATH.get("/" + "/".join(template))
+            name = _named(parts, 2, "{model_name}")
+    operation = BY_PATH.get("/" + "/".join(parts))
     if operation is None:
         raise NoSuchInferencePath(path)
     if method != operation.method:
@@ -200,50 +286,8 @@ def resolve(method: str, path: str) -> tuple[Operation, str, str]:
     return operation, name, version
 
 
-def _rows(request: schemas.InferRequest, target: Target) -> list[Row]:
-    """Return rows from either form: one tensor [rows, columns], or one tensor [rows] (or [rows, 1]) per input."""
-    columns = [column.name for column in target.description.columns]
-    named = {tensor.name: (tensor.shape, _values(tensor)) for tensor in request.inputs}
-    if len(named) != len(request.inputs):
-        raise PredictNotValid("Two tensors have the same name.")
-    if len(named) == 1 and set(named) != set(columns):
-        shape, values = next(iter(named.values()))
-        if len(shape) != 2 or shape[1] != len(columns):  # noqa: PLR2004 - rows and columns
-            raise InputNotValid(f"The tensor must have the shape [rows, {len(columns)}]: {', '.join(columns)}.")
-        table = [values[start : start + shape[1]] for start in range(0, len(values), shape[1])]
-        return fitting(lambda: target.decoder.lists(columns, table), "/inputs")
-    return fitting(lambda: target.decoder.table({name: values for name, (_, values) in named.items()}), "/inputs")
-
-
-def _values(tensor: schemas.InferTensor) -> list[Any]:
-    """Return the flat values of a tensor."""
-    data = orjson.loads(memoryview(tensor.data))
-    if not isinstance(data, list):
-        raise PredictNotValid(f"The data of tensor '{tensor.name}' must be a list.")
-    while data and isinstance(data[0], list):
-        if not all(isinstance(part, list) for part in data):
-            raise PredictNotValid(f"The data of tensor '{tensor.name}' is ragged.")
-        data = [value for part in data for value in part]
-    wanted = math.prod(tensor.shape)
-    if len(data) != wanted or not data:
-        raise PredictNotValid(
-            f"The tensor '{tensor.name}' has {len(data)} values; its shape asks for {wanted}, at least one."
-        )
-    return data
-
-
-def _tensor(name: str, predictions: list[Any], datatype: str | None) -> dict[str, Any]:
-    """Return checked answers, one a row, as a tensor [rows, ...]; what an older bundle does not state their values tell."""
-    shape, values = [len(predictions)], predictions
-    while values and isinstance(values[0], list):
-        shape.append(len(values[0]))
-        values = [value for part in values for value in part]
-    datatype = datatype or _label_type(values)
-    if datatype == "BYTES":
-        values = [str(value) for value in values]
-    return {"name": name, "datatype": datatype, "shape": shape, "data": values}
-
-
-def _label_type(labels: Iterable[Any]) -> str:
-    kinds = {type(label) for label in labels}
-    return "BOOL" if kinds == {bool} else "INT64" if kinds == {int} else "FP64" if kinds <= {int, float} else "BYTES"
+def _named(parts: list[str], place: int, template: str) -> str:
+    """Put the template in the place of a name, and return the name; v1 writes what is asked behind a colon."""
+    name, colon, asked = parts[place].partition(":") if parts[0] == PLAIN[1:] else (parts[place], "", "")
+    parts[place] = f"{template}{colon}{asked}"
+    return name

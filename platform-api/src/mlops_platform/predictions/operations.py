@@ -5,10 +5,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from mlops_platform.predictions import schemas
+from model_server.doors.infer import InferRequest
+from model_server.doors.plain import PlainRequest
 
 PREDICT = "/api/v1/predict"
 RETRIEVE = "/api/v1/features/retrieve"
 INFERENCE = "/v2"
+PLAIN = "/v1"
 
 
 class Operation(NamedTuple):
@@ -25,11 +28,12 @@ class Operation(NamedTuple):
 
     @property
     def open_inference(self) -> bool:
-        """Whether it belongs to the Open Inference Protocol, which has its own form of an error."""
-        return self.path.startswith(INFERENCE)
+        """Whether it belongs to a protocol of KServe's, which have their own form of an error."""
+        return self.path.startswith((INFERENCE, PLAIN))
 
 
 _MODEL = f"{INFERENCE}/models/{{model_name}}"
+_V1_MODEL = f"{PLAIN}/models/{{model_name}}"
 _VERSION = f"{_MODEL}/versions/{{model_version}}"
 
 
@@ -43,8 +47,20 @@ def _of_model(path: str, kind: str, of: str) -> tuple[Operation, ...]:
             f"oip_{kind}infer",
             f"Predict by tensors with {of} (Open Inference Protocol)",
             schemas.InferAnswer,
-            schemas.InferRequest,
+            InferRequest,
         ),
+    )
+
+
+def _plain(path: str, kind: str, of: str) -> tuple[Operation, ...]:
+    return tuple(
+        Operation(
+            "POST", f"{path}{door}", f"{kind}{name}", f"Predict with {of} ({says})", schemas.PlainAnswer, PlainRequest
+        )
+        for door, name, says in (
+            (":predict", "v1_predict", "KServe's v1 protocol"),
+            ("/invocations", "invocations", "the bodies of MLflow's scoring server"),
+        )
     )
 
 
@@ -80,5 +96,9 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *_of_model(_MODEL, "", "a model"),
     *_of_model(_VERSION, "version_", "a version"),
+    Operation("GET", f"{PLAIN}/models", "v1_models", "Models that answer this caller", schemas.ModelList),
+    Operation("GET", _V1_MODEL, "v1_model_ready", "Whether a model answers (KServe's v1 protocol)", schemas.ModelReady),
+    *_plain(_V1_MODEL, "", "a model"),
+    *_plain(f"{_V1_MODEL}/versions/{{model_version}}", "version_", "a version"),
 )
 BY_PATH = {operation.path: operation for operation in OPERATIONS}

@@ -1,8 +1,11 @@
 """From a request body to an answer."""
 
+import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import anyio
@@ -16,6 +19,7 @@ from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.kit.ids import new_id
+from mlops_platform.predictions.aliases import Aliases, is_alias
 from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
 from mlops_platform.predictions.inputs import fitting, not_valid
@@ -25,7 +29,6 @@ from mlops_platform.predictions.problems import (
     ModelFailed,
     ModelNotLive,
     ModelProcessDown,
-    PredictNotJson,
     PredictNotValid,
     RevisionNotLoaded,
     RoutesUnknown,
@@ -34,21 +37,58 @@ from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
 from model_server.contract.decoder import Row
+from model_server.doors.envelope import Envelope
+from model_server.doors.words import near
+from model_server.engines.params import checked_params
 
 log = structlog.get_logger(__name__)
 
 
-_DECODER = msgspec.json.Decoder(PredictRequest)
+_REQUEST = Envelope(
+    PredictRequest, ("model_name", "input_data", "model_version", "environment", "entity_ids", "params")
+)
+# what takes longer than this leaves the event loop: other requests wait for nobody's batch
+_LONG_SECONDS = 0.005
+_LONG_BYTES = 65_536
+# which names a wrong one is compared with
+_NEAR_LENGTH, _MOST_NAMES = 3, 500
+
+
+class TakesLong(Exception):
+    """The request is not one to be answered at once."""
 
 
 # not frozen: that would triple what making one costs
 @dataclass(slots=True)
-class Answer:
-    """A finished answer: who gave it, and the bytes."""
+class Asked:
+    """What any door asks a revision: its rows, not read yet, or the entities whose features are meant."""
 
     target: Target
-    version: bytes
-    body: bytes
+    read: Callable[[Target], list[Row]]
+    """Reads the rows. Raises the refusals of problems.py."""
+    size: int
+    """Bytes of what is read."""
+    raw: bytes = b""
+    """The rows as the caller wrote them, for the log; empty when they are not objects in JSON."""
+    entities: list[str | int] | None = None
+    params: Any = None
+    explain: bool = False
+
+    def waits_for_nothing(self) -> bool:
+        """Return whether the answer needs no feature store, no other process and no thread."""
+        return self.target.onnx is not None and not self.entities and not self.explain and self.size <= _LONG_BYTES
+
+
+@dataclass(slots=True)
+class Answered:
+    """What a revision said, counted and in the log already."""
+
+    target: Target
+    prediction_id: str
+    rows: list[Row]
+    predictions: list[Any]
+    labels: list[Any] | None
+    explanations: dict[str, Any] | None
 
 
 class Predictor:
@@ -59,71 +99,111 @@ class Predictor:
         self._table = table
         self._log = services.prediction_log
         self._bundles = services.bundles
+        self._aliases = Aliases(services.registry)
         # ids sort by process start and count up: unique without asking the operating system for each
         self._prefix = new_id()[:18] + "-" + new_id().replace("-", "")[-8:] + "-"
         self._count = 0
 
-    def open(self, caller: Caller, body: bytes) -> tuple[PredictRequest, Target]:
-        """Return what is asked and the revision that answers. Raises the situations of problems.py."""
+    def open(self, caller: Caller, body: bytes) -> PredictRequest:
+        """Return what is asked. Raises the refusals of problems.py."""
         caller.require("prediction:create")
-        try:
-            request = _DECODER.decode(body)
-        except msgspec.ValidationError as error:
-            raise PredictNotValid(f"{error}.") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise PredictNotJson from error
-        sticky = str(request.entity_ids[0]) if request.entity_ids else None
-        return request, self.find(caller, request.model_name, str(request.model_version), request.environment, sticky)
+        return fitting(lambda: _REQUEST.decode(body), "", PredictNotValid)
 
-    def answer(self, request: PredictRequest, target: Target, began: float) -> Answer:
-        """Answer a request that `waits_for_nothing`, in one go. Raises the situations of problems.py."""
+    def asked(self, request: PredictRequest, target: Target) -> Asked:
+        """Return what a request asks the revision that answers it."""
+        raw = bytes(request.input_data)
+        params = msgspec.json.decode(request.params) if request.params else None
+        return Asked(
+            target, partial(_rows, raw=raw), len(raw), raw, request.entity_ids, params, request.return_explanations
+        )
+
+    async def version_of(self, caller: Caller, name: str, version: str) -> str:
+        """Return the number an alias stands for, as text; what is no alias comes back. Raises RegistryUnavailable.
+
+        An alias is looked up only for callers the model answers.
+        """
+        routes = self._table.models.get(name)
+        if not is_alias(version) or routes is None or not caller.may("prediction:create", routes.tenant):
+            return version
+        number = await self._aliases.version(name, version)
+        return version if number is None else str(number)
+
+    def at_once(self, asked: Asked, began: float) -> Answered:
+        """Answer what `waits_for_nothing`, in one go. Raises the refusals of problems.py, and TakesLong when it would block.
+
+        TakesLong leaves nothing behind: no count, no record.
+        """
+        target = asked.target
+        assert target.onnx is not None
         try:
-            raw = bytes(request.input_data)
-            rows = _rows(target, raw)
+            rows = asked.read(target)
+            if target.onnx.expected_seconds(len(rows)) > _LONG_SECONDS:
+                raise TakesLong
+            if asked.params is not None or target.description.params:
+                checked(target, asked.params)
             predictions, labels = self._run(target, rows)
         except PlatformError as error:
             target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
-        return self._kept(target, rows, raw, predictions, labels, request, began)
+        return self.keep(asked, rows, predictions, labels, None, began)
 
-    async def predict(self, caller: Caller, request: PredictRequest, target: Target, began: float) -> Answer:
-        """Answer any request that was opened. Raises the errors of problems.py and those of the feature store."""
-        if waits_for_nothing(request, target):
-            return self.answer(request, target, began)
+    async def answer(self, caller: Caller, asked: Asked, began: float) -> Answered:
+        """Answer anything. Raises the refusals of problems.py and those of the feature store."""
+        if asked.waits_for_nothing():
+            with contextlib.suppress(TakesLong):
+                return self.at_once(asked, began)
+        target = asked.target
         explanations = None
         try:
-            raw = bytes(request.input_data)
-            if request.entity_ids:
-                rows = await self._from_store(caller, target, request.entity_ids, raw)
+            params = checked(target, asked.params)
+            if asked.entities:
+                rows = await self._from_store(caller, target, asked.entities, asked.size)
+            elif asked.size > _LONG_BYTES:
+                rows = await anyio.to_thread.run_sync(asked.read, target)
             else:
-                rows = _rows(target, raw)
-            predictions, labels = await self.compute(target, rows)
-            if request.return_explanations:
+                rows = asked.read(target)
+            predictions, labels = await self._compute(target, rows, params)
+            if asked.explain:
                 explanations = await self._explain(target, rows)
         except PlatformError as error:
             target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
-        return self._kept(target, rows, raw, predictions, labels, request, began, explanations)
+        return self.keep(asked, rows, predictions, labels, explanations, began)
 
-    def _kept(
+    def keep(
         self,
-        target: Target,
+        asked: Asked,
         rows: list[Row],
-        raw: bytes,
         predictions: list[Any],
         labels: list[Any] | None,
-        request: PredictRequest,
+        explanations: dict[str, Any] | None,
         began: float,
-        explanations: dict[str, Any] | None = None,
-    ) -> Answer:
-        prediction_id = self.next_id()
-        answer = {**target.answer, "prediction_id": prediction_id, "prediction": predictions}
-        if labels is not None:
-            answer["labels"] = labels
-        if explanations is not None:
-            answer["explanations"] = explanations
-        self.keep(target, prediction_id, rows, raw, predictions, request.entity_ids, began)
-        return Answer(target, b"%d" % target.live.version, orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY))
+    ) -> Answered:
+        """Log an answer before it is sent, and count it for its revision.
+
+        Raises ModelAnswersWrong rather than log a row without an answer.
+        """
+        target = asked.target
+        if len(predictions) != len(rows):
+            raise ModelAnswersWrong(target.live.model_name)
+        prediction_id = self._next_id()
+        seconds = time.perf_counter() - began
+        record = {
+            "id": prediction_id,
+            "at": time.time(),
+            "inputs": target.decoder.objects(asked.raw, rows),
+            "predictions": predictions,
+            "entities": asked.entities,
+            "seconds": seconds,
+        }
+        # the half of a record that never changes was encoded once, with the revision
+        self._log.append(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
+        target.recorder.record(200, len(rows), seconds)
+        return Answered(target, prediction_id, rows, predictions, labels, explanations)
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"{self._prefix}{self._count:x}"
 
     def find(self, caller: Caller, name: str, version: str, environment: str | None, sticky: str | None) -> Target:
         """Return the revision that answers.
@@ -134,9 +214,10 @@ class Predictor:
         if routes is None:
             if self._table.generation < 0:
                 raise RoutesUnknown
-            raise ModelNotLive(name)
+            raise ModelNotLive(name, self._hint(caller, name))
         if not caller.may("prediction:create", routes.tenant):
-            raise ModelNotLive(name)
+            # in the same words as for a name that nobody has
+            raise ModelNotLive(name, self._hint(caller, name))
         found = routes.find(name, version, environment, sticky)
         if isinstance(found, NotLoaded):
             # it has its share of requests, and a rollout is judged by what became of them
@@ -145,13 +226,22 @@ class Predictor:
             raise error
         return found
 
-    async def compute(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions and labels, one for each row. Raises ModelFailed, ModelAnswersWrong and ModelProcessDown."""
+    def _hint(self, caller: Caller, name: str) -> str:
+        # bounded: comparing texts takes long, and anybody may ask for anything
+        like = (known for known in self._table.models if abs(len(known) - len(name)) <= _NEAR_LENGTH)
+        known = (known for known in like if caller.may("prediction:create", self._table.models[known].tenant))
+        return near(name, islice(known, _MOST_NAMES))
+
+    async def _compute(
+        self, target: Target, rows: list[Row], params: dict[str, Any]
+    ) -> tuple[list[Any], list[Any] | None]:
         if target.onnx is not None:
+            if target.onnx.expected_seconds(len(rows)) > _LONG_SECONDS:
+                return await anyio.to_thread.run_sync(self._run, target, rows)
             return self._run(target, rows)
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
-        return await target.process.predict(rows)
+        return await target.process.predict(rows, params)
 
     def _run(self, target: Target, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
         assert target.onnx is not None
@@ -168,49 +258,15 @@ class Predictor:
             log.exception("model failed", model=target.live.model_name, revision=target.live.revision_id)
             raise ModelFailed(target.live.model_name) from error
 
-    def keep(
-        self,
-        target: Target,
-        prediction_id: str,
-        rows: list[Row],
-        raw: bytes,
-        predictions: list[Any],
-        entities: list[str | int] | None,
-        began: float,
-    ) -> None:
-        """Log an answer before it is sent, and count it for its revision. `raw`: the rows as the caller wrote them, or empty.
-
-        Raises ModelAnswersWrong rather than log a row without an answer.
-        """
-        if len(predictions) != len(rows):
-            raise ModelAnswersWrong(target.live.model_name)
-        seconds = time.perf_counter() - began
-        record = {
-            "id": prediction_id,
-            "at": time.time(),
-            "inputs": target.decoder.objects(raw, rows),
-            "predictions": predictions,
-            "entities": entities,
-            "seconds": seconds,
-        }
-        # the half of a record that never changes was encoded once, with the revision
-        self._log.append(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
-        target.recorder.record(200, len(rows), seconds)
-
-    def next_id(self) -> str:
-        """Return a new prediction id."""
-        self._count += 1
-        return f"{self._prefix}{self._count:x}"
-
-    async def _from_store(self, caller: Caller, target: Target, entities: list[str | int], raw: bytes) -> list[Row]:
-        """Return rows from the feature store; `input_data` may override values for a single entity."""
+    async def _from_store(self, caller: Caller, target: Target, entities: list[str | int], sent: int) -> list[Row]:
+        """Return rows from the feature store; `sent`: how many bytes of values came beside the ids."""
         refs = target.live.feature_refs
         if not refs:
             raise PredictNotValid(
                 "This version names no features: tag it with 'feature_refs' (view:feature, …) or send 'input_data'."
             )
-        if raw:
-            raise PredictNotValid("Send either 'input_data' or 'entity_ids', not both.")
+        if sent:
+            raise PredictNotValid("Send either values or entity ids, not both.")
         caller.require("feature:read")
         may_read = partial(caller.may, "feature:read")
         found = await features.retrieve(self._services.features, may_read, refs, entities)
@@ -251,9 +307,9 @@ class Predictor:
             return None
 
 
-def waits_for_nothing(request: PredictRequest, target: Target) -> bool:
-    """Return whether the answer needs no feature store and no other process."""
-    return target.onnx is not None and not request.entity_ids and not request.return_explanations
+def checked(target: Target, params: Any) -> dict[str, Any]:
+    """Return the params a model declares, with the request's values. Raises InputNotValid."""
+    return fitting(lambda: checked_params(target.description.params, params), "/params")
 
 
 def _rows(target: Target, raw: bytes) -> list[Row]:

@@ -8,10 +8,10 @@ class ModelNotLive(NotFound):
 
     title = "The model is not deployed"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"No live deployment of a model named '{name}' answers you; `mlops deployments list` shows what does."
-        )
+    def __init__(self, name: str, hint: str = "") -> None:
+        """`hint` is empty, or "; did you mean '…'?" with a name this caller may know."""
+        shows = hint or "; `mlops deployments list` shows what does."
+        super().__init__(f"No live deployment of a model named '{name[:200]}' answers you{shows}")
 
 
 class VersionNotLive(NotFound):

@@ -58,9 +58,11 @@ class ModelProcess:
         self._in_flight = 0
         self._closing = False
 
-    async def predict(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
+    async def predict(
+        self, rows: list[Row], params: Mapping[str, Any] = _NOTHING
+    ) -> tuple[list[Any], list[Any] | None]:
         """Return one prediction and label per row. Raises ModelProcessDown, InputNotValid, ModelFailed, ModelAnswersWrong."""
-        status, answer = await self._post("/predict", rows)
+        status, answer = await self._post("/predict", rows, {"params": params} if params else _NOTHING)
         self._refuse(status, answer)
         predictions, labels = answer.get("prediction"), answer.get("labels")
         self._check(self._answer, predictions, len(rows))

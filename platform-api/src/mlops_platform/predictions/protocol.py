@@ -17,10 +17,8 @@ from uvicorn.server import ServerState
 
 from mlops_platform.kit.replies import Reply
 from mlops_platform.predictions.bounded_protocol import BoundedProtocol
-from mlops_platform.predictions.gateway import Gateway
-from mlops_platform.predictions.operations import PREDICT
+from mlops_platform.predictions.gateway import Gateway, is_short
 
-_URL = PREDICT.encode()
 # longer bodies are worth a task of their own, and flow control
 _MOST_BYTES = 65_536
 _MOST_DIGITS = 5
@@ -48,7 +46,7 @@ class PredictionProtocol(BoundedProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        if self.url == _URL and self._gateway is not None and self._is_short():
+        if self._gateway is not None and is_short(self.url) and self._is_short():
             self._short = []
             self._in_head = False
             self._heard = True
@@ -70,7 +68,7 @@ class PredictionProtocol(BoundedProtocol):
             return
         assert self._gateway is not None
         body = self._short[0] if len(self._short) == 1 else b"".join(self._short)
-        answer = self._gateway.at_once(self.headers, body)
+        answer = self._gateway.at_once(self.url, self.headers, body)
         if answer is None:
             self._take_the_long_way()
             super().on_message_complete()

@@ -8,6 +8,8 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from mlops_platform.features.interfaces import Status
 from mlops_platform.policy.definition import Environment
 from model_server.contract.decoder import MAX_ROWS
+from model_server.doors.datatypes import Datatype
+from model_server.doors.infer import Size
 
 MAX_ENTITIES = 1_000
 MAX_REFS = 200
@@ -16,23 +18,19 @@ MAX_KEYS = 10
 Value = float | int | str | bool | None
 Key = Annotated[str, Meta(max_length=500)] | int
 Ref = Annotated[str, Meta(pattern=r"^[^:\s]+:[^:\s]+$", max_length=300, description="'view:feature'")]
-Datatype = Literal["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]
-Size = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
-# these parts stay bytes here: who reads them knows the model (inputs.py) or wants numbers as they were written (oip.py)
+# it stays bytes here: who reads it knows the model
 _VALUE = {"type": ["number", "string", "boolean", "null"]}
 _ROW = {"type": "object", "additionalProperties": _VALUE}
+_LIST = {"type": "array", "items": _VALUE}
 _COLUMNS = {"type": "object", "additionalProperties": {"type": "array", "items": _VALUE}}
 InputData = Annotated[
     Raw,
     Meta(
-        description="one row, columns of values (what features/retrieve answers), or a list of rows",
-        extra_json_schema={"anyOf": [_ROW, _COLUMNS, {"type": "array", "items": _ROW}]},
+        description="one row, columns of values (what features/retrieve answers), or a list of rows: objects, or lists in "
+        "the model's order",
+        extra_json_schema={"anyOf": [_ROW, _COLUMNS, {"type": "array", "items": {"anyOf": [_ROW, _LIST]}}]},
     ),
-]
-TensorData = Annotated[
-    Raw,
-    Meta(description="the values, flat or nested in row-major order", extra_json_schema={"type": "array", "items": {}}),
 ]
 
 
@@ -41,12 +39,15 @@ class PredictRequest(Struct, forbid_unknown_fields=True, gc=False):
 
     model_name: str
     input_data: InputData = field(default_factory=Raw)
-    model_version: Annotated[str | int, Meta(description="a number, or 'latest'")] = "latest"
+    model_version: Annotated[str | int, Meta(description="a number, an alias of the registry, or 'latest'")] = "latest"
     return_explanations: bool = False
     environment: Annotated[Environment | None, Meta(description="production before staging when it is not named")] = (
         None
     )
     entity_ids: Annotated[list[Key], Meta(max_length=MAX_ROWS)] | None = None
+    params: Annotated[
+        Raw, Meta(description="values of the params the model declares", extra_json_schema={"type": "object"})
+    ] = field(default_factory=Raw)
 
 
 class Background(Struct):
@@ -91,7 +92,7 @@ class PredictAnswer(Struct):
     revision: int
     prediction_id: str
     prediction: Annotated[
-        list[float | int | str | bool | list[Any] | None],
+        list[float | int | str | bool | list[Any] | dict[str, Any] | None],
         Meta(description="per row: the probability of the positive class, class probabilities, or the value"),
     ]
     labels: Annotated[list[Value] | UnsetType, Meta(description="per row, for classifiers")] = UNSET
@@ -130,19 +131,22 @@ class RetrieveAnswer(Struct):
     metadata: FeatureMetadata | UnsetType = UNSET
 
 
-class InferTensor(Struct):
-    """One tensor of a request. `datatype` is not read: the model's own types hold."""
+class PlainAnswer(Struct):
+    """Predictions as KServe's v1 protocol and MLflow's scoring server name them, with the labels of a classifier."""
 
-    shape: Annotated[list[Size], Meta(min_length=1, max_length=8)]
-    data: TensorData
-    name: str = ""
+    predictions: Annotated[
+        list[float | int | str | bool | list[Any] | dict[str, Any] | None],
+        Meta(description="per row: the probability of the positive class, class probabilities, or the value"),
+    ]
+    prediction_id: str
+    model_version: str
+    labels: Annotated[list[Value] | UnsetType, Meta(description="per row, for classifiers")] = UNSET
 
 
-class InferRequest(Struct):
-    """One tensor [rows, columns], or one tensor [rows] (or [rows, 1]) per input."""
+class ModelList(Struct):
+    """Names of models that answer this caller."""
 
-    inputs: Annotated[list[InferTensor], Meta(min_length=1)]
-    id: str | None = None
+    models: list[str]
 
 
 class InferOutput(Struct):
@@ -155,7 +159,7 @@ class InferOutput(Struct):
 
 
 class InferParameters(Struct):
-    """What the protocol has no place for."""
+    """What the protocol has no place for; the request's own parameters stand beside it."""
 
     revision: int
     prediction_id: str
@@ -218,6 +222,7 @@ class ModelReady(Struct):
 
 
 class InferenceError(Struct):
-    """The protocol's own form of an error."""
+    """The protocols' own form of an error; `errors` has one entry per wrong part, where there are parts."""
 
     error: str
+    errors: list[dict[str, Any]] | UnsetType = UNSET

@@ -12,6 +12,7 @@ import orjson
 
 from model_server.bundle import InputColumn
 from model_server.contract.fast import FastDecoder
+from model_server.contract.matrix import MatrixDecoder
 from model_server.contract.problems import MAX_PROBLEMS, BadInput, Problem, pointer
 from model_server.contract.strict_json import read_json
 from model_server.contract.values import NESTED, Misfit, held
@@ -42,13 +43,30 @@ class Decoder:
         # made when it is first needed: types take a millisecond to make
         return FastDecoder.of(self.columns) if self._extra == "refuse" else None
 
+    @cached_property
+    def _matrix(self) -> MatrixDecoder | None:
+        return MatrixDecoder.of(self.columns)
+
+    def matrix(self, raw: bytes, shape: Sequence[int]) -> list[Row] | None:
+        """Return the rows of JSON values in row-major order; None when they have to be looked at one by one.
+
+        Raises BadInput when there are too many.
+        """
+        if self._matrix is None or (rows := self._matrix.decode(raw)) is None or len(rows) != shape[0]:
+            return None
+        self.count(rows)
+        return rows
+
     def decode(self, raw: bytes) -> list[Row]:
         """Return the rows, each in the model's column order. Raises BadInput with every problem found, and NotJson."""
-        rows = self._fast.decode(raw) if self._fast is not None else None
+        if raw[:2] == b"[[":
+            rows = self._matrix.decode(raw) if self._matrix is not None and not self._nested else None
+        else:
+            rows = self._fast.decode(raw) if self._fast is not None else None
         if rows is None:
             return self.rows(read_json(raw))
         if len(rows) != 1:
-            self._count(rows)
+            self.count(rows)
         return rows
 
     def rows(self, data: Any) -> list[Row]:
@@ -61,7 +79,7 @@ class Decoder:
             single = False
         else:
             raise BadInput([Problem("", "send rows: an object of named values, or a list of them")])
-        self._count(data)
+        self.count(data)
         rows: list[Row] = []
         problems: list[Problem] = []
         for index, row in enumerate(data):
@@ -83,7 +101,7 @@ class Decoder:
             raise BadInput([Problem("", f"columns have different lengths: {sorted(lengths)}")])
         problems = self._unknown(columns, "", None)
         count = lengths.pop() if lengths else 0
-        self._count(range(count))
+        self.count(range(count))
         kept: list[Sequence[Any]] = []
         for column in self.columns:
             if column.name not in columns:
@@ -102,7 +120,7 @@ class Decoder:
         """Return rows that were sent as lists beside the names of their columns. Raises BadInput."""
         if len(set(names)) != len(names):
             raise BadInput([Problem("", "an input is named twice")])
-        self._count(rows)
+        self.count(rows)
         short = [index for index, row in enumerate(rows) if len(row) != len(names)]
         if short:
             raise BadInput(
@@ -122,7 +140,8 @@ class Decoder:
         flat = raw.replace(b"\n", b" ")
         return orjson.Fragment(b"[%b]" % flat if raw[:1] == b"{" else flat)
 
-    def _count(self, rows: Sized) -> None:
+    def count(self, rows: Sized) -> None:
+        """Raise BadInput unless so many rows may be sent at once."""
         if not 0 < len(rows) <= MAX_ROWS:
             raise BadInput([Problem("", f"send 1 to {MAX_ROWS:,} rows at once, not {len(rows):,}")])
         if len(rows) * len(self.columns) > MAX_CELLS:

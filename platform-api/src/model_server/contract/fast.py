@@ -73,12 +73,18 @@ class FastDecoder:
         return raw.count(b":") == members
 
 
-def _field(alias: str, column: InputColumn) -> tuple[Any, ...]:
-    kind = _TYPES[column.type]
+def value_type(column: InputColumn) -> Any:
+    """Return the Python type, with its bounds, that holds a value of an input; None when its type is not for this way."""
+    kind = _TYPES.get(column.type)
     if kind is int:
         # what is larger would end in the model, as a failure of its own
         least, most = bounds(column.type)
-        kind = Annotated[int, msgspec.Meta(ge=least, le=most)]
-    elif column.type == "float":
-        kind = Annotated[float, msgspec.Meta(ge=-LARGEST["float"], le=LARGEST["float"])]
+        return Annotated[int, msgspec.Meta(ge=least, le=most)]
+    if column.type == "float":
+        return Annotated[float, msgspec.Meta(ge=-LARGEST["float"], le=LARGEST["float"])]
+    return kind
+
+
+def _field(alias: str, column: InputColumn) -> tuple[Any, ...]:
+    kind = value_type(column)
     return (alias, kind) if column.required else (alias, kind | None, None)

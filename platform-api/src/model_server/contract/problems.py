@@ -1,7 +1,7 @@
 """What is wrong with the rows of a request: each problem with its place, its row and its column."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 # what a sentence shows, and what a list of problems holds: a request may have thousands
@@ -40,6 +40,10 @@ class BadInput(ValueError):
         self.problems = listed[:MAX_PROBLEMS]
         super().__init__(_sentence(listed))
 
+    def moved(self, place: Callable[[Problem], str]) -> "BadInput":
+        """Return the same problems at other places: `place` gives the pointer of each."""
+        return type(self)([replace(problem, pointer=place(problem)) for problem in self.problems])
+
 
 class ModelRefuses(BadInput):
     """The rows fit the inputs, and the model itself refuses some of them, as it would without the platform."""
@@ -57,7 +61,7 @@ def pointer(*parts: str | int) -> str:
 def _sentence(problems: list[Problem]) -> str:
     shown = "; ".join(_words(problem) for problem in problems[:_SHOWN])
     more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
-    return f"{shown}{more}."
+    return f"{shown}{more}" if f"{shown}{more}".endswith("?") else f"{shown}{more}."
 
 
 def _words(problem: Problem) -> str:

@@ -4,18 +4,18 @@ Models run in a worker thread, so that health answers while an explanation takes
 time: each uses a whole core.
 """
 
-import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import anyio.to_thread
 import orjson
 
-from model_server.contract.problems import BadInput, ModelRefuses
+from model_server.contract.problems import BadInput, ModelRefuses, NotJson
+from model_server.doors.content import NotThatEncoding, TooLong, UnknownEncoding, unpacked
 from model_server.engines.answers import WrongAnswers
 from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
 from model_server.refusals import Refused
@@ -26,23 +26,40 @@ from model_server.serve.served_model import ServedModel
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Response = tuple[int, dict[str, Any]]
-Handler = Callable[[Any], Awaitable[Response]]
+Headers = tuple[tuple[bytes, bytes], ...]
+Handler = Callable[[bytes, bytes | None], Awaitable["Response"]]
 
 MAX_BODY_BYTES = 16_000_000
-_SITUATIONS: dict[type[Exception], tuple[int, str]] = {
-    ModelRefuses: (422, "model_refuses"),
-    BadInput: (422, "bad_input"),
-    NoBackground: (409, "no_background"),
-    NotExplainable: (409, "not_explainable"),
-    NotAdditive: (500, "not_additive"),
-    WrongAnswers: (500, "wrong_answers"),
+# status, reason code, and the sentence where the error's own is not for callers
+_REASONS: dict[type[Exception], tuple[int, str, str | None]] = {
+    ModelRefuses: (422, "model_refuses", None),
+    BadInput: (422, "bad_input", None),
+    NotJson: (400, "malformed_json", None),
+    orjson.JSONDecodeError: (400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)"),
+    UnknownEncoding: (415, "unknown_encoding", "send the body as it is, or with 'Content-Encoding: gzip'"),
+    NotThatEncoding: (400, "malformed_encoding", "the body is not one whole gzip stream"),
+    TooLong: (413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes"),
+    NoBackground: (409, "no_background", None),
+    NotExplainable: (409, "not_explainable", None),
+    NotAdditive: (500, "not_additive", None),
+    WrongAnswers: (500, "wrong_answers", None),
 }
 logger = logging.getLogger("model_server")
+_JSON: Headers = ((b"content-type", b"application/json"),)
+# Triton's name for the length of the JSON before binary values
+_JSON_LENGTH = b"inference-header-content-length"
+
+
+class Response(NamedTuple):
+    """A whole answer but for the headers that every answer has."""
+
+    status: int
+    body: bytes
+    headers: Headers = _JSON
 
 
 class ModelServerApp:
-    """ASGI application. Errors are {"error": sentence, "reason": code}: 400, 404, 405, 409, 413, 422, 500."""
+    """ASGI application. Errors are {"error": sentence, "reason": code}: 400, 404, 405, 409, 413, 415, 422, 500."""
 
     def __init__(self, model: ServedModel) -> None:
         self._model = model
@@ -55,7 +72,7 @@ class ModelServerApp:
         self._reads: dict[str, dict[str, Any]] = {
             "/health/live": {"status": "live"},
             "/health/ready": {"status": "ready", "digest": model.bundle.digest},
-            "/v2": {"name": "model_server", "version": "1", "extensions": []},
+            "/v2": {"name": "model_server", "version": "1", "extensions": ["binary_tensor_data"]},
             "/v2/health/live": {"live": True},
             "/v2/health/ready": {"ready": True},
             f"/v1/models/{name}": {"name": name, "ready": True},
@@ -65,11 +82,12 @@ class ModelServerApp:
             self._reads[f"{base}/ready"] = {"name": name, "ready": True}
         self._writes: dict[str, Handler] = {
             "/predict": self._predict,
-            "/explain": functools.partial(self._explain, protocols.explain_request),
-            f"/v1/models/{name}:predict": self._predict_v1,
-            f"/v1/models/{name}:explain": functools.partial(self._explain, protocols.v1_request),
-            f"/v2/models/{name}/infer": self._predict_v2,
-            f"{version}/infer": self._predict_v2,
+            "/explain": self._explain,
+            "/invocations": self._predict_plain,
+            f"/v1/models/{name}:predict": self._predict_plain,
+            f"/v1/models/{name}:explain": self._explain_plain,
+            f"/v2/models/{name}/infer": self._infer,
+            f"{version}/infer": self._infer,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,17 +95,16 @@ class ModelServerApp:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"] == "/metrics":
-            await _send(send, 200, CONTENT_TYPE, self._metrics.text())
+            await _send(send, 200, self._metrics.text(), (b"content-type", CONTENT_TYPE))
         elif scope["type"] == "http":
             began = time.perf_counter()
-            status, content = await self._answer(scope["method"], scope["path"], receive)
-            text = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-            await _send(send, status, b"application/json", text, *self._approval)
-            self._metrics.count(scope["path"], status, time.perf_counter() - began)
+            answer = await self._answer(scope["method"], scope["path"], dict(scope["headers"]), receive)
+            await _send(send, answer.status, answer.body, *answer.headers, *self._approval)
+            self._metrics.count(scope["path"], answer.status, time.perf_counter() - began)
 
-    async def _answer(self, method: str, path: str, receive: Receive) -> Response:
+    async def _answer(self, method: str, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         if path in self._reads:
-            return (200, self._reads[path]) if method == "GET" else _error(405, "method_not_allowed", "use GET")
+            return _json(self._reads[path]) if method == "GET" else _error(405, "method_not_allowed", "use GET")
         handler = self._writes.get(path)
         if handler is None:
             return _error(404, "not_found", "this server has no such path or model")
@@ -97,49 +114,64 @@ class ModelServerApp:
             self._model.check_time(datetime.now(UTC))
         except Refused as refusal:
             return _error(503, refusal.code, refusal.sentence)
-        return await _handled(handler, await _body(receive))
+        return await _handled(handler, headers, receive)
 
-    async def _predict(self, body: Any) -> Response:
-        columns, rows = protocols.own_request(body, self._model.bundle)
-        answer = await self._run("predict", self._model.predict, columns, rows, body.get("params"))
-        return 200, {"prediction": answer.prediction, "labels": answer.labels}
+    async def _predict(self, body: bytes, _length: bytes | None) -> Response:
+        def answered() -> Response:
+            read = orjson.loads(body)
+            columns, rows = protocols.own_request(read, self._model.bundle)
+            answer = self._model.predict(columns, rows, read.get("params"))
+            return _json({"prediction": answer.prediction, "labels": answer.labels})
 
-    async def _predict_v1(self, body: Any) -> Response:
-        answer = await self._run("predict", self._model.predict, *protocols.v1_request(body, self._model.bundle))
-        return 200, protocols.v1_response(answer)
+        return await self._run("predict", answered)
 
-    async def _predict_v2(self, body: Any) -> Response:
-        answer = await self._run("predict", self._model.predict, *protocols.v2_request(body, self._model.bundle))
-        return 200, protocols.v2_response(answer, self._model.bundle, body.get("id"))
+    async def _predict_plain(self, body: bytes, _length: bytes | None) -> Response:
+        return await self._run("predict", lambda: _json(protocols.plain_answer(self._model, body)))
 
-    async def _explain(self, read: Callable[..., Any], body: Any) -> Response:
-        explanation = await self._run("explain", self._model.explain, *read(body, self._model.bundle))
-        return 200, explanation.as_json()
+    async def _infer(self, body: bytes, length: bytes | None) -> Response:
+        def answered() -> Response:
+            content, json_bytes = protocols.infer_answer(self._model, body, length)
+            if json_bytes is None:
+                return Response(200, content)
+            kind = (b"content-type", b"application/octet-stream")
+            return Response(200, content, (kind, (_JSON_LENGTH, b"%d" % json_bytes)))
 
-    async def _run(self, kind: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads[kind])
+        return await self._run("predict", answered)
+
+    async def _explain(self, body: bytes, _length: bytes | None) -> Response:
+        def explained() -> Response:
+            read = orjson.loads(body)
+            columns, rows = protocols.own_request(read, self._model.bundle)
+            return _json(self._model.explain(columns, rows, read.get("background")).as_json())
+
+        return await self._run("explain", explained)
+
+    async def _explain_plain(self, body: bytes, _length: bytes | None) -> Response:
+        def explained() -> Response:
+            rows = protocols.plain_rows(self._model, body)
+            return _json(self._model.explain(self._model.bundle.columns, rows).as_json())
+
+        return await self._run("explain", explained)
+
+    async def _run(self, kind: str, work: Callable[[], Response]) -> Response:
+        return await anyio.to_thread.run_sync(work, limiter=self._threads[kind])
 
 
-async def _send(send: Send, status: int, content_type: bytes, body: bytes, *more: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    all_headers = [*headers, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": all_headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def _handled(handler: Handler, body: bytes | None) -> Response:
-    """Run a handler; every situation it can end in becomes a status, a reason code and a sentence."""
-    if body is None:
-        return _error(413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes")
+async def _handled(handler: Handler, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
+    """Run a handler; whatever it can end in becomes a status, a reason code and a sentence."""
     try:
-        return await handler(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return _error(400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)")
-    except tuple(_SITUATIONS) as error:
-        status, reason = _SITUATIONS[type(error)]
-        answer = _error(status, reason, str(error))
-        if isinstance(error, BadInput):
-            answer[1]["problems"] = [problem.as_json() for problem in error.problems]
-        return answer
+        content = unpacked(await _body(receive), headers.get(b"content-encoding", b""), MAX_BODY_BYTES)
+        return await handler(content, headers.get(_JSON_LENGTH))
+    except tuple(_REASONS) as error:
+        status, reason, sentence = _REASONS[type(error)]
+        problems = [problem.as_json() for problem in error.problems] if isinstance(error, BadInput) else None
+        return _error(status, reason, sentence or str(error), problems)
     except Refused as refusal:
         logger.exception("the model's files are no longer those that were approved")
         return _error(409, refusal.code, refusal.sentence)
@@ -149,19 +181,24 @@ async def _handled(handler: Handler, body: bytes | None) -> Response:
         return _error(500, "model_failed", "the model failed to answer these rows")
 
 
-def _error(status: int, reason: str, sentence: str) -> Response:
-    return status, {"error": sentence, "reason": reason}
+def _json(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(status, orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """Read the request body; None when it is larger than allowed."""
+def _error(status: int, reason: str, sentence: str, problems: list[dict[str, Any]] | None = None) -> Response:
+    said: dict[str, Any] = {"error": sentence, "reason": reason}
+    return _json(said if problems is None else {**said, "problems": problems}, status)
+
+
+async def _body(receive: Receive) -> bytes:
+    """Read the request body. Raises TooLong."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY_BYTES:
-            return None
+            raise TooLong
         parts.append(part)
         more = message.get("more_body", False)
     return b"".join(parts)

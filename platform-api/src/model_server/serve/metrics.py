@@ -32,7 +32,11 @@ class ServerMetrics:
         kind = "other"
         if status not in {404, 405}:
             kind = (
-                "explain" if path.endswith("explain") else "predict" if path.endswith(("predict", "infer")) else "other"
+                "explain"
+                if path.endswith("explain")
+                else "predict"
+                if path.endswith(("predict", "infer", "invocations"))
+                else "other"
             )
         self._requests.labels(self._model, kind, str(status)).inc()
         self._seconds.labels(self._model, kind).observe(seconds)

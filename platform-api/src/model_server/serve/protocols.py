@@ -1,20 +1,17 @@
-"""The three shapes a request may have, turned into columns and rows: ours, Open Inference Protocol v2, and KServe v1."""
+"""What the model server reads and answers at each of its doors: its own, the Open Inference Protocol v2, v1 and MLflow's."""
 
 from typing import Any
 
 from model_server.bundle import Bundle
 from model_server.contract.problems import BadInput
-from model_server.serve.served_model import Answer
+from model_server.doors.datatypes import of_input
+from model_server.doors.infer import read_infer
+from model_server.doors.outputs import Form, check_wanted, described, echoed, outputs, written
+from model_server.doors.plain import read_plain
+from model_server.doors.rows import rows_of
+from model_server.engines.params import checked_params
+from model_server.serve.served_model import Answer, ServedModel
 from model_server.trust.statement import Statement
-
-_OIP_TYPES = {
-    "double": "FP64",
-    "float": "FP32",
-    "long": "INT64",
-    "integer": "INT32",
-    "boolean": "BOOL",
-    "string": "BYTES",
-}
 
 Rows = list[list[Any]]
 
@@ -26,73 +23,64 @@ def own_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
     columns = body.get("columns", bundle.columns)
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise BadInput("'columns' must be a list of names")
-    return columns, _rows(body.get("rows"), "rows")
+    rows = body.get("rows")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        raise BadInput("'rows' must be a list of rows, each a list of values")
+    return columns, rows
 
 
-def explain_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows, Any]:
-    """Read the same with a "background": {"columns": [...], "rows": [[...]]} to compare with, or none. Raises BadInput."""
-    return (*own_request(body, bundle), body.get("background"))
+def plain_answer(model: ServedModel, body: bytes) -> dict[str, Any]:
+    """Answer KServe v1, or a body of MLflow's scoring server. Raises BadInput, NotJson and what the model raises."""
+    asked = read_plain(body)
+    rows = asked.rows(model.decoder)
+    answer = model.answer(rows, checked_params(model.bundle.params, asked.params))
+    return predictions(answer)
 
 
-def v1_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
-    """Read KServe v1 {"instances": [[...]] or [{name: value}]}. Raises BadInput."""
-    instances = body.get("instances") if isinstance(body, dict) else None
-    if isinstance(instances, list) and instances and all(isinstance(row, dict) for row in instances):
-        columns = list(instances[0])
-        if any(set(row) != set(columns) for row in instances):
-            raise BadInput("every instance must name the same inputs")
-        return columns, [[row[name] for name in columns] for row in instances]
-    return bundle.columns, _rows(instances, "instances")
+def predictions(answer: Answer) -> dict[str, Any]:
+    """Return an answer as v1 names it, with the labels of a classifier beside it."""
+    found: dict[str, Any] = {"predictions": answer.prediction}
+    return found if answer.labels is None else {**found, "labels": answer.labels}
 
 
-def v2_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
-    """Read OIP v2 tensors: one [rows, columns] tensor, or one tensor per input. Raises BadInput."""
-    tensors = body.get("inputs") if isinstance(body, dict) else None
-    if not isinstance(tensors, list) or not tensors or not all(isinstance(tensor, dict) for tensor in tensors):
-        raise BadInput("'inputs' must be a list of tensors")
-    if len(tensors) == 1 and len(tensors[0].get("shape", ())) == 2 and len(bundle.columns) != 1:  # noqa: PLR2004
-        count, width = _shape(tensors[0])
-        flat = _flat(tensors[0], count * width)
-        return bundle.columns, [flat[start * width : (start + 1) * width] for start in range(count)]
-    columns = [str(tensor.get("name")) for tensor in tensors]
-    values = [_flat(tensor, _shape(tensor)[0]) for tensor in tensors]
-    if len({len(column) for column in values}) != 1:
-        raise BadInput("all tensors must have the same number of rows")
-    return columns, [list(row) for row in zip(*values, strict=True)]
+def plain_rows(model: ServedModel, body: bytes) -> Rows:
+    """Return the rows of a plain body. Raises BadInput and NotJson."""
+    return [list(row) for row in read_plain(body).rows(model.decoder)]
 
 
-def v1_response(answer: Answer) -> dict[str, Any]:
-    """Return KServe v1's answer."""
-    return {"predictions": answer.prediction}
+def infer_answer(model: ServedModel, body: bytes, json_bytes: bytes | None) -> tuple[bytes, int | None]:
+    """Answer v2; returns the body and, when values follow its JSON in binary, the JSON's length.
+
+    Raises BadInput, NotJson and what the model raises.
+    """
+    asked, bundle = read_infer(body, json_bytes), model.bundle
+    form = form_of(bundle)
+    check_wanted(asked, form)
+    if asked.entity_ids() is not None:
+        raise BadInput("this server knows no entities; ask the platform's API, or send 'inputs'")
+    rows = rows_of(asked.tensors, model.decoder)
+    answer = model.answer(rows, checked_params(bundle.params, asked.params()))
+    envelope: dict[str, Any] = {"model_name": bundle.model_name, "model_version": str(bundle.model_version)}
+    if asked.id is not None:
+        envelope["id"] = asked.id
+    if given := echoed(asked):
+        envelope["parameters"] = given
+    return written(envelope, outputs(form, answer.prediction, answer.labels), asked)
 
 
-def v2_response(answer: Answer, bundle: Bundle, request_id: Any) -> dict[str, Any]:
-    """Return OIP v2's answer: `prediction`, and `label` for classifiers."""
-    rows = len(answer.prediction)
-    shape, flat = _unfolded(answer.prediction)
-    if bundle.answer.datatype == "BYTES":
-        flat = [str(value) for value in flat]
-    outputs = [_tensor("prediction", bundle.answer.datatype, shape, flat)]
-    if answer.labels is not None:
-        whole = all(isinstance(label, int) and not isinstance(label, bool) for label in answer.labels)
-        labels = answer.labels if whole else [str(label) for label in answer.labels]
-        outputs.append(_tensor("label", "INT64" if whole else "BYTES", [rows], labels))
-    response = {"model_name": bundle.model_name, "model_version": str(bundle.model_version), "outputs": outputs}
-    return response if request_id is None else {**response, "id": str(request_id)}
+def form_of(bundle: Bundle) -> Form:
+    """Return what a bundle says of its model's answers."""
+    return Form(bundle.answer.shape, bundle.answer.datatype, bundle.answer.fields, bundle.labels)
 
 
 def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:
-    """Return OIP v2's model metadata; its properties name the approval the model is served under."""
-    outputs = [_tensor_kind("prediction", bundle.answer.datatype)]
-    outputs[0]["shape"] += bundle.answer.shape or ()
-    if bundle.labels:
-        outputs.append(_tensor_kind("label", "INT64" if isinstance(bundle.labels[0], int) else "BYTES"))
+    """Return v2's model metadata; its properties name the approval the model is served under."""
     return {
         "name": bundle.model_name,
         "versions": [str(bundle.model_version)],
         "platform": bundle.flavor,
-        "inputs": [_tensor_kind(column.name, _OIP_TYPES.get(column.type, "BYTES")) for column in bundle.inputs],
-        "outputs": outputs,
+        "inputs": [{"name": column.name, "datatype": of_input(column.type), "shape": [-1]} for column in bundle.inputs],
+        "outputs": described(form_of(bundle)),
         "properties": properties(statement),
     }
 
@@ -106,44 +94,3 @@ def properties(statement: Statement | None) -> dict[str, str]:
         "statement": statement.digest,
         "valid_until": statement.valid_until.isoformat(),
     }
-
-
-def _unfolded(answers: list[Any]) -> tuple[list[int], list[Any]]:
-    """Return the shape of checked answers and their values in one list."""
-    shape = [len(answers)]
-    while answers and isinstance(answers[0], list):
-        shape.append(len(answers[0]))
-        answers = [value for answer in answers for value in answer]
-    return shape, answers
-
-
-def _tensor_kind(name: str, datatype: str) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": [-1]}
-
-
-def _tensor(name: str, datatype: str, shape: list[int], data: list[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
-
-
-def _shape(tensor: dict[str, Any]) -> list[int]:
-    shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(isinstance(size, int) and size > 0 for size in shape):
-        raise BadInput("every tensor needs a shape of positive sizes")
-    if len(shape) > 2:  # noqa: PLR2004
-        raise BadInput("tensors may have one or two dimensions")
-    return shape
-
-
-def _flat(tensor: dict[str, Any], size: int) -> list[Any]:
-    data = tensor.get("data")
-    if isinstance(data, list) and any(isinstance(value, list) for value in data):
-        data = [value for row in data for value in (row if isinstance(row, list) else [row])]
-    if not isinstance(data, list) or len(data) != size:
-        raise BadInput(f"the data of '{tensor.get('name')}' does not fit its shape")
-    return data
-
-
-def _rows(rows: Any, name: str) -> Rows:
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
-        raise BadInput(f"'{name}' must be a list of rows, each a list of values")
-    return rows

@@ -87,6 +87,16 @@ class MlflowRegistry(ModelRegistry):
 
         return await self._call("get_version", lambda: self._at(name, read))
 
+    async def version_of_alias(self, name: str, alias: str) -> int:
+        def read(_workspace: str) -> int:
+            # by its model: MLflow answers a wrong alias as a wrong parameter, which says nothing of what is missing
+            aliases: dict[str, str] = self._client.get_registered_model(name).aliases
+            if alias not in aliases:
+                raise NotInRegistry(f"MLflow has no alias '{alias}' of a model named '{name}'.")
+            return int(aliases[alias])
+
+        return await self._call("version_of_alias", lambda: self._at(name, read))
+
     async def changed_models(self, since: datetime | None) -> list[RegisteredModel]:
         def read(workspace: str) -> list[RegisteredModel]:
             return [model_of(entry, workspace) for entry in changed(self._client.search_registered_models, since)]

@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from ..support.waiting import eventually
 from .platform import Platform
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(720)]
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, sync_playwright
 from .platform import Platform
 from .test_browser import _FLAGS
 
-pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.external("chromium"), pytest.mark.timeout(720)]
 
 
 def test_a_signed_in_person_sees_runs_and_models_in_mlflows_page(platform: Platform, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mlops_platform.kit.ids import new_id
 from ..support.waiting import eventually
 from .platform import Platform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
 
 
 @contextmanager

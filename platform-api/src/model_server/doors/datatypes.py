@@ -1,0 +1,56 @@
+"""The Open Inference Protocol's datatypes: how their values lie in binary data, and which one holds a model's type."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+BYTES = "BYTES"
+# numpy's names, little-endian as the protocol's binary extension says
+LAYOUT: dict[str, str] = {
+    "BOOL": "?",
+    "UINT8": "<u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+    "INT8": "<i1",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+}
+_OF_INPUT = {
+    "double": "FP64",
+    "float": "FP32",
+    "long": "INT64",
+    "integer": "INT32",
+    "boolean": "BOOL",
+}
+
+
+def of_input(kind: str) -> str:
+    """Return the datatype that metadata names for an input's type; any datatype whose values fit is taken."""
+    return _OF_INPUT.get(kind, BYTES)
+
+
+def of_values(values: Iterable[Any]) -> str:
+    """Return the datatype that holds all of these values."""
+    kinds = {type(value) for value in values}
+    if kinds == {bool}:
+        return "BOOL"
+    return "INT64" if kinds == {int} else "FP64" if kinds <= {int, float} else BYTES
