@@ -38,7 +38,7 @@ class Envelope(Generic[Found]):
         return found
 
 
-def _not_json(body: bytes, error: ValueError) -> BadInput | NotJson:
+def _not_json(body: bytes, error: Exception) -> BadInput | NotJson:
     """Return why a body cannot be decoded: the strict reader names the place, and a number that JSON does not have."""
     try:
         data = read_json(body)
