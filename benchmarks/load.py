@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,9 +36,8 @@ class Result:
 
 _SCRIPT = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-{authorization}
-wrk.body = [==[{body}]==]
+{headers}
+wrk.body = io.open("{body}", "rb"):read("*a")
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %d %f %f %d\\n", summary.requests, summary.duration / 1e6, latency:percentile(95.0) / 1000,
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
@@ -47,15 +46,27 @@ end
 
 
 def wrk(
-    url: str, body: str, *, connections: int, seconds: float, token: str | None = None, method: str = "POST"
+    url: str,
+    body: str | bytes,
+    *,
+    connections: int,
+    seconds: float,
+    token: str | None = None,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
 ) -> Result:
-    """Send the same request over keep-alive connections for some seconds."""
+    """Send the same request over keep-alive connections for some seconds; JSON unless `headers` say otherwise."""
     program = shutil.which("wrk")
     if program is None:
         raise WrkMissing
-    authorization = f'wrk.headers["Authorization"] = "Bearer {token}"' if token else ""
-    script = _SCRIPT.replace("{authorization}", authorization).replace("{body}", body).replace('"POST"', f'"{method}"')
+    named = {"Content-Type": "application/json", **(headers or {})}
+    if token:
+        named["Authorization"] = f"Bearer {token}"
+    lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in named.items())
     with tempfile.TemporaryDirectory() as folder:
+        content = Path(folder) / "body"
+        content.write_bytes(body if isinstance(body, bytes) else body.encode())
+        script = _SCRIPT.replace("{headers}", lines).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
         path = Path(folder) / "request.lua"
         path.write_text(script)
         command = [

@@ -113,7 +113,7 @@ class Bundle:
     onnx: OnnxGraph | None
     answer: AnswerForm
     feature_refs: tuple[str, ...] = ()
-    # what becomes of a value that is none of the inputs: the owner's choice, a tag of the version
+    # what becomes of a value that is none of the inputs: the owner's choice, in the metadata of the model's own files
     extra_inputs: Extra = "refuse"
     params: tuple[Parameter, ...] = ()
     code: Code = "none"

@@ -129,7 +129,8 @@ def test_kserve_v1(digits_server: Server, built: Callable[[str], Built]) -> None
     ("body", "status", "reason", "says"),
     [
         (b"{", 400, "malformed_json", "JSON"),
-        (b'{"rows": [[NaN]]}', 400, "malformed_json", "NaN"),
+        (b'{"rows": [[' + b", ".join([b"NaN"] * 30) + b"]]}", 422, "bad_input", "finite"),
+        (b'{"rows": [[' + b", ".join([b"1e400"] * 30) + b"]]}", 422, "bad_input", "finite"),
         (b"[]", 422, "bad_input", "object"),
         (b'{"rows": []}', 422, "bad_input", "rows"),
         (b'{"columns": ["a"], "rows": [[1]]}', 422, "bad_input", "is missing"),

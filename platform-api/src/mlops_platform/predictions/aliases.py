@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -23,7 +24,7 @@ def is_alias(version: str) -> bool:
 
 
 class Known(NamedTuple):
-    """What the registry said, and when (on the monotonic clock); None: there is no such alias."""
+    """What the registry said, and when; None: there is no such alias."""
 
     version: int | None
     at: float
@@ -32,8 +33,9 @@ class Known(NamedTuple):
 class Aliases:
     """The aliases that were asked for, at most six seconds old while the registry answers."""
 
-    def __init__(self, registry: ModelRegistry) -> None:
+    def __init__(self, registry: ModelRegistry, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry
+        self._clock = clock
         self._known: dict[tuple[str, str], Known] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[int | None]] = {}
 
@@ -44,7 +46,7 @@ class Aliases:
         """
         key = (name, alias)
         known = self._known.get(key)
-        age = time.monotonic() - known.at if known is not None else _OLD_SECONDS
+        age = self._clock() - known.at if known is not None else _OLD_SECONDS
         if known is not None and age < _FRESH_SECONDS:
             return known.version
         task = self._asking.get(key)
@@ -68,5 +70,5 @@ class Aliases:
             return known.version
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[key] = Known(version, time.monotonic())
+        self._known[key] = Known(version, self._clock())
         return version

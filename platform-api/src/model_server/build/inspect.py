@@ -26,7 +26,7 @@ def _inspect(request: dict[str, Any], events: Events) -> None:
     with events.step("versions") as step:
         _compare_versions(artifact, step)
         params = [asdict(found) for found in declared_params(artifact.params)] if artifact.flavor == "pyfunc" else []
-    events.send(event="done", code=artifact.code, params=params)
+    events.send(event="done", code=artifact.code, params=params, extra_inputs=artifact.extra_inputs)
 
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:

@@ -42,11 +42,12 @@ class Stages:
         self._sandbox = sandbox
 
     def inspect(self) -> dict[str, Any]:
-        """Look into every file; return whether the model brings code, and its parameters: read from its files. Raises Refused."""
+        """Look into every file; return what they say: code, parameters, what becomes of extra inputs. Raises Refused."""
         said, _ = self._run("inspection", [self._native], {})
-        if said.get("code") not in ("none", "declared") or not isinstance(said.get("params"), list):
+        known = said.get("code") in ("none", "declared") and said.get("extra_inputs") in ("refuse", "ignore")
+        if not known or not isinstance(said.get("params"), list):
             raise Refused("build_inconsistent", "The isolated inspection returned an incomplete description.")
-        return {"code": said["code"], "params": said["params"]}
+        return {name: said[name] for name in ("code", "params", "extra_inputs")}
 
     def load(self) -> tuple[dict[str, Any], bool, Path]:
         """Load the model; return what it says of itself, whether it offers a graph, and the folder of the offer."""

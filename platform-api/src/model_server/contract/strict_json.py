@@ -8,6 +8,8 @@ import json
 import math
 from typing import Any
 
+import msgspec
+
 from model_server.contract.problems import BadInput, NotJson, Problem, pointer
 
 # 10 ** 400 is no number any model takes; Python itself refuses to read more than 4,300 digits
@@ -27,6 +29,17 @@ def read_json(raw: bytes | bytearray | memoryview) -> Any:
         raise NotJson(f"the text is not UTF-8 at byte {error.start}") from error
     except RecursionError as error:
         raise NotJson("it is nested too deeply") from error
+
+
+def read_any(raw: bytes | bytearray | memoryview) -> Any:
+    """Return the data of usual JSON fast; whatever else there is, `read_json` judges. Raises what that raises.
+
+    By msgspec: orjson would make a float, and so another number, of a whole number beyond 64 bits.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return read_json(raw)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
 from model_server.bundle import InputColumn
 from model_server.contract.problems import BadInput, NotJson, Problem, pointer
-from model_server.contract.strict_json import read_json
+from model_server.contract.strict_json import read_any, read_json
 from model_server.contract.values import NESTED
 from model_server.doors.datatypes import BYTES, LAYOUT
 
@@ -72,11 +71,7 @@ class Tensor(NamedTuple):
     def _from_json(self) -> list[Any]:
         if not self.data:
             raise self.problem("has no data")
-        try:
-            data = orjson.loads(self.data)
-        except orjson.JSONDecodeError:
-            # strictly: it says where, and lets what is no finite number be named with its row
-            data = read_json(self.data)
+        data = read_any(self.data)
         if not isinstance(data, list):
             raise self.problem("must have a list as its data")
         while data and isinstance(data[0], list):

@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from model_server.formats.flavours import PYFUNC, Code, Flavour, flavour_of
 from model_server.refusals import Refused
 
+Extra = Literal["refuse", "ignore"]
 _NOT_UNDERSTOOD = "The MLmodel file is damaged; log the model again with the MLflow client."
 # MLflow's own have a few kilobytes; a signature of ten thousand columns has one million
 MAX_BYTES = 8 << 20
@@ -44,6 +45,8 @@ class Artifact:
     code: Code = "none"
     code_folder: Path | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    extra_inputs: Extra = "refuse"
+    """What becomes of values that are none of the inputs: `metadata={"extra_inputs": "ignore"}` when the model is logged."""
 
 
 def described(root: Path) -> dict[str, Any] | None:
@@ -101,9 +104,22 @@ def read_artifact(root: Path) -> Artifact:
             code=flavour.code,
             code_folder=_folder(root, flavour.code_folder) if flavour.code_folder else None,
             options=flavour.options,
+            extra_inputs=_extra_inputs(content.get("metadata")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
+
+
+def _extra_inputs(metadata: Any) -> Extra:
+    wanted = metadata.get("extra_inputs", "refuse") if isinstance(metadata, dict) else "refuse"
+    if wanted == "ignore":
+        return "ignore"
+    if wanted != "refuse":
+        raise Refused(
+            "bad_metadata",
+            f"The model's metadata says extra_inputs: {str(wanted)[:50]!r}; it can be 'refuse' or 'ignore'.",
+        )
+    return "refuse"
 
 
 def _model_file(root: Path, flavour: Flavour) -> Path:

@@ -15,6 +15,7 @@ import anyio.to_thread
 import orjson
 
 from model_server.contract.problems import BadInput, ModelRefuses, NotJson
+from model_server.contract.strict_json import read_any
 from model_server.doors.content import NotThatEncoding, TooLong, UnknownEncoding, unpacked
 from model_server.engines.answers import WrongAnswers
 from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
@@ -35,7 +36,6 @@ _REASONS: dict[type[Exception], tuple[int, str, str | None]] = {
     ModelRefuses: (422, "model_refuses", None),
     BadInput: (422, "bad_input", None),
     NotJson: (400, "malformed_json", None),
-    orjson.JSONDecodeError: (400, "malformed_json", "the body is not JSON (NaN and Infinity are not JSON numbers)"),
     UnknownEncoding: (415, "unknown_encoding", "send the body as it is, or with 'Content-Encoding: gzip'"),
     NotThatEncoding: (400, "malformed_encoding", "the body is not one whole gzip stream"),
     TooLong: (413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes"),
@@ -118,7 +118,7 @@ class ModelServerApp:
 
     async def _predict(self, body: bytes, _length: bytes | None) -> Response:
         def answered() -> Response:
-            read = orjson.loads(body)
+            read = read_any(body)
             columns, rows = protocols.own_request(read, self._model.bundle)
             answer = self._model.predict(columns, rows, read.get("params"))
             return _json({"prediction": answer.prediction, "labels": answer.labels})
@@ -140,7 +140,7 @@ class ModelServerApp:
 
     async def _explain(self, body: bytes, _length: bytes | None) -> Response:
         def explained() -> Response:
-            read = orjson.loads(body)
+            read = read_any(body)
             columns, rows = protocols.own_request(read, self._model.bundle)
             return _json(self._model.explain(columns, rows, read.get("background")).as_json())
 
@@ -171,7 +171,8 @@ async def _handled(handler: Handler, headers: Mapping[bytes, bytes], receive: Re
     except tuple(_REASONS) as error:
         status, reason, sentence = _REASONS[type(error)]
         problems = [problem.as_json() for problem in error.problems] if isinstance(error, BadInput) else None
-        return _error(status, reason, sentence or str(error), problems)
+        said = f"the body is not JSON: {error}" if isinstance(error, NotJson) else sentence or str(error)
+        return _error(status, reason, said, problems)
     except Refused as refusal:
         logger.exception("the model's files are no longer those that were approved")
         return _error(409, refusal.code, refusal.sentence)
