@@ -91,7 +91,7 @@ async def serving(s3_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
         "m", "risk", "staging", 1, "r1", 1, 1.0, address, "process", f"http://127.0.0.1:{pod.port}", (), "low"
     )
     target = routing_table().load(fetch_bundles(RoutingSnapshot(1, (live,)), store))["r1"]
-    services: Any = SimpleNamespace(bundles=store, prediction_log=None)
+    services: Any = SimpleNamespace(bundles=store, prediction_log=None, registry=None)
     rows = frame.head(30).to_numpy().tolist()
     yield Serving(store, address, pod, target, Predictor(services, routing_table()), rows, list(frame.columns))
     assert target.process is not None
@@ -117,7 +117,9 @@ async def test_recent_inputs_reach_the_pod_with_the_request_and_survive_its_rest
 
 async def test_a_bucket_that_is_away_costs_the_explanation_and_not_the_answer(serving: Serving, tmp_path: Path) -> None:
     services: Any = SimpleNamespace(
-        bundles=S3Bundles("s3://bundles/x", tmp_path / "cache", "http://127.0.0.1:9"), prediction_log=None
+        bundles=S3Bundles("s3://bundles/x", tmp_path / "cache", "http://127.0.0.1:9"),
+        registry=None,
+        prediction_log=None,
     )
     serving.keep_recent_inputs()
     away = Predictor(services, routing_table())

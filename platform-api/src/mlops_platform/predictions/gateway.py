@@ -5,13 +5,11 @@ graph, log append, answer. Everything that is not a prediction passes to the con
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 import anyio
-import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +28,8 @@ from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
 from mlops_platform.predictions.incoming import Incoming
 from mlops_platform.predictions.operations import INFERENCE, PLAIN, PREDICT, RETRIEVE
-from mlops_platform.predictions.predictor import Answered, Predictor, TakesLong
+from mlops_platform.predictions.predict_door import PredictDoor
+from mlops_platform.predictions.predictor import Predictor, TakesLong
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
@@ -49,7 +48,6 @@ _REVOCATIONS_SECONDS = 30.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _PREDICT = PREDICT.encode()
-_INFER = re.compile(rb"/v2/models/[^/%?]+(?:/versions/[^/%?]+)?/infer")
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -58,11 +56,6 @@ Answering = Callable[[Incoming], Awaitable[Reply]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
 Revocations = Callable[[], Awaitable[bytes | None]]
-
-
-def is_short(url: bytes) -> bool:
-    """Return whether requests to a path may be answered at once; a name that is written in percents takes the long way."""
-    return url == _PREDICT or (url.startswith(b"/v2/models/") and _INFER.fullmatch(url) is not None)
 
 
 class Gateway:
@@ -96,6 +89,7 @@ class Gateway:
         self._refused_codes = Family(metrics.revisions_refused, gone=0)
         self._reporter = Reporter(services)
         self._predictor = Predictor(services, self.table)
+        self._door = PredictDoor(self._predictor, self._record)
         self._oip = oip.OpenInference(self.table, self._predictor)
         self._recorders = EndpointRecorders()
         self._tasks: list[asyncio.Task[None]] = []
@@ -250,31 +244,12 @@ class Gateway:
         current = CURRENT.set(request_id)
         try:
             if url == _PREDICT:
-                return self._predict_at_once(caller, body, request_id, began)
+                return self._door.at_once(caller, body, request_id, began)
             return self._infer_at_once(caller, url, body, named, request_id, began)
         except TakesLong:
             return None
         finally:
             CURRENT.reset(current)
-
-    def _predict_at_once(self, caller: Caller, body: bytes, request_id: str, began: float) -> Reply | None:
-        model_name = ""
-        try:
-            request = self._predictor.open(caller, body)
-            model_name, version = request.model_name, str(request.model_version)
-            if is_alias(version):
-                return None
-            sticky = str(request.entity_ids[0]) if request.entity_ids else None
-            target = self._predictor.find(caller, model_name, version, request.environment, sticky)
-            asked = self._predictor.asked(request, target)
-            if not asked.waits_for_nothing():
-                return None
-            answer = self._predictor.at_once(asked, began)
-        except TakesLong:
-            raise
-        except Exception as error:  # noqa: BLE001 - the boundary of a request
-            return self._refused(error, model_name, request_id, began)
-        return self._predicted(answer, request_id, began)
 
     def _infer_at_once(
         self, caller: Caller, url: bytes, body: bytes, named: dict[bytes, bytes], request_id: str, began: float
@@ -289,7 +264,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - the boundary of a request
             answer = oip.refused(error, request_id)
         if answer is not None:
-            self._recorders.of_model(name, self.table.models).record(answer.status, time.perf_counter() - began)
+            self._record(name, answer.status, time.perf_counter() - began)
         return answer
 
     async def _data_plane(self, answer: Answering, scope: Scope, receive: Receive, send: Send) -> None:
@@ -308,36 +283,11 @@ class Gateway:
             CURRENT.reset(current)
 
     async def _predict(self, incoming: Incoming) -> Reply:
-        model_name = ""
-        try:
-            caller = await self._caller(incoming)
-            request = self._predictor.open(caller, await incoming.body(self.limit))
-            model_name = request.model_name
-            version = await self._predictor.version_of(caller, model_name, str(request.model_version))
-            sticky = str(request.entity_ids[0]) if request.entity_ids else None
-            target = self._predictor.find(caller, model_name, version, request.environment, sticky)
-            answer = await self._predictor.answer(caller, self._predictor.asked(request, target), incoming.began)
-        except Exception as error:  # noqa: BLE001 - the boundary of a request
-            return self._refused(error, model_name, incoming.request_id, incoming.began)
-        return self._predicted(answer, incoming.request_id, incoming.began)
+        read = partial(incoming.body, self.limit)
+        return await self._door.answer(partial(self._caller, incoming), read, incoming.request_id, incoming.began)
 
-    def _predicted(self, answer: Answered, request_id: str, began: float) -> Reply:
-        target = answer.target
-        content = {**target.answer, "prediction_id": answer.prediction_id, "prediction": answer.predictions}
-        if answer.labels is not None:
-            content["labels"] = answer.labels
-        if answer.explanations is not None:
-            content["explanations"] = answer.explanations
-        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-        recorder = self._recorders.of_model(target.live.model_name, self.table.models)
-        recorder.record(200, time.perf_counter() - began)
-        version = (b"x-model-version", b"%d" % target.live.version)
-        return reply(200, body, request_id, version, (b"x-mlops-approval", target.approval))
-
-    def _refused(self, error: Exception, model_name: str, request_id: str, began: float) -> Reply:
-        refusal = as_refusal(error)
-        self._recorders.of_model(model_name, self.table.models).record(refusal.status, time.perf_counter() - began)
-        return refused(refusal, request_id)
+    def _record(self, model_name: str, status: int, seconds: float) -> None:
+        self._recorders.of_model(model_name, self.table.models).record(status, seconds)
 
     async def _retrieve(self, incoming: Incoming) -> Reply:
         try:

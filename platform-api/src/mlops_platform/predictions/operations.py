@@ -1,5 +1,6 @@
 """Every path of the data plane, once: requests are routed by this list and the OpenAPI document is made from it."""
 
+import re
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -102,3 +103,11 @@ OPERATIONS: tuple[Operation, ...] = (
     *_plain(f"{_V1_MODEL}/versions/{{model_version}}", "version_", "a version"),
 )
 BY_PATH = {operation.path: operation for operation in OPERATIONS}
+
+_PREDICT = PREDICT.encode()
+_INFER = re.compile(rb"/v2/models/[^/%?]+(?:/versions/[^/%?]+)?/infer")
+
+
+def is_short(url: bytes) -> bool:
+    """Return whether requests to a path may be answered at once; a name that is written in percents takes the long way."""
+    return url == _PREDICT or (url.startswith(b"/v2/models/") and _INFER.fullmatch(url) is not None)

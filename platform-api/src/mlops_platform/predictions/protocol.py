@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from mlops_platform.kit.replies import Reply
 from mlops_platform.predictions.bounded_protocol import BoundedProtocol
-from mlops_platform.predictions.gateway import Gateway, is_short
+from mlops_platform.predictions.gateway import Gateway
+from mlops_platform.predictions.operations import is_short
 
 # longer bodies are worth a task of their own, and flow control
 _MOST_BYTES = 65_536
