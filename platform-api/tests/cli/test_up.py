@@ -139,6 +139,7 @@ def test_a_killed_supervisor_leaves_no_orphans_and_the_next_up_has_all_data(plat
     assert _query(platform.state, platform.home, "SELECT n FROM kept") == [(42,)]
 
 
+@pytest.mark.whole("starts a platform of its own; tests/running kills the database too")
 def test_a_killed_database_comes_back_with_its_data(platform: Platform) -> None:
     assert platform.up().code == 0
     _query(platform.state, platform.home, "CREATE TABLE kept AS SELECT 42 AS n")
@@ -194,6 +195,7 @@ def test_a_taken_port_is_named_before_anything_starts(platform: Platform) -> Non
     assert not (platform.home.folder / "postgres").exists()
 
 
+@pytest.mark.whole("starts a platform of its own")
 def test_mlflow_serves_runs_and_artifacts_over_http_without_job_runners(platform: Platform, tmp_path: Path) -> None:
     assert platform.up().code == 0
     code = (

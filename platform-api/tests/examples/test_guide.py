@@ -87,7 +87,13 @@ def _logged_model(tmp_path: Path) -> Path:
     return logged
 
 
-@pytest.mark.parametrize("name", CASES)
+_ALSO = {"neural network", "best of a search", "linear"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.whole("another estimator")) if name in _ALSO else name for name in CASES],
+)
 def test_the_guides_snippet_works_for(tracking: str, tmp_path: Path, name: str) -> None:
     make, data = CASES[name]
     frame, target = data()

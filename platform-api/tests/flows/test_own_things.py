@@ -127,6 +127,7 @@ async def test_a_refused_version_is_told_to_its_requester(
     assert "changed" in told[0]["sentence"]
 
 
+@pytest.mark.whole("two versions are built for it")
 async def test_live_means_that_every_process_answers(
     road: Road, log_model: Callable[..., str], database: Database
 ) -> None:

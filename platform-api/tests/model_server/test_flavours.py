@@ -14,6 +14,21 @@ from model_server.build.__main__ import build
 
 # each is built and served by processes of its own
 pytestmark = pytest.mark.slow
+# one of a kind is enough before every change
+_SIBLINGS = {
+    "catboost, several classes",
+    "catboost, a number",
+    "catboost without a wrapper",
+    "statsmodels OLS",
+    "statsmodels Logit",
+    "statsmodels MNLogit",
+    "onnx classifier with maps",
+    "onnx regressor",
+}
+_SAMPLES = [
+    pytest.param(name, marks=pytest.mark.whole("the sibling of a flavour that runs")) if name in _SIBLINGS else name
+    for name in FLAVOURS
+]
 
 
 class Sample:
@@ -38,7 +53,7 @@ class Sample:
         return next(step for step in self.report.steps if step["name"] == name)
 
 
-@pytest.fixture(scope="module", params=list(FLAVOURS))
+@pytest.fixture(scope="module", params=_SAMPLES)
 def sample(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sample]:
     found = Sample(request.param, tmp_path_factory.mktemp("flavour"), tmp_path_factory.mktemp("s"))
     yield found

@@ -171,6 +171,7 @@ async def test_other_tenants_neither_see_nor_measure_gates(live_model: tuple[Roa
         assert answer.status_code == 404, f"{method} {rest} answered {answer.status_code}"
 
 
+@pytest.mark.whole("brings a model to life for a repeated request")
 async def test_asking_twice_is_one_measurement_and_a_passed_result_is_not_measured_again(
     live_model: tuple[Road, str, str],
 ) -> None:
