@@ -75,7 +75,10 @@ def test_every_alert_has_a_firing_and_a_quiet_case(alert: Alert) -> None:
 
 @pytest.mark.slow
 @pytest.mark.external("promtool")
-@pytest.mark.parametrize("instead", ["vector(0) > 1", "vector(1)"])
+@pytest.mark.parametrize(
+    "instead",
+    ["vector(0) > 1", pytest.param("vector(1)", marks=pytest.mark.whole("half a minute for the other half of it"))],
+)
 def test_the_cases_notice_an_alert_that_never_or_always_fires(instead: str, tmp_path: Path) -> None:
     for folder in ("rules", "alerts", "tests"):
         shutil.copytree(PROMETHEUS / folder, tmp_path / folder)

@@ -18,8 +18,18 @@ _LEAVES_OUT = {"fast": ("slow", "whole"), "standard": ("whole",), "all": ()}
 # what takes seconds for each test that uses it: a server of another product, a built model, the command as a process
 _SLOW_FIXTURES = ("mlflow_server", "built", "mlops", "aws")
 _WHERE = {"slow": "`make test` runs them", "whole": "`make test-all` runs them"}
-# their files share one server, and so a process; begun first, because they end last
+# their files share one server, and so a process
 _ONE_SERVER = ("tests/running", "tests/terraform")
+# begun first, the longest of all first: a long one that begins last keeps one process busy and the others idle
+_LONG = (
+    "tests/running",
+    "tests/flows/test_main_road.py",
+    "tests/pipeline/test_gates.py",
+    "tests/terraform",
+    "tests/cli/test_up.py",
+    "tests/model_server/test_flavours.py",
+    "tests/flows/test_own_things.py",
+)
 _BEFORE = "passed before in this state of the files"
 
 
@@ -88,7 +98,7 @@ class Levels:
         if left:
             config.hook.pytest_deselected(items=left)
         if hasattr(config, "workerinput"):
-            kept.sort(key=lambda item: together(item.nodeid) not in _ONE_SERVER)
+            kept.sort(key=_turn)
         items[:] = kept
 
     def _reason(self, item: pytest.Item) -> str | None:
@@ -145,6 +155,11 @@ def together(test: str) -> str:
     """Return what a test shares servers with, and therefore a process: its file, or its folder where that has one server."""
     path = test.split("::", maxsplit=1)[0]
     return next((folder for folder in _ONE_SERVER if path.startswith(f"{folder}/")), path)
+
+
+def _turn(item: pytest.Item) -> int:
+    scope = together(item.nodeid)
+    return _LONG.index(scope) if scope in _LONG else len(_LONG)
 
 
 class Together(LoadScopeScheduling):
