@@ -77,7 +77,9 @@ def test_a_worker_killed_at_each_step_of_a_rollout_is_healed(platform: Platform,
 
     def state() -> str:
         shown = platform.ask("GET", f"/api/v1/deployments/{deployment}", "v@company.com", "viewer").json()
-        return str(shown["revisions"][0]["state"])
+        found = str(shown["revisions"][0]["state"])
+        assert found not in {"failed", "rejected", "rolled_back"}, shown
+        return found
 
     seen = set()
     while (now := state()) != "live":
@@ -85,7 +87,7 @@ def test_a_worker_killed_at_each_step_of_a_rollout_is_healed(platform: Platform,
         killed = platform.pid("worker")
         os.kill(killed, signal.SIGKILL)
         eventually(lambda killed=killed: platform.pid("worker") not in {0, killed} and _alive(platform.pid("worker")))
-        eventually(lambda: state() not in seen, 90)
+        eventually(lambda: state() not in seen, 90, state)
     assert seen, "it was live before anything was killed"
     eventually(lambda: platform.predict(live).json()["model_version"] == "2")
 
