@@ -12,7 +12,7 @@ API := platform-api
 COMPILE = $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 UV = $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 
-.PHONY: help setup tools up down test test-fast test-all check terraform-check terraform-docs scan format lock bench docs migration \
+.PHONY: help setup tools up down test test-fast test-all check terraform-check terraform-docs scan format lock bench docs estimators migration \
 	render-monitoring dashboards render kubernetes-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -88,6 +88,9 @@ bench: setup ## measure the hot paths beside their peers, print ratios
 
 docs: setup ## write docs/reference from the code
 	@$(BIN)/python docs/generate.py
+
+estimators: setup ## build and serve every estimator of scikit-learn, write docs/reference/estimators.md (ten minutes)
+	@$(BIN)/python docs/estimators.py
 
 render-monitoring: setup ## write monitoring/prometheus/prometheus-config.yaml from its sources
 	@$(BIN)/python monitoring/prometheus/render.py

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,10 @@ class Description:
     extra_inputs: Extra
     params: tuple[Parameter, ...]
 
-    @property
+    @cached_property
     def form(self) -> Form:
         """What the model answers, for those who write it as tensors."""
-        return Form(self.answer.shape, self.answer.datatype, self.answer.fields, self.labels)
+        return Form.of(self.answer.shape, self.answer.datatype, self.answer.fields, self.labels)
 
 
 def describe(files: Files) -> Description:

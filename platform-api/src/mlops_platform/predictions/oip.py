@@ -5,6 +5,7 @@ Errors are in the protocols' own shape, with our list of problems beside the sen
 
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -237,15 +238,12 @@ def _asked(body: bytes, headers: dict[bytes, bytes], target: Target) -> tuple[In
 
 def _inferred(request: Infer, found: Answered, request_id: str) -> Reply:
     target = found.target
+    parameters = {"revision": target.live.revision_number, "prediction_id": found.prediction_id}
     envelope = {
         "model_name": target.live.model_name,
-        "model_version": str(target.live.version),
+        "model_version": target.answer["model_version"],
         "id": request.id or found.prediction_id,
-        "parameters": {
-            **echoed(request),
-            "revision": target.live.revision_number,
-            "prediction_id": found.prediction_id,
-        },
+        "parameters": {**echoed(request), **parameters} if request.parameters else parameters,
     }
     tensors = outputs(target.description.form, found.predictions, found.labels)
     content, json_bytes = written(envelope, tensors, request)
@@ -269,6 +267,8 @@ def _properties(target: Target) -> dict[str, str]:
     return found
 
 
+# the same few paths are asked for again and again
+@lru_cache(maxsize=4_096)
 def resolve(method: str, path: str) -> tuple[Operation, str, str]:
     """Return the operation of a path, the model and the version it names. Raises NoSuchInferencePath and WrongMethod."""
     parts = path.strip("/").split("/")

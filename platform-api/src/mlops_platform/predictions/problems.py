@@ -1,4 +1,4 @@
-"""The situations of the data plane."""
+"""What the data plane refuses, and how it says so."""
 
 from mlops_platform.errors import BadRequest, Invalid, NotFound, ServerError, Unavailable
 

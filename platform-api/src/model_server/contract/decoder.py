@@ -34,6 +34,10 @@ class Decoder:
     def __init__(self, columns: Sequence[InputColumn], extra: Extra = "refuse") -> None:
         self.columns = tuple(columns)
         self._by_name = {column.name: (place, column) for place, column in enumerate(self.columns)}
+        self.names = tuple(column.name for column in self.columns)
+        kinds = {column.type for column in self.columns}
+        self.one_type = kinds.pop() if len(kinds) == 1 else None
+        """The type of all inputs, None when they have several."""
         self._required = [column for column in self.columns if column.required]
         self._extra = extra
         self._nested = any(column.type in NESTED for column in self.columns)
@@ -134,8 +138,7 @@ class Decoder:
             (len(rows) == 1 and raw[:1] == b"{" and b"[" not in raw) or (raw[:2] == b"[{" and b"[" not in raw[1:])
         )
         if not own:
-            names = [column.name for column in self.columns]
-            return [dict(zip(names, row, strict=True)) for row in rows]
+            return [dict(zip(self.names, row, strict=True)) for row in rows]
         # outside strings a line feed is only layout, inside them JSON has none: a record stays one line
         flat = raw.replace(b"\n", b" ")
         return orjson.Fragment(b"[%b]" % flat if raw[:1] == b"{" else flat)

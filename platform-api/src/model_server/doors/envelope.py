@@ -21,7 +21,7 @@ class Envelope(Generic[Found]):
         self._fields = kind.__struct_fields__ if fields is None else fields  # type: ignore[attr-defined]  # a struct has them
         self._once = [f'"{name}"'.encode() for name in once]
 
-    def decode(self, body: bytes | memoryview) -> Found:
+    def decode(self, body: bytes) -> Found:
         """Return the request. Raises BadInput with pointers into it, and NotJson."""
         try:
             found = self._decoder.decode(body)
@@ -30,11 +30,12 @@ class Envelope(Generic[Found]):
         except RecursionError as error:
             raise NotJson("it is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _not_json(bytes(body), error) from error
-        whole = bytes(body)
-        if any(whole.count(name) > 1 for name in self._once):
-            # a model may have an input of such a name: only the strict reader can tell
-            read_json(whole)
+            raise _not_json(body, error) from error
+        for name in self._once:
+            if body.count(name) > 1:
+                # a model may have an input of such a name: only the strict reader can tell
+                read_json(body)
+                break
         return found
 
 

@@ -105,7 +105,7 @@ def read_infer(body: bytes, json_bytes: bytes | None = None) -> Infer:
     """
     whole = memoryview(body)
     length = len(body) if json_bytes is None else _length(json_bytes, len(body))
-    request = _REQUEST.decode(whole[:length])
+    request = _REQUEST.decode(body if length == len(body) else body[:length])
     at = length
     tensors = []
     for place, sent in enumerate(request.inputs):

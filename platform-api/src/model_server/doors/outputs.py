@@ -1,5 +1,6 @@
 """Answers as tensors of the Open Inference Protocol: named, selected, in JSON or in binary."""
 
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from model_server.doors.words import near
 
 PREDICTION = "prediction"
 LABEL = "label"
+# so few values are packed faster without an array
+_FEW = 256
+_LETTERS = {"FP64": "d", "INT64": "q", "BOOL": "?"}
 # what is Triton's own and would change the answer must not be passed over
 _UNKNOWN_PARAMETERS = ("classification", "shared_memory_region")
 
@@ -25,6 +29,18 @@ class Form(NamedTuple):
     datatype: str | None
     fields: tuple[AnswerField, ...] | None
     labels: Sequence[Any]
+    label_datatype: str
+
+    @classmethod
+    def of(
+        cls,
+        shape: tuple[int, ...] | None,
+        datatype: str | None,
+        fields: tuple[AnswerField, ...] | None,
+        labels: Sequence[Any],
+    ) -> "Form":
+        """Return the form of a model's answers."""
+        return cls(shape, datatype, fields, labels, of_values(labels))
 
 
 class Output(NamedTuple):
@@ -43,7 +59,7 @@ def described(form: Form) -> list[dict[str, Any]]:
     else:
         found = [{"name": PREDICTION, "datatype": form.datatype or BYTES, "shape": [-1, *(form.shape or ())]}]
     if form.labels:
-        found.append({"name": LABEL, "datatype": of_values(form.labels), "shape": [-1]})
+        found.append({"name": LABEL, "datatype": form.label_datatype, "shape": [-1]})
     return found
 
 
@@ -73,7 +89,7 @@ def outputs(form: Form, predictions: list[Any], labels: list[Any] | None) -> lis
     else:
         found = [_tensor(PREDICTION, predictions, form.datatype)]
     if labels is not None:
-        found.append(_tensor(LABEL, labels, of_values(form.labels or labels)))
+        found.append(_tensor(LABEL, labels, form.label_datatype if form.labels else of_values(labels)))
     return found
 
 
@@ -114,6 +130,8 @@ def _packed(output: Output) -> bytes:
     if output.datatype == BYTES:
         texts = [str(value).encode() for value in output.values]
         return b"".join(part for text in texts for part in (len(text).to_bytes(4, "little"), text))
+    if len(output.values) <= _FEW and (letter := _LETTERS.get(output.datatype)) is not None:
+        return struct.pack(f"<{len(output.values)}{letter}", *output.values)
     return np.array(output.values, LAYOUT[output.datatype]).tobytes()
 
 

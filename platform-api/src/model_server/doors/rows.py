@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model_server.bundle import InputColumn
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.problems import BadInput, Problem, pointer
-from model_server.contract.values import LARGEST, bounds
+from model_server.contract.values import BITS, LARGEST, bounds
 from model_server.doors.tensors import Tensor, folded
 
 _MATRIX = 2
@@ -21,61 +20,58 @@ def rows_of(tensors: Sequence[Tensor], decoder: Decoder) -> list[Row]:
     """
     if not tensors:
         raise BadInput([Problem("/inputs", "send 'inputs' (values), or the parameter 'entity_ids'")])
-    if (lonely := _only(tensors, decoder.columns)) is not None:
-        return _matrix(lonely, decoder) if len(lonely.shape) == _MATRIX else _table([lonely], decoder)
-    return _table(tensors, decoder)
-
-
-def _only(tensors: Sequence[Tensor], columns: Sequence[InputColumn]) -> Tensor | None:
-    """Return the one tensor that holds whole rows, under whatever name; None where tensors are named like inputs."""
-    if len(tensors) != 1:
-        return None
+    if len(tensors) != 1 or tensors[0].name in decoder.names:
+        return _table(tensors, decoder)
     [tensor] = tensors
-    named = any(tensor.name == column.name for column in columns)
-    if len(columns) == 1:
-        return None if named else tensor._replace(name=columns[0].name)
-    if named:
-        return None
-    if len(tensor.shape) != _MATRIX or tensor.shape[1] != len(columns):
-        names = ", ".join(column.name for column in columns[:20])
-        raise tensor.problem(f"must have the shape [rows, {len(columns)}]: {names}")
-    return tensor
+    width = len(decoder.names)
+    if width == 1:
+        return _table([tensor._replace(name=decoder.names[0])], decoder)
+    if len(tensor.shape) != _MATRIX or tensor.shape[1] != width:
+        raise tensor.problem(f"must have the shape [rows, {width}]: {', '.join(decoder.names[:20])}")
+    return _matrix(tensor, decoder)
 
 
 def _matrix(tensor: Tensor, decoder: Decoder) -> list[Row]:
-    columns = decoder.columns
-    if len(columns) == 1:
-        return _table([tensor], decoder)
-    if (rows := _numbers(tensor, columns)) is not None:
+    """Return the rows of one tensor [rows, columns] under whatever name."""
+    if tensor.binary is None:
+        rows = decoder.matrix(tensor.data, tensor.shape)
+    elif (rows := _numbers(tensor, decoder.one_type)) is not None:
         decoder.count(rows)
+    if rows is not None:
         return rows
-    names = [column.name for column in columns]
-    if tensor.binary is None and (read := decoder.matrix(tensor.data, tensor.shape)) is not None:
-        return read
     values = tensor.values()
     try:
-        return decoder.lists(names, folded(values, tensor.shape))
+        return decoder.lists(decoder.names, folded(values, tensor.shape))
     except BadInput as error:
-        raise error.moved(lambda problem: _in_matrix(problem, tensor, names)) from error
+        raise error.moved(lambda problem: _in_matrix(problem, tensor, decoder.names)) from error
 
 
-def _numbers(tensor: Tensor, columns: Sequence[InputColumn]) -> list[Row] | None:
+def _numbers(tensor: Tensor, kind: str | None) -> list[Row] | None:
     """Return rows of binary numbers that are all of the model's one type; None when each has to be looked at."""
-    kinds = {column.type for column in columns}
-    if len(kinds) != 1 or (array := tensor.array()) is None:
+    if kind is None:
         return None
-    [kind] = kinds
+    if kind == "double" and (values := tensor.doubles()) is not None:
+        # an array costs more than so few numbers do
+        return _rows(values, tensor.shape[1]) if all(map(math.isfinite, values)) else None
+    if (array := tensor.array()) is None:
+        return None
     if kind in LARGEST:
         fits = array.dtype.kind in "iuf" and bool(np.isfinite(array).all())
         if fits and kind == "float" and array.dtype.itemsize == 8:  # noqa: PLR2004 - of 64 bits
             fits = bool((np.abs(array) <= LARGEST["float"]).all())
         array = array if array.dtype == np.float64 else array.astype(np.float64)
-    elif kind in {"long", "integer"}:
+    elif kind in BITS:
         least, most = bounds(kind)
         fits = array.dtype.kind in "iu" and (array.size == 0 or least <= int(array.min()) <= int(array.max()) <= most)
     else:
         fits = kind == "boolean" and array.dtype.kind == "b"
     return list(map(tuple, array.tolist())) if fits else None
+
+
+def _rows(values: Row, width: int) -> list[Row]:
+    return (
+        [values] if len(values) == width else [values[start : start + width] for start in range(0, len(values), width)]
+    )
 
 
 def _table(tensors: Sequence[Tensor], decoder: Decoder) -> list[Row]:
@@ -106,7 +102,7 @@ def _in_table(problem: Problem, tensors: dict[str, Tensor]) -> str:
     return pointer("inputs", tensor.place, "data", row) if is_value else pointer("inputs", tensor.place)
 
 
-def _in_matrix(problem: Problem, tensor: Tensor, names: list[str]) -> str:
+def _in_matrix(problem: Problem, tensor: Tensor, names: Sequence[str]) -> str:
     if problem.column not in names:
         return pointer("inputs", tensor.place)
     return pointer("inputs", tensor.place, "data", (problem.row or 0) * len(names) + names.index(problem.column))

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from model_server.contract.values import NESTED
 from model_server.doors.datatypes import BYTES, LAYOUT
 
 _LENGTH_BYTES = 4
+_FEW = 256
 
 
 class Tensor(NamedTuple):
@@ -42,6 +44,13 @@ class Tensor(NamedTuple):
                 f"has {len(self.binary)} bytes; {self.size} values of {self.datatype} have {self.size * kind.itemsize}"
             )
         return np.frombuffer(self.binary, kind).reshape(self.shape)
+
+    def doubles(self) -> tuple[float, ...] | None:
+        """Return the numbers of a small binary tensor of 64 bits; None where `array` is the way."""
+        size = self.size
+        if self.binary is None or self.datatype != "FP64" or not 0 < size <= _FEW or len(self.binary) != size * 8:
+            return None
+        return struct.unpack(f"<{size}d", self.binary)
 
     def values(self) -> list[Any]:
         """Return all values in row-major order; NaN of a binary tensor is a missing one. Raises BadInput and NotJson."""

@@ -70,7 +70,7 @@ def infer_answer(model: ServedModel, body: bytes, json_bytes: bytes | None) -> t
 
 def form_of(bundle: Bundle) -> Form:
     """Return what a bundle says of its model's answers."""
-    return Form(bundle.answer.shape, bundle.answer.datatype, bundle.answer.fields, bundle.labels)
+    return Form.of(bundle.answer.shape, bundle.answer.datatype, bundle.answer.fields, bundle.labels)
 
 
 def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:

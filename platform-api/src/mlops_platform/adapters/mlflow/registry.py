@@ -4,6 +4,7 @@ A tenant's things are in the MLflow workspace of its name, and a model's name is
 (mlflow_door/changes.py).
 """
 
+import asyncio
 import os
 import tempfile
 import time
@@ -133,7 +134,8 @@ class MlflowRegistry(ModelRegistry):
             mlflow.set_tracking_uri(self._url)
             try:
                 entry = mlflow.register_model(model_uri, name, tags=tags)
-            except BaseException:
+            except Exception:
+                # whatever it was, it is raised again
                 if made:
                     self._take_back(name)
                 raise
@@ -309,7 +311,8 @@ class MlflowRegistry(ModelRegistry):
         except requests.RequestException as error:
             status = "unavailable"
             raise RegistryUnavailable from error
-        except BaseException:
+        except (Exception, asyncio.CancelledError):
+            # not handled here: only counted
             status = "failed"
             raise
         finally:
