@@ -1,6 +1,5 @@
 """Made-up rows for made-up signatures through every door: the right sum, or a refusal that names the row; never a 500."""
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncIterator, Callable
@@ -12,11 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.deployments.schemas import RoutingSnapshot
-from mlops_platform.predictions.gateway import Gateway
 
 from ..predictions.small_bundles import live
-from ..support.trust import EveryBuild, nothing_revoked
+from ..support.data_plane import calling, serving
 from .signatures import TYPES, Signature, asked, built, signatures
 
 pytestmark = pytest.mark.slow
@@ -36,22 +33,9 @@ async def client(
     folder = tmp_path_factory.mktemp("sums")
     revisions = tuple(live(f"m{place}", built(one, folder / f"m{place}")) for place, one in enumerate(KNOWN))
 
-    async def routes() -> RoutingSnapshot:
-        return RoutingSnapshot(1, revisions)
-
-    async def generation() -> int:
-        return 1
-
-    async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
-        raise AssertionError("only predictions are asked for")
-
-    gateway = Gateway(inner, services, routes, generation, nothing_revoked, EveryBuild())
-    monkeypatch.setattr(gateway, "_follow_routes", asyncio.Event().wait)
-    headers = {"authorization": f"Bearer {token_for('ana@company.com', 'data-scientist')}"}
-    transport = httpx.ASGITransport(gateway)
-    async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as asking:
-        yield asking
-    await gateway.stop()
+    token = token_for("ana@company.com", "data-scientist")
+    async with serving(services, revisions, monkeypatch) as gateway, calling(gateway, token) as client:
+        yield client
 
 
 def _json(path: str, body: object) -> Sent:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.deployments.schemas import LiveRevision
 from mlops_platform.models.interfaces import NotInRegistry, RegistryUnavailable
 from mlops_platform.predictions import predictor as predictor_module
 from mlops_platform.predictions.aliases import Aliases, is_alias
 from mlops_platform.predictions.gateway import Gateway
-from tests.support.trust import EveryBuild, nothing_revoked
+from tests.support.data_plane import calling, serving
 
 from .small_bundles import bundle, live
 
@@ -59,28 +59,15 @@ async def gateway(
         live("secret-pairs", bundle(tmp_path / "secret", ["a", "b"]), tenant="risk"),
     )
 
-    async def routes() -> RoutingSnapshot:
-        return RoutingSnapshot(1, revisions)
-
-    async def generation() -> int:
-        return 1
-
-    async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
-        raise AssertionError("only predictions are asked for")
-
     parts: Any = replace(services, registry=registry)
-    gateway = Gateway(inner, parts, routes, generation, nothing_revoked, EveryBuild())
-    monkeypatch.setattr(gateway, "_follow_routes", asyncio.Event().wait)
-    yield gateway
-    await gateway.stop()
+    async with serving(parts, revisions, monkeypatch) as gateway:
+        yield gateway
 
 
 @pytest.fixture
 async def client(gateway: Gateway, token_for: Callable[..., str]) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"authorization": f"Bearer {token_for('ana@company.com', 'data-scientist')}"}
-    transport = httpx.ASGITransport(gateway)
-    async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as asking:
-        yield asking
+    async with calling(gateway, token_for("ana@company.com", "data-scientist")) as client:
+        yield client
 
 
 async def infer(client: httpx.AsyncClient, model: str = "pairs", **body: Any) -> httpx.Response:
@@ -194,7 +181,7 @@ async def test_entities_by_parameters_want_features_and_no_inputs(client: httpx.
         assert (answer.status_code, "names no features" in answer.json()["error"]) == (422, True)
     both = await infer(client, parameters={"entity_ids": ["a"]})
     assert both.status_code == 422
-    for ids in ([], [1.5], {"a": 1}, "[", True):
+    for ids in ([], [1.5], {"a": 1}, "[", True, list(range(10_001)), ["x" * 501]):
         answer = await infer(client, inputs=[], parameters={"entity_ids": ids})
         assert (answer.status_code, "'entity_ids'" in answer.json()["error"]) == (422, True), ids
 

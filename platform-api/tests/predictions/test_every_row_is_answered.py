@@ -1,6 +1,5 @@
 """What a model process says is counted before it is passed on or logged; tensors state the model's own shape."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
-from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.predictor import Asked, Predictor
 from mlops_platform.predictions.problems import ModelAnswersWrong, ModelFailed
 from mlops_platform.predictions.process import ModelProcess
 
-from ..support.trust import EveryBuild, nothing_revoked, routing_table
+from ..support.data_plane import calling, serving
+from ..support.trust import routing_table
 from .small_bundles import bundle, live
 
 ROWS: list[tuple[Any, ...]] = [(1.0,), (2.0,), (3.0,)]
@@ -110,22 +109,9 @@ async def client(
     pairs = live("pairs", bundle(tmp_path / "pairs", ["a", "b"]))
     flat = live("flattened", bundle(tmp_path / "flat", ["a", "b"], answer={"shape": [], "datatype": "FP64"}))
 
-    async def routes() -> RoutingSnapshot:
-        return RoutingSnapshot(1, (pairs, flat))
-
-    async def generation() -> int:
-        return 1
-
-    async def inner(_scope: Any, _receive: Any, _send: Any) -> None:
-        raise AssertionError("only predictions are asked for")
-
-    gateway = Gateway(inner, services, routes, generation, nothing_revoked, EveryBuild())
-    monkeypatch.setattr(gateway, "_follow_routes", asyncio.Event().wait)
-    headers = {"authorization": f"Bearer {token_for('ana@company.com', 'data-scientist')}"}
-    transport = httpx.ASGITransport(gateway)
-    async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as asking:
-        yield asking
-    await gateway.stop()
+    token = token_for("ana@company.com", "data-scientist")
+    async with serving(services, (pairs, flat), monkeypatch) as gateway, calling(gateway, token) as client:
+        yield client
 
 
 async def test_several_targets_are_one_list_a_row_and_a_tensor_of_their_shape(client: httpx.AsyncClient) -> None:

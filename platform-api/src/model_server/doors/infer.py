@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
+from model_server.contract.decoder import MAX_ROWS
 from model_server.contract.problems import BadInput, Problem, pointer
 from model_server.doors.datatypes import Datatype
 from model_server.doors.envelope import Envelope
@@ -57,6 +58,7 @@ _REQUEST = Envelope(
     ("inputs", "outputs", "id"),
     ("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "data"),
 )
+_LONGEST_KEY = 500
 _SHARED_MEMORY = "shared_memory_region"
 
 
@@ -91,10 +93,11 @@ class Infer:
         if isinstance(found, str) and found.lstrip().startswith("["):
             found = _from_text(found, "entity_ids")
         listed = found if isinstance(found, list) else [found]
-        if not listed or not all(isinstance(key, str | int) and not isinstance(key, bool) for key in listed):
-            raise BadInput(
-                [Problem(pointer("parameters", "entity_ids"), "'entity_ids' must be texts or whole numbers")]
+        if not 0 < len(listed) <= MAX_ROWS or not all(map(_is_key, listed)):
+            wanted = (
+                f"'entity_ids' must be 1 to {MAX_ROWS:,} whole numbers, or texts of up to {_LONGEST_KEY} characters"
             )
+            raise BadInput([Problem(pointer("parameters", "entity_ids"), wanted)])
         return listed
 
 
@@ -119,6 +122,12 @@ def read_infer(body: bytes, json_bytes: bytes | None = None) -> Infer:
     if at != len(body):
         raise BadInput(f"{len(body) - at} bytes follow the JSON that are no tensor's; see 'binary_data_size'")
     return Infer(request, tensors)
+
+
+def _is_key(value: Any) -> bool:
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_KEY
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _length(header: bytes, most: int) -> int:
