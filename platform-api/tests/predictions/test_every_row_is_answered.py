@@ -91,7 +91,7 @@ def test_a_row_without_an_answer_is_never_logged(tmp_path: Path) -> None:
     snapshot = RoutingSnapshot(1, (live("m", bundle(tmp_path, ["x"])),))
     target: Any = routing_table().load(snapshot)["m"]
     logged: list[bytes] = []
-    kept: Any = SimpleNamespace(append=lambda record, _rows: logged.append(record))
+    kept: Any = SimpleNamespace(hold=lambda record, _rows: logged.append(record))
     parts: Any = SimpleNamespace(prediction_log=kept, bundles=None, registry=None)
     predictor, asked = Predictor(parts, routing_table()), Asked(target, lambda _: ROWS, 10)
     with pytest.raises(ModelAnswersWrong):

@@ -10,7 +10,7 @@ from starlette.types import Send
 from mlops_platform.errors import PROBLEM_JSON, PlatformError
 
 Header = tuple[bytes, bytes]
-_JSON = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", PROBLEM_JSON.encode())
 
 
@@ -31,11 +31,6 @@ class Reply(NamedTuple):
     status: int
     headers: list[Header]
     body: bytes
-
-
-def json_reply(status: int, body: bytes, *headers: Header) -> Reply:
-    """Return JSON bytes as an answer."""
-    return Reply(status, [_JSON, (b"content-length", b"%d" % len(body)), *headers], body)
 
 
 def problem_reply(error: PlatformError, request_id: str, *headers: Header) -> Reply:

@@ -75,20 +75,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes to the parser, a slice at a time while it reads a head, until it has too much of one."""
+        if len(data) <= _SLICE:
+            # nearly every request
+            self._feed(data)
+            return
         start = 0
         while start < len(data):
             size = _SLICE if self._in_head or not self._in_message else _BODY_SLICE
-            part = data if start == 0 and len(data) <= size else data[start : start + size]
+            part = data[start : start + size]
             start += len(part)
-            super().data_received(part)
-            if self._heard:
-                self._heard, self._unheard = False, len(part)
-            elif self._in_message:
-                self._unheard += len(part)
-                if self._unheard > self.patience.head_bytes:
-                    self.give_up(_last_words(b"431 Request Header Fields Too Large", _TOO_LONG))
+            self._feed(part)
             if self.parser is None or self.transport.is_closing():
                 return
+
+    def _feed(self, part: bytes) -> None:
+        super().data_received(part)
+        if self._heard:
+            self._heard, self._unheard = False, len(part)
+        elif self._in_message:
+            self._unheard += len(part)
+            if self._unheard > self.patience.head_bytes:
+                self.give_up(_last_words(b"431 Request Header Fields Too Large", _TOO_LONG))
 
     def on_message_begin(self) -> None:
         """Begin to count."""
@@ -119,9 +126,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._seen, self._sweeps = seen, 0
             return
         self._sweeps += 1
-        in_body = self._in_message and not self._in_head
-        if self._sweeps * _SWEEP_SECONDS >= (self.patience.body_seconds if in_body else self.patience.head_seconds):
+        if self._sweeps * _SWEEP_SECONDS >= self._longest_wait():
             self.give_up(_last_words(b"408 Request Timeout", _TOO_SLOW))
+
+    def _longest_wait(self) -> float:
+        """Return how many seconds the caller may take for the step that is waited for."""
+        if not self._in_message:
+            return self.timeout_keep_alive
+        return self.patience.head_seconds if self._in_head else self.patience.body_seconds
 
     def _waits(self) -> bool:
         """Whether the next step is the caller's, and no timer of uvicorn's waits for it."""

@@ -28,6 +28,7 @@ from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
 from mlops_platform.predictions.incoming import Incoming
 from mlops_platform.predictions.operations import INFERENCE, PLAIN, PREDICT, RETRIEVE
+from mlops_platform.predictions.outbox import Outbox
 from mlops_platform.predictions.predict_door import PredictDoor
 from mlops_platform.predictions.predictor import Predictor, TakesLong
 from mlops_platform.predictions.replies import as_refusal, refused, reply
@@ -92,6 +93,7 @@ class Gateway:
         self._door = PredictDoor(self._predictor, self._record)
         self._oip = oip.OpenInference(self.table, self._predictor)
         self._recorders = EndpointRecorders()
+        self.outbox = Outbox(services.prediction_log)
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
         # request ids only have to be unique: a random part per process and a count are, and cost nothing
@@ -230,7 +232,7 @@ class Gateway:
     def at_once(self, url: bytes, headers: Headers, body: bytes) -> Reply | None:
         """Answer a whole prediction request when nothing has to be waited for; None when the long way has to be taken.
 
-        `url`: what `is_short` said yes to. None leaves nothing behind: no count, no record.
+        The answer leaves through the `outbox`, after its record. `url`: what `is_short` said yes to. None leaves nothing behind: no count, no record.
         """
         began = time.perf_counter()
         named = dict(headers)
@@ -278,6 +280,7 @@ class Gateway:
             if given.status == 401:  # noqa: PLR2004
                 # the body of a caller we do not know was not read: nothing else can follow on this connection
                 given.headers.append((b"connection", b"close"))
+            self._services.prediction_log.commit()
             await send_reply(send, given)
         finally:
             CURRENT.reset(current)

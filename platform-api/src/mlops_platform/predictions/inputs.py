@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from mlops_platform.errors import Invalid
+from mlops_platform.errors import Invalid, PlatformError
 from mlops_platform.predictions.problems import InputNotValid, ModelRefusesInput, PredictNotJson
 from model_server.contract.problems import BadInput, ModelRefuses, NotJson
 
@@ -18,10 +18,13 @@ def fitting(read: Callable[[], Found], prefix: str = INPUT_DATA, kind: type[Inva
     """
     try:
         return read()
-    except NotJson as error:
-        raise PredictNotJson(str(error)) from error
-    except BadInput as error:
-        raise not_valid(error, prefix, kind) from error
+    except (NotJson, BadInput) as error:
+        raise misfit(error, prefix, kind) from error
+
+
+def misfit(error: NotJson | BadInput, prefix: str = INPUT_DATA, kind: type[Invalid] = InputNotValid) -> PlatformError:
+    """Return the refusal for what could not be read, with pointers below `prefix`."""
+    return PredictNotJson(str(error)) if isinstance(error, NotJson) else not_valid(error, prefix, kind)
 
 
 def not_valid(error: BadInput, prefix: str = INPUT_DATA, kind: type[Invalid] = InputNotValid) -> Invalid:

@@ -50,8 +50,17 @@ class PredictionLog(ABC):
         """Return when the log can be written; raises a PlatformError otherwise."""
 
     @abstractmethod
+    def hold(self, record: bytes, rows: int) -> None:
+        """Take one JSON record (without line feed) of so many rows. Never raises. `commit` is due before its answer is sent."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Keep the records that are held, so that they outlive this process. Never raises, never waits on a network."""
+
     def append(self, record: bytes, rows: int) -> None:
-        """Keep one JSON record (without line feed) of so many rows before the answer is sent. Never raises, never waits on a network."""
+        """Keep one record at once."""
+        self.hold(record, rows)
+        self.commit()
 
     @abstractmethod
     def flush(self) -> None:

@@ -26,6 +26,7 @@ from model_server.doors.datatypes import of_input
 from model_server.doors.infer import Infer, read_infer
 from model_server.doors.outputs import check_wanted, described, echoed, outputs, written
 from model_server.doors.plain import read_plain
+from model_server.doors.prepared import read_prepared
 from model_server.doors.rows import rows_of
 
 # Triton's name for the length of the JSON before binary values
@@ -218,9 +219,13 @@ def refused(error: Exception, request_id: str) -> Reply:
 
 def _asked(body: bytes, headers: dict[bytes, bytes], target: Target) -> tuple[Infer, Asked]:
     """Return a v2 request, and what it asks of the revision. Raises the refusals of problems.py."""
+    json_bytes = headers.get(JSON_LENGTH)
+    if json_bytes is not None and (known := read_prepared(body, json_bytes, target.decoder)) is not None:
+        request, rows = known
+        return request, Asked(target, lambda _: rows, len(body))
 
     def read() -> tuple[Infer, list[str | int] | None, Any]:
-        request = read_infer(body, headers.get(JSON_LENGTH))
+        request = read_infer(body, json_bytes)
         check_wanted(request, target.description.form)
         return request, request.entity_ids(), request.params()
 
@@ -241,7 +246,7 @@ def _inferred(request: Infer, found: Answered, request_id: str) -> Reply:
     parameters = {"revision": target.live.revision_number, "prediction_id": found.prediction_id}
     envelope = {
         "model_name": target.live.model_name,
-        "model_version": target.answer["model_version"],
+        "model_version": str(target.live.version),
         "id": request.id or found.prediction_id,
         "parameters": {**echoed(request), **parameters} if request.parameters else parameters,
     }

@@ -22,7 +22,7 @@ from mlops_platform.kit.ids import new_id
 from mlops_platform.predictions.aliases import Aliases, is_alias
 from mlops_platform.predictions.answers import AnswersDiffer
 from mlops_platform.predictions.callers import Caller
-from mlops_platform.predictions.inputs import fitting, not_valid
+from mlops_platform.predictions.inputs import fitting, misfit, not_valid
 from mlops_platform.predictions.problems import (
     FeaturesIncomplete,
     ModelAnswersWrong,
@@ -37,6 +37,7 @@ from mlops_platform.predictions.process import is_provisional
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
 from model_server.contract.decoder import Row
+from model_server.contract.problems import BadInput, NotJson
 from model_server.doors.envelope import Envelope
 from model_server.doors.words import near
 from model_server.engines.params import checked_params
@@ -107,7 +108,10 @@ class Predictor:
     def open(self, caller: Caller, body: bytes) -> PredictRequest:
         """Return what is asked. Raises the refusals of problems.py."""
         caller.require("prediction:create")
-        return fitting(lambda: _REQUEST.decode(body), "", PredictNotValid)
+        try:
+            return _REQUEST.decode(body)
+        except (NotJson, BadInput) as error:
+            raise misfit(error, "", PredictNotValid) from error
 
     def asked(self, request: PredictRequest, target: Target) -> Asked:
         """Return what a request asks the revision that answers it."""
@@ -179,7 +183,7 @@ class Predictor:
         explanations: dict[str, Any] | None,
         began: float,
     ) -> Answered:
-        """Log an answer before it is sent, and count it for its revision.
+        """Give an answer's record to the log, which is to commit it before the answer is sent; count it for its revision.
 
         Raises ModelAnswersWrong rather than log a row without an answer.
         """
@@ -197,7 +201,7 @@ class Predictor:
             "seconds": seconds,
         }
         # the half of a record that never changes was encoded once, with the revision
-        self._log.append(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
+        self._log.hold(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
         target.recorder.record(200, len(rows), seconds)
         return Answered(target, prediction_id, rows, predictions, labels, explanations)
 
@@ -315,4 +319,7 @@ def checked(target: Target, params: Any) -> dict[str, Any]:
 def _rows(target: Target, raw: bytes) -> list[Row]:
     if not raw:
         raise PredictNotValid("Send 'input_data' (values) or 'entity_ids' (values come from the feature store).")
-    return fitting(lambda: target.decoder.decode(raw))
+    try:
+        return target.decoder.decode(raw)
+    except (NotJson, BadInput) as error:
+        raise misfit(error) from error

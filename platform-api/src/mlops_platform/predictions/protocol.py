@@ -12,7 +12,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mlops_platform.kit.replies import Reply
@@ -42,8 +42,20 @@ class PredictionProtocol(BoundedProtocol):
         # with middleware around the gateway, a concurrency limit or an access log, uvicorn has work to do per request
         bare = isinstance(app, Gateway) and config.limit_concurrency is None and not config.access_log
         self._gateway: Gateway | None = app if bare else None
+        self._most_bytes = min(_MOST_BYTES, app.limit) if isinstance(app, Gateway) else 0
         # the body of a request on the short way; None when uvicorn has the request
         self._short: list[bytes] | None = None
+
+    def on_message_begin(self) -> None:
+        """Begin with what both ways need: the ASGI scope is made when uvicorn takes the request."""
+        self._in_head = self._in_message = self._heard = True
+        self._begun += 1
+        self.url = b""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what it asks of uvicorn is looked at with the scope."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
@@ -52,6 +64,7 @@ class PredictionProtocol(BoundedProtocol):
             self._in_head = False
             self._heard = True
         else:
+            self._make_scope()
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -77,42 +90,61 @@ class PredictionProtocol(BoundedProtocol):
         self._short = None
         self._in_message = False
         self._write(answer)
-        # counts the request and starts the wait for the next one
-        self.on_response_complete()
+        # nothing else is due here: no request waits behind this one, and the sweeper ends a connection that stays idle,
+        # where uvicorn would set a timer and cancel it for every request
+        self.server_state.total_requests += 1
 
     def shutdown(self) -> None:
         """End gracefully: a request that was begun is still answered, by uvicorn."""
+        self._deliver()
         if self._short is not None:
             self._take_the_long_way()
         super().shutdown()
+
+    def give_up(self, words: bytes) -> None:
+        """End the connection after the answers it was owed."""
+        self._deliver()
+        super().give_up(words)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP after the answers that are owed to earlier requests."""
+        self._deliver()
+        super().send_400_response(msg)
 
     def _is_short(self) -> bool:
         parser = self.parser
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
             return False
         owes_answer = self.cycle is not None and not self.cycle.response_complete
-        if owes_answer or self.expect_100_continue or self.flow.write_paused or parser.should_upgrade():
+        if owes_answer or self.flow.write_paused or parser.should_upgrade():
             return False
-        length = b""
-        for name, value in self.headers:
-            if name == b"content-length":
-                length = value
+        named = dict(self.headers)
         # no length means chunks, of which there may be any number
-        return 0 < len(length) <= _MOST_DIGITS and length.isdigit() and int(length) <= self._most_bytes()
+        length = named.get(b"content-length", b"")
+        if not 0 < len(length) <= _MOST_DIGITS or b"expect" in named or not length.isdigit():
+            return False
+        return int(length) <= self._most_bytes
 
-    def _most_bytes(self) -> int:
-        assert self._gateway is not None
-        return min(_MOST_BYTES, self._gateway.limit)
+    def _make_scope(self) -> None:
+        url, headers = self.url, self.headers
+        HttpToolsProtocol.on_message_begin(self)
+        self.url = url
+        for name, value in headers:
+            HttpToolsProtocol.on_header(self, name, value)
 
     def _take_the_long_way(self) -> None:
         read, self._short = self._short or [], None
+        self._make_scope()
         super().on_headers_complete()
         for part in read:
             super().on_body(part)
 
     def _write(self, answer: Reply) -> None:
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in (*self.server_state.default_headers, *answer.headers):
-            lines += (name, b": ", value, b"\r\n")
-        lines += (b"\r\n", answer.body)
-        self.transport.write(b"".join(lines))
+        assert self._gateway is not None
+        headers = [b"%b: %b\r\n" % header for header in (*self.server_state.default_headers, *answer.headers)]
+        whole = b"".join((STATUS_LINE[answer.status], *headers, b"\r\n", answer.body))
+        self._gateway.outbox.hold(self.loop, self.transport, whole)
+
+    def _deliver(self) -> None:
+        if self._gateway is not None:
+            self._gateway.outbox.deliver()

@@ -3,14 +3,15 @@
 import structlog
 
 from mlops_platform.errors import PlatformError, ServerError
-from mlops_platform.kit.replies import Header, Reply, json_reply, problem_reply
+from mlops_platform.kit.replies import JSON, Header, Reply, problem_reply
 
 log = structlog.get_logger(__name__)
 
 
 def reply(status: int, body: bytes, request_id: str, *headers: Header) -> Reply:
     """Return a JSON answer."""
-    return json_reply(status, body, (b"x-request-id", request_id.encode()), *headers)
+    own = (JSON, (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode()))
+    return Reply(status, [*own, *headers], body)
 
 
 def as_refusal(error: Exception) -> PlatformError:

@@ -11,6 +11,7 @@ import structlog
 
 from mlops_platform.builds.interfaces import BundleUnavailable
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.kit.replies import Header
 from mlops_platform.predictions.engine import BundleNotTrusted, Description, OnnxModel, describe
 from mlops_platform.predictions.problems import VersionNotLive
 from mlops_platform.predictions.process import ModelProcess
@@ -42,10 +43,11 @@ class Target:
     recorder: RevisionRecorder
     statement: Statement | None
     """The verified statement of approval it is served under; None only by grace."""
-    # the header that names the approval in every answer
+    # names the approval in every answer
     approval: bytes
-    # the parts of an answer and of a log record that never change
-    answer: dict[str, object] = field(repr=False)
+    # the parts of an answer, of its headers and of a log record that never change
+    headers: tuple[Header, ...] = field(repr=False)
+    answer_head: bytes = field(repr=False)
     record_head: bytes = field(repr=False)
 
 
@@ -283,6 +285,7 @@ def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None)
         "environment": live.environment,
         "tenant": live.tenant,
     }
+    approval = statement.names_approval.encode() if statement else b"by-grace"
     return Target(
         live=live,
         description=description,
@@ -291,7 +294,8 @@ def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None)
         process=ModelProcess(live.model_name, live.address, columns, description.answer) if live.address else None,
         recorder=recorder or RevisionRecorder(live.model_name, live.revision_id),
         statement=statement,
-        approval=statement.names_approval.encode() if statement else b"by-grace",
-        answer=answer,
+        approval=approval,
+        headers=((b"x-model-version", b"%d" % live.version), (b"x-mlops-approval", approval)),
+        answer_head=orjson.dumps(answer)[:-1] + b",",
         record_head=orjson.dumps(record)[:-1] + b",",
     )

@@ -47,7 +47,7 @@ class FastDecoder:
         """Return the rows, None when the slow way has to say: it does not fit, or a member may be named twice."""
         try:
             if raw[:1] == b"[":
-                rows = [msgspec.structs.astuple(row) for row in self._rows.decode(raw)]
+                rows = list(map(msgspec.structs.astuple, self._rows.decode(raw)))
                 return rows if self._is_unique(raw, rows) else None
             try:
                 rows = [msgspec.structs.astuple(self._row.decode(raw))]

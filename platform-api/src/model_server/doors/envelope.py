@@ -31,11 +31,9 @@ class Envelope(Generic[Found]):
             raise NotJson("it is nested too deeply") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise _not_json(body, error) from error
-        for name in self._once:
-            if body.count(name) > 1:
-                # a model may have an input of such a name: only the strict reader can tell
-                read_json(body)
-                break
+        if max(map(body.count, self._once)) > 1:
+            # a model may have an input of such a name: only the strict reader can tell
+            read_json(body)
         return found
 
 

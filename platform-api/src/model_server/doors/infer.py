@@ -106,22 +106,32 @@ def read_infer(body: bytes, json_bytes: bytes | None = None) -> Infer:
 
     Raises BadInput with pointers into the body, and NotJson.
     """
+    at = len(body) if json_bytes is None else _length(json_bytes, len(body))
+    request, tensors = read_head(body if at == len(body) else body[:at])
+    filled = []
     whole = memoryview(body)
-    length = len(body) if json_bytes is None else _length(json_bytes, len(body))
-    request = _REQUEST.decode(body if length == len(body) else body[:length])
-    at = length
-    tensors = []
-    for place, sent in enumerate(request.inputs):
-        size = _binary_size(sent, place)
-        binary = None
-        if size is not None:
-            if at + size > len(body):
-                raise _misplaced(place, sent.name, f"says it has {size} bytes; {len(body) - at} are left of the body")
-            binary, at = whole[at : at + size], at + size
-        tensors.append(Tensor(place, sent.name, sent.datatype, tuple(sent.shape), bytes(sent.data), binary))
+    for tensor, size in tensors:
+        if size is None:
+            filled.append(tensor)
+            continue
+        if at + size > len(body):
+            left = f"says it has {size} bytes; {len(body) - at} are left of the body"
+            raise _misplaced(tensor.place, tensor.name, left)
+        filled.append(Tensor(*tensor[:5], whole[at : at + size]))
+        at += size
     if at != len(body):
         raise BadInput(f"{len(body) - at} bytes follow the JSON that are no tensor's; see 'binary_data_size'")
-    return Infer(request, tensors)
+    return Infer(request, filled)
+
+
+def read_head(content: bytes) -> tuple[InferRequest, list[tuple[Tensor, int | None]]]:
+    """Return a request's JSON, and its tensors, each with the bytes that follow for it. Raises BadInput and NotJson."""
+    request = _REQUEST.decode(content)
+    tensors = [
+        (Tensor(place, sent.name, sent.datatype, tuple(sent.shape), bytes(sent.data), None), _binary_size(sent, place))
+        for place, sent in enumerate(request.inputs)
+    ]
+    return request, tensors
 
 
 def _is_key(value: Any) -> bool:

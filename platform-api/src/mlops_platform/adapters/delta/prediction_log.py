@@ -57,6 +57,7 @@ class DeltaPredictionLog(PredictionLog):
         self._opened = 0.0
         self._bytes = 0
         self._complained = 0.0
+        self._held: list[tuple[bytes, int]] = []
         self._dropped = 0
         self._kept = 0
         self._retries = Backoff()
@@ -77,21 +78,29 @@ class DeltaPredictionLog(PredictionLog):
                 "The prediction log cannot be written; predictions go on and are counted as not logged."
             ) from error
 
-    def append(self, record: bytes, rows: int) -> None:
+    def hold(self, record: bytes, rows: int) -> None:
+        self._held.append((record, rows))
+
+    def commit(self) -> None:
+        if not self._held:
+            return
+        held, self._held = self._held, []
+        # what is not known to be whole in the file is dropped
+        kept = 0
         try:
             descriptor = self._ready_segment()
-            written = os.write(descriptor, record + b"\n")
-            if written != len(record) + 1:
-                # a disk that is nearly full takes a part of the line: end it, so that the next line starts anew
+            lines = b"".join([b"%b\n" % record for record, _ in held])
+            written = os.write(descriptor, lines)
+            kept = sum([rows for _, rows in held]) if written == len(lines) else _rows_within(held, written)
+            self._bytes += written
+            if written != len(lines):
+                # a disk that is nearly full takes a part of a line: end it, so that the next line starts anew
                 os.write(descriptor, b"\n")
-                self._drop(rows, "short write")
-                return
+                self._drop(held, kept, "short write")
         except OSError as error:
             self._close()
-            self._drop(rows, error.strerror or "write failed")
-            return
-        self._bytes += written
-        self._kept += rows
+            self._drop(held, kept, error.strerror or "write failed")
+        self._kept += kept
 
     def _ready_segment(self) -> int:
         if self._descriptor is None:
@@ -127,7 +136,8 @@ class DeltaPredictionLog(PredictionLog):
         except OSError as error:
             self._complain("segment not handed over", error)
 
-    def _drop(self, rows: int, reason: str) -> None:
+    def _drop(self, held: list[tuple[bytes, int]], kept: int, reason: str) -> None:
+        rows = sum(rows for _, rows in held) - kept
         self._dropped += rows
         metrics.prediction_log_dropped_total.inc(rows)
         self._complain("predictions not logged", reason)
@@ -138,6 +148,7 @@ class DeltaPredictionLog(PredictionLog):
             log.error(event, reason=str(reason), dropped_so_far=self._dropped)
 
     def flush(self) -> None:
+        self.commit()
         # per request the library's counter would cost as much as the write itself
         metrics.prediction_log_rows_total.inc(self._kept)
         self._kept = 0
@@ -147,6 +158,7 @@ class DeltaPredictionLog(PredictionLog):
             self._hand_over()
 
     def close(self) -> None:
+        self.commit()
         try:
             self._close()
         except OSError:
@@ -267,6 +279,17 @@ def _name(path: Path) -> str:
     return path.name.split(".", 1)[0]
 
 
+def _rows_within(held: list[tuple[bytes, int]], written: int) -> int:
+    """Return the rows of the records whose lines are whole within so many bytes."""
+    kept = end = 0
+    for record, rows in held:
+        end += len(record) + 1
+        if end > written:
+            break
+        kept += rows
+    return kept
+
+
 def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
     """Leave the parent's segment to the parent."""
     log = reference()
@@ -274,6 +297,7 @@ def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
         os.close(log._descriptor)  # noqa: SLF001
         log._descriptor = None  # noqa: SLF001
         log._finished.clear()  # noqa: SLF001
+        log._held.clear()  # noqa: SLF001
 
 
 def _modified(path: Path) -> float | None:
