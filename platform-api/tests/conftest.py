@@ -16,6 +16,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
 
 from mlops_platform import bootstrap
 from mlops_platform.app import compose
@@ -35,6 +36,11 @@ from .support.waiting import answers_well, until_started
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
+
+_OPEN_TRANSACTIONS = """
+    SELECT pid, state, now() - xact_start AS since, query FROM pg_stat_activity
+    WHERE datname = current_database() AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+"""
 
 pytest_plugins = ("tests.support.levels", "tests.support.loopback", "tests.support.ground")
 
@@ -81,8 +87,15 @@ def _truncate(database_url: str) -> Iterator[Callable[[], None]]:
     tables = [name for name in inspect(engine).get_table_names() if name != "alembic_version"]
 
     def truncate() -> None:
-        with engine.begin() as connection:
-            connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"))
+        try:
+            with engine.begin() as connection:
+                connection.execute(text("SET LOCAL lock_timeout = '20s'"))
+                connection.execute(text(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"))
+        except OperationalError as error:
+            # something of an earlier test still works on these tables: say what, instead of waiting for ever
+            with engine.connect() as connection:
+                open_ = connection.execute(text(_OPEN_TRANSACTIONS)).all()
+            raise AssertionError(f"an earlier test left transactions open: {open_}") from error
 
     yield truncate
     engine.dispose()

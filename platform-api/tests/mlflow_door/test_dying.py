@@ -28,8 +28,6 @@ from mlops_platform.models.tables import ModelRow
 
 from ..support.parts import FileRegistry
 
-pytestmark = pytest.mark.whole("kills doors; beside other tests of its process its tables were locked")
-
 CREATE = ("POST", "/api/2.0/mlflow/registered-models/create")
 Persons = Callable[..., Principal]
 
@@ -89,7 +87,9 @@ async def test_a_change_whose_door_died_has_its_event_later(parts: BuiltServices
     await jobs.write_down_pending(parts)
     assert await _events(parts, f"model:{name}") == []
     await _grow_old(parts)
-    await asyncio.gather(jobs.write_down_pending(parts), jobs.write_down_pending(parts))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(jobs.write_down_pending(parts))
     (event,) = await _events(parts, f"model:{name}")
     assert (event.action, event.actor, event.details["outcome"]) == (
         "model:model:created",
@@ -165,7 +165,10 @@ async def test_two_tenants_take_one_name_at_once_and_one_gets_it(parts: BuiltSer
         except AnotherTenantsModel as refused:
             return refused
 
-    outcomes = await asyncio.gather(*(take(tenant) for tenant in ("one", "two", "three")))
+    # a group: when one fails, none of the others goes on holding locks on the next test's tables
+    async with asyncio.TaskGroup() as group:
+        taking = [group.create_task(take(tenant)) for tenant in ("one", "two", "three")]
+    outcomes = [one.result() for one in taking]
     assert len(made) == 1
     assert sum(isinstance(outcome, AnotherTenantsModel) for outcome in outcomes) == 2
     async with parts.database.read_session() as session:
