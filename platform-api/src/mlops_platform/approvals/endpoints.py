@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from mlops_platform.approvals import reading, service
+from mlops_platform.approvals import detail, reading, service
 from mlops_platform.approvals.quorum import Status
-from mlops_platform.approvals.schemas import Approval, DecisionRequest, RevokeRequest, WithdrawRequest
+from mlops_platform.approvals.schemas import Approval, ApprovalDetail, DecisionRequest, RevokeRequest, WithdrawRequest
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.identity.dependencies import requires
@@ -45,9 +45,9 @@ async def list_approvals(
 
 
 @router.get("/{approval_id}", operation_id="get_approval")
-async def get_approval(caller: CanRead, approval_id: ApprovalId, session: ReadSessionDep) -> Approval:
-    """Return one request with the policy it was made under and every decision."""
-    return await reading.get(session, caller, approval_id)
+async def get_approval(caller: CanRead, approval_id: ApprovalId, session: ReadSessionDep) -> ApprovalDetail:
+    """Return one request with the policy it was made under, every decision, code that the version brings, and its statement."""
+    return await detail.get(session, caller, approval_id)
 
 
 @router.post("/{approval_id}/decisions", operation_id="decide_approval")

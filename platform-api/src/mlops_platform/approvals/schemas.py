@@ -48,6 +48,25 @@ class Approval(BaseModel):
     reason: str
 
 
+class DeclaredCode(BaseModel):
+    """Code of its own that a version brings: it is run for every prediction, in a confined process."""
+
+    flavour: str | None = Field(description="the flavour whose loader runs it; None when registration did not say")
+    sentence: str
+    sources: dict[str, str] = Field(description="source files that the build found, with their sha256; 200 at most")
+
+
+class ApprovalDetail(Approval):
+    """A request with what an approver should see beside it."""
+
+    declared_code: DeclaredCode | None = Field(
+        description="code of its own that the version brings; None when the checks so far name none"
+    )
+    statement: str | None = Field(
+        description="digest of the signed statement that the revision is served under; None before one is signed"
+    )
+
+
 class DecisionRequest(BaseModel):
     """A decision on a request."""
 

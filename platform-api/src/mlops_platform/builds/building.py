@@ -104,7 +104,9 @@ async def _accept(services: Services, revision_id: str, built: Built, address: s
             return
         name, number = deployment.model_name, revision.version
         # the word on what a model brings is the build's: what the catalogue knew at the request was read from one file
-        if why := brought_code.refusal(policy, description.get("code"), deployment.environment, revision.risk_level):
+        # and the risk may have risen since
+        asked = (deployment.environment, revision.digest, revision.risk_level)
+        if why := await brought_code.refusal_now(session, policy, description.get("code"), *asked):
             revisions.record_refusal(revision)
             await keep_evidence(session, services, name, number, revision.digest, built, again=False)
             await revisions.end(session, deployment, revision, why, ACTOR)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from mlops_platform.approvals import detail
 from mlops_platform.approvals import reading as approvals
 from mlops_platform.approvals import service as deciding
 from mlops_platform.approvals.quorum import Verdict
@@ -44,8 +45,8 @@ async def approval_page(
     approval_id: str,
 ) -> HTMLResponse:
     """One request with the gates of its exact version, and buttons for who may decide."""
-    approval = await approvals.get(session, caller, approval_id)
-    detail = await models.version_detail(session, caller, approval.model_name, str(approval.model_version))
+    approval = await detail.get(session, caller, approval_id)
+    version = await models.version_detail(session, caller, approval.model_name, str(approval.model_version))
     asked = (approval.model_name, approval.model_version, approval.digest, approval.risk_level)
     known = [
         await standing_of(session, services, environment, *asked)
@@ -58,7 +59,7 @@ async def approval_page(
         request,
         "approval.html",
         approval=approval,
-        version=detail,
+        version=version,
         standings=known,
         can_approve=can,
         can_withdraw=withdraw,

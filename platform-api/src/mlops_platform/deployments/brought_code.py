@@ -1,9 +1,14 @@
-"""Whether a model that brings code of its own may be deployed: at the request, and again when its build has said so."""
+"""Whether a model that brings code of its own may be deployed.
+
+It is asked at the request, again when the build has said so, and again before a revision starts, each time with the risk level
+of that moment.
+"""
 
 from mlops_platform.checks import service as checks
-from mlops_platform.database.session import Session
+from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.errors import Conflict
 from mlops_platform.policy.definition import ENVIRONMENTS, RISK_LEVELS, Environment, Policy, RiskLevel
+from mlops_platform.risk import service as risk
 
 # a build's check says what was found in all files, the one of registration what MLmodel alone says
 _CHECKS = ("code", "flavour")
@@ -26,10 +31,22 @@ async def demand(
 
     A version whose code is not known yet is let through: its build decides.
     """
-    known = {result.check: result.detail for result in await checks.for_version(session, name, version)}
-    said = next((known[check]["code"] for check in _CHECKS if "code" in known.get(check, {})), "none")
-    if why := refusal(policy, said, environment, risk_level):
+    if why := refusal(policy, await known(session, name, version), environment, risk_level):
         raise CodeNotPermitted(f"Version {version} of '{name}' may not be deployed to {environment}: {why}")
+
+
+async def known(session: ReadSession | Session, name: str, version: int) -> object:
+    """Return what the checks of a version say of its code, "none" when they say nothing."""
+    said = {result.check: result.detail for result in await checks.for_version(session, name, version)}
+    return next((said[check]["code"] for check in _CHECKS if "code" in said.get(check, {})), "none")
+
+
+async def refusal_now(
+    session: ReadSession | Session, policy: Policy, code: object, environment: str, digest: str, asked_as: str
+) -> str | None:
+    """Say why a version may not be deployed at the level that its bytes have now, or that it was asked for with; None when it may."""
+    levels = (await risk.level_of(session, digest), asked_as)
+    return next((why for level in levels if (why := refusal(policy, code, environment, level))), None)
 
 
 def refusal(policy: Policy, code: object, environment: str, risk_level: str) -> str | None:

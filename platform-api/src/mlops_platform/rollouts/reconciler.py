@@ -4,8 +4,10 @@ Each pass reads the rows, asks the runtime outside any transaction, and writes w
 pass that dies anywhere is repeated by the next one.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 
 import anyio
 import structlog
@@ -16,7 +18,7 @@ from mlops_platform.checks import gates
 from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import Session
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import revisions, worklist
+from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.interfaces import Observed, RuntimeUnavailable
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import IN_MOTION
@@ -111,7 +113,9 @@ async def _one_pass(services: Services, deployment_id: str) -> None:
 
 
 async def _begin(services: Services, deployment: Deployment, revision: Revision) -> None:
-    """Start a revision when its files are still those that were signed and no gate has failed since it was asked for."""
+    """Start a revision when its files are still those that were signed, the policy still allows what code they bring at the risk
+    level of today, and no gate has failed since it was asked for.
+    """
     policy = load(services.settings.policy_file)
     try:
         # what was published is what is verified, not what the build left on some disk
@@ -120,7 +124,10 @@ async def _begin(services: Services, deployment: Deployment, revision: Revision)
     except (SignatureNotValid, BundleDamaged) as wrong:
         await _settle(services, revision.id, "approved", _failing(str(wrong)))
         return
+    code = await anyio.to_thread.run_sync(_code_in, bundle)
     async with services.database.read_session() as session:
+        asked = (deployment.environment, revision.digest, revision.risk_level)
+        refused = await brought_code.refusal_now(session, policy, code, *asked)
         standing = await gates.standing(
             session,
             policy,
@@ -130,6 +137,9 @@ async def _begin(services: Services, deployment: Deployment, revision: Revision)
             environment=_environment(deployment),
             risk_level=_risk_level(revision),
         )
+    if refused:
+        await _settle(services, revision.id, "approved", _failing(refused))
+        return
     # a result that ran out while people decided was good when they did; one that failed since is news
     if failed := [one for one in standing.open if one.state == "failed"]:
         await _settle(services, revision.id, "approved", _failing(f"gate {failed[0].gate}: {failed[0].sentence}"))
@@ -156,6 +166,11 @@ def _failing(sentence: str) -> _Act:
         await revisions.move(session, deployment, revision, "failed", sentence, ACTOR)
 
     return fail
+
+
+def _code_in(bundle: Path) -> object:
+    """Return what a verified bundle says of code of the model's own: a table has no say here."""
+    return json.loads((bundle / "bundle.json").read_bytes()).get("code")
 
 
 def _environment(deployment: Deployment) -> Environment:

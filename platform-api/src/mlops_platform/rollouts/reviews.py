@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments import revisions, worklist
+from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import RUNNING
 from mlops_platform.kit.clock import now
@@ -36,6 +36,9 @@ class Standing:
     level_today: RiskLevel
     not_proven: str
     """Why the log does not prove the approval any more (it was withdrawn); empty when it does."""
+    code: object = "none"
+    """What the version's checks say of code of its own."""
+    environment: str = "production"
 
 
 def reason_to_review(standing: Standing, policy: Policy, at: datetime) -> str:
@@ -43,7 +46,9 @@ def reason_to_review(standing: Standing, policy: Policy, at: datetime) -> str:
     if standing.not_proven:
         return standing.not_proven
     if RISK_LEVELS.index(standing.level_today) > RISK_LEVELS.index(standing.approved_level):
-        return f"its risk level rose from {standing.approved_level} to {standing.level_today} after the approval"
+        rose = f"its risk level rose from {standing.approved_level} to {standing.level_today} after the approval"
+        why = brought_code.refusal(policy, standing.code, standing.environment, standing.level_today)
+        return f"{rose}; at that level {why}" if why else rose
     if policy.binding and standing.policy != policy.content_hash:
         return f"the policy {policy.version} is binding, and the approval was given under another one"
     if at >= standing.valid_until - timedelta(hours=policy.statements.review_grace_hours):
@@ -95,12 +100,15 @@ async def _standing(services: Services, revision: Revision, deployment: Deployme
         not_proven = str(missing)
     async with services.database.read_session() as session:
         level = await risk.level_of(session, revision.digest)
+        code = await brought_code.known(session, deployment.model_name, revision.version)
     return Standing(
         valid_until=found.valid_until,
         policy=found.policy,
         approved_level=_level(revision.risk_level),
         level_today=level,
         not_proven=not_proven,
+        code=code,
+        environment=deployment.environment,
     )
 
 
