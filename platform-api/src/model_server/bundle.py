@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from model_server.build.report import write_json
 from model_server.digests import tree_digest
@@ -21,6 +21,8 @@ Extra = Literal["refuse", "ignore"]
 # how a missing value was held in the frame the model was trained on; `float`: true, false and missing as 1, 0 and NaN
 Missing = Literal["nan", "none", "na", "float"]
 Datatype = Literal["FP64", "INT64", "BOOL", "BYTES"]
+# what scikit-learn calls the numbers behind a label: how far a row is on either side, distances from centres, shares
+Scoring = Literal["decision_function", "transform", "predict_proba"]
 
 FORMAT = 1
 
@@ -52,16 +54,25 @@ class AnswerField:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """The numbers that a row is answered with beside its label: shape () is one, (3,) a list of three."""
+
+    method: Scoring
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class AnswerForm:
     """What one row is answered with: shape () is one value, (2,) a list of two. The datatype is OIP's name for the values.
 
     The shape is None in bundles from before it was recorded, where the task does not tell it. With `fields` the one value is an
-    object {name: value}.
+    object {name: value}. `scores` are those of a detector, a clusterer or another model that answers labels without probabilities.
     """
 
     shape: tuple[int, ...] | None
     datatype: Datatype
     fields: tuple[AnswerField, ...] | None = None
+    scores: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +188,10 @@ def _answer_form(content: dict[str, Any]) -> AnswerForm:
     if described is not None:
         fields = described.get("fields")
         return AnswerForm(
-            tuple(described["shape"]), described["datatype"], None if fields is None else answer_fields(fields)
+            tuple(described["shape"]),
+            described["datatype"],
+            None if fields is None else answer_fields(fields),
+            answer_scores(described.get("scores")),
         )
     # built before answers were described: one value a row, but for these
     if content["task"] == "raw":
@@ -188,6 +202,15 @@ def _answer_form(content: dict[str, Any]) -> AnswerForm:
 def answer_fields(found: list[dict[str, Any]]) -> tuple[AnswerField, ...]:
     """Return the named values of an answer as JSON describes them. Raises KeyError and TypeError."""
     return tuple(AnswerField(entry["name"], tuple(entry["shape"]), entry["datatype"]) for entry in found)
+
+
+def answer_scores(found: dict[str, Any] | None) -> Scores | None:
+    """Return the scores of an answer as JSON describes them. Raises KeyError, TypeError and ValueError."""
+    if found is None:
+        return None
+    if found["method"] not in get_args(Scoring):
+        raise ValueError
+    return Scores(found["method"], tuple(found["shape"]))
 
 
 def parameter(found: dict[str, Any]) -> Parameter:

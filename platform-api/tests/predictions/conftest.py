@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
+from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 
 from mlops_platform.deployments.schemas import LiveRevision
@@ -53,18 +54,28 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             frame = pd.DataFrame(random.normal(size=(200, 2)), columns=COLUMNS)
             target = pd.cut(frame["age"] + frame["income"], classes, labels=False)
             model = LogisticRegression().fit(frame, target.map(lambda number: f"class-{number}"))
-            folder = tmp_path_factory.mktemp("classifier")
-            mlflow.sklearn.save_model(
-                model,
-                str(folder / "artifact"),
-                signature=infer_signature(frame, model.predict(frame)),
-                input_example=frame.head(examples) if examples else None,
-                pip_requirements=[],
-                serialization_format="cloudpickle",
-            )
-            report = build(folder / "artifact", folder / "bundle", name="classifier", version=1)
-            assert report.verdict == "built", report.sentence
-            known[classes, examples] = folder / "bundle"
+            known[classes, examples] = _built(model, frame, examples, tmp_path_factory.mktemp("classifier"))
         return known[classes, examples]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clusterer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a model that says the distances from three centres beside the nearest one."""
+    frame = pd.DataFrame(np.random.default_rng(3).normal(size=(200, 2)), columns=COLUMNS)
+    return _built(KMeans(3, n_init=1, random_state=0).fit(frame), frame, 40, tmp_path_factory.mktemp("clusterer"))
+
+
+def _built(model: Any, frame: pd.DataFrame, examples: int, folder: Path) -> Path:
+    mlflow.sklearn.save_model(
+        model,
+        str(folder / "artifact"),
+        signature=infer_signature(frame, model.predict(frame)),
+        input_example=frame.head(examples) if examples else None,
+        pip_requirements=[],
+        serialization_format="cloudpickle",
+    )
+    report = build(folder / "artifact", folder / "bundle", name="sample", version=1)
+    assert report.verdict == "built", report.sentence
+    return folder / "bundle"

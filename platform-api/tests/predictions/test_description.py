@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,9 @@ PREDICTIONS: dict[str, dict[str, Any]] = {
     "a version by number": {"model_name": "two", "model_version": 1, "input_data": VALUES, "environment": "staging"},
     "an explanation": {"model_name": "two", "input_data": VALUES, "return_explanations": True},
     "an explanation that cannot be had": {"model_name": "bare", "input_data": VALUES, "return_explanations": True},
+    "several classes, each explained": {"model_name": "three", "input_data": VALUES, "return_explanations": True},
+    "scores": {"model_name": "clusters", "input_data": [VALUES, VALUES]},
+    "scores, explained": {"model_name": "clusters", "input_data": VALUES, "return_explanations": True},
     "an entity": {"model_name": "fed", "entity_ids": ["a"]},
 }
 RETRIEVALS: dict[str, dict[str, Any]] = {
@@ -118,21 +121,23 @@ async def data_plane(
     revision: LiveRevision,
     fed: LiveRevision,
     classifier: Callable[..., Path],
+    clusterer: Path,
     feature_store: FeastStore,
     as_: Callable[..., dict[str, str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway over real bundles, real model processes and a real feature store."""
     folder = tmp_path_factory.mktemp("s")
-    async with serving(classifier(2), folder / "1") as explained, serving(classifier(2, 0), folder / "2") as bare:
+    bundles = {"two": classifier(2), "bare": classifier(2, 0), "three": classifier(3), "clusters": clusterer}
+    async with AsyncExitStack() as stack:
+        at = {name: await stack.enter_async_context(serving(one, folder / name)) for name, one in bundles.items()}
         revisions = (
             revision,
             fed,
-            live("two", classifier(2), address=explained),
-            live("bare", classifier(2, 0), address=bare),
-            live("three", classifier(3)),
+            *(live(name, bundles[name], address=at[name]) for name in ("two", "bare", "three")),
+            live("clusters", clusterer, engine="process", address=at["clusters"]),
             # nobody listens there
-            live("down", classifier(2), address=str(folder / "3")),
+            live("down", classifier(2), address=str(folder / "nobody")),
         )
 
         async def routes() -> RoutingSnapshot:

@@ -84,7 +84,7 @@ async def test_a_process_that_does_not_answer_every_row_is_an_error_of_the_model
 
 async def test_a_process_that_answers_every_row_is_passed_on() -> None:
     answer = {"prediction": [[1.0, 2.0]] * 3, "labels": None}
-    assert await process_saying(200, answer, (2,)).predict(ROWS) == (answer["prediction"], None)
+    assert await process_saying(200, answer, (2,)).predict(ROWS) == (answer["prediction"], None, None)
 
 
 def test_a_row_without_an_answer_is_never_logged(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ async def test_a_request_in_flight_gets_its_answer_and_then_the_connection_ends(
     await model.asked.wait()
     await process.close()
     model.may_answer.set()
-    assert await asyncio.gather(*waiting) == [([0.5], None)] * 2
+    assert await asyncio.gather(*waiting) == [([0.5], None, None)] * 2
     await model.nobody_is_connected()
 
 
@@ -248,7 +248,7 @@ async def test_a_request_that_comes_after_is_answered_and_leaves_no_connection(s
     await process.close()
     await model.nobody_is_connected()
     late = await asyncio.gather(*(process.predict([(1.0,)]) for _ in range(3)))
-    assert late == [([0.5], None)] * 3
+    assert late == [([0.5], None, None)] * 3
     await model.nobody_is_connected()
 
 

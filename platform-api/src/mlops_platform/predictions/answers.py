@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from model_server.bundle import AnswerField, answer_fields
+from model_server.bundle import AnswerField, Scores, answer_fields, answer_scores
 
 
 class AnswersDiffer(RuntimeError):
@@ -15,12 +15,13 @@ class AnswerForm:
     """What one row is answered with: shape () is one value, (2,) a list of two. The datatype is OIP's name for the values.
 
     The shape is None in bundles from before it was recorded, where the task does not tell it. With `fields` the one value
-    is an object {name: value}.
+    is an object {name: value}. `scores` come beside the values of detectors and clusterers.
     """
 
     shape: tuple[int, ...] | None
     datatype: str | None
     fields: tuple[AnswerField, ...] | None = None
+    scores: Scores | None = None
 
     def check(self, answers: Any, rows: int) -> None:
         """Raise AnswersDiffer unless these JSON values are one answer of this shape for each row."""
@@ -31,6 +32,14 @@ class AnswerForm:
             raise AnswersDiffer(f"an answer is not of the shape {self.shape}")
         if self.fields and not all(_names(answer, self.fields) for answer in answers):
             raise AnswersDiffer(f"an answer does not name {', '.join(part.name for part in self.fields)}")
+
+    def check_scores(self, found: Any, rows: int) -> None:
+        """Raise AnswersDiffer unless these JSON values are the scores that are stated, for each row."""
+        stated = None if self.scores is None else AnswerForm(self.scores.shape, "FP64")
+        if stated is not None:
+            stated.check(found, rows)
+        elif found is not None:
+            raise AnswersDiffer("there are scores, which are not stated")
 
 
 def _fits(answer: Any, shape: tuple[int, ...] | None) -> bool:
@@ -55,7 +64,10 @@ def answer_form(content: dict[str, Any]) -> AnswerForm:
     if described is not None:
         fields = described.get("fields")
         return AnswerForm(
-            tuple(described["shape"]), described["datatype"], None if fields is None else answer_fields(fields)
+            tuple(described["shape"]),
+            described["datatype"],
+            None if fields is None else answer_fields(fields),
+            answer_scores(described.get("scores")),
         )
     # built before answers were described: one value a row, but for these
     if content["task"] == "raw":

@@ -57,7 +57,8 @@ class Description:
     @cached_property
     def form(self) -> Form:
         """What the model answers, for those who write it as tensors."""
-        return Form.of(self.answer.shape, self.answer.datatype, self.answer.fields, self.labels)
+        scores = None if self.answer.scores is None else self.answer.scores.shape
+        return Form.of(self.answer.shape, self.answer.datatype, self.answer.fields, self.labels, scores)
 
 
 def describe(files: Files) -> Description:

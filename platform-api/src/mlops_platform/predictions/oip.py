@@ -22,7 +22,7 @@ from mlops_platform.predictions.predictor import Answered, Asked, Predictor
 from mlops_platform.predictions.problems import PredictNotValid, RoutesUnknown
 from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
-from model_server.doors.datatypes import of_input
+from model_server.doors.datatypes import described_input
 from model_server.doors.infer import Infer, read_infer
 from model_server.doors.outputs import check_wanted, described, echoed, outputs, written
 from model_server.doors.plain import read_plain
@@ -161,10 +161,7 @@ class OpenInference:
             "name": target.live.model_name,
             "versions": [str(version) for version in self._table.models[target.live.model_name].live_versions()],
             "platform": "onnx" if target.onnx else target.description.flavor,
-            "inputs": [
-                {"name": column.name, "datatype": of_input(column.type), "shape": [-1]}
-                for column in target.description.columns
-            ],
+            "inputs": list(map(described_input, target.description.columns)),
             "outputs": described(target.description.form),
             "properties": _properties(target),
         }
@@ -198,6 +195,7 @@ class OpenInference:
         content = {
             "predictions": found.predictions,
             **({} if found.labels is None else {"labels": found.labels}),
+            **({} if found.scores is None else {"scores": found.scores}),
             "prediction_id": found.prediction_id,
             "model_version": str(found.target.live.version),
         }
@@ -250,7 +248,7 @@ def _inferred(request: Infer, found: Answered, request_id: str) -> Reply:
         "id": request.id or found.prediction_id,
         "parameters": {**echoed(request), **parameters} if request.parameters else parameters,
     }
-    tensors = outputs(target.description.form, found.predictions, found.labels)
+    tensors = outputs(target.description.form, found.predictions, found.labels, found.scores)
     content, json_bytes = written(envelope, tensors, request)
     approval = _approval(target)
     if json_bytes is None:

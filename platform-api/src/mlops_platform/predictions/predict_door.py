@@ -72,6 +72,8 @@ class PredictDoor:
         content: dict[str, Any] = {"prediction_id": answer.prediction_id, "prediction": answer.predictions}
         if answer.labels is not None:
             content["labels"] = answer.labels
+        if answer.scores is not None:
+            content["scores"] = answer.scores
         if answer.explanations is not None:
             content["explanations"] = answer.explanations
         # the half of an answer that never changes was encoded once, with the revision

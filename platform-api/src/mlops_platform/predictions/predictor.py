@@ -33,7 +33,7 @@ from mlops_platform.predictions.problems import (
     RevisionNotLoaded,
     RoutesUnknown,
 )
-from mlops_platform.predictions.process import is_provisional
+from mlops_platform.predictions.process import Said, is_provisional
 from mlops_platform.predictions.routing import NotLoaded, RoutingTable, Target
 from mlops_platform.predictions.schemas import PredictRequest
 from model_server.contract.decoder import Row
@@ -90,6 +90,7 @@ class Answered:
     predictions: list[Any]
     labels: list[Any] | None
     explanations: dict[str, Any] | None
+    scores: list[Any] | None = None
 
 
 class Predictor:
@@ -166,13 +167,13 @@ class Predictor:
                 rows = await anyio.to_thread.run_sync(asked.read, target)
             else:
                 rows = asked.read(target)
-            predictions, labels = await self._compute(target, rows, params)
+            said = await self._compute(target, rows, params)
             if asked.explain:
                 explanations = await self._explain(target, rows)
         except PlatformError as error:
             target.recorder.record(error.status, 0, time.perf_counter() - began)
             raise
-        return self.keep(asked, rows, predictions, labels, explanations, began)
+        return self.keep(asked, rows, said.predictions, said.labels, explanations, began, said.scores)
 
     def keep(
         self,
@@ -182,6 +183,7 @@ class Predictor:
         labels: list[Any] | None,
         explanations: dict[str, Any] | None,
         began: float,
+        scores: list[Any] | None = None,
     ) -> Answered:
         """Give an answer's record to the log, which is to commit it before the answer is sent; count it for its revision.
 
@@ -203,7 +205,7 @@ class Predictor:
         # the half of a record that never changes was encoded once, with the revision
         self._log.hold(target.record_head + orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY)[1:], len(rows))
         target.recorder.record(200, len(rows), seconds)
-        return Answered(target, prediction_id, rows, predictions, labels, explanations)
+        return Answered(target, prediction_id, rows, predictions, labels, explanations, scores)
 
     def _next_id(self) -> str:
         self._count += 1
@@ -236,13 +238,11 @@ class Predictor:
         known = (known for known in like if caller.may("prediction:create", self._table.models[known].tenant))
         return near(name, islice(known, _MOST_NAMES))
 
-    async def _compute(
-        self, target: Target, rows: list[Row], params: dict[str, Any]
-    ) -> tuple[list[Any], list[Any] | None]:
+    async def _compute(self, target: Target, rows: list[Row], params: dict[str, Any]) -> Said:
         if target.onnx is not None:
             if target.onnx.expected_seconds(len(rows)) > _LONG_SECONDS:
-                return await anyio.to_thread.run_sync(self._run, target, rows)
-            return self._run(target, rows)
+                return Said(*await anyio.to_thread.run_sync(self._run, target, rows))
+            return Said(*self._run(target, rows))
         if target.process is None:
             raise ModelProcessDown(target.live.model_name)
         return await target.process.predict(rows, params)

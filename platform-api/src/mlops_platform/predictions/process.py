@@ -1,8 +1,8 @@
 """Talking to a model process: over its Unix socket on one machine, over HTTP in a cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import orjson
@@ -44,6 +44,14 @@ def is_provisional(explanation: Mapping[str, Any]) -> bool:
     return source in _WHILE_FEW or (source == "recent_inputs" and isinstance(rows, int) and rows < ENOUGH_ROWS)
 
 
+class Said(NamedTuple):
+    """One prediction per row; labels of a classifier, scores of a detector or a clusterer."""
+
+    predictions: list[Any]
+    labels: list[Any] | None
+    scores: list[Any] | None = None
+
+
 class ModelProcess:
     """The isolated process of one revision."""
 
@@ -58,17 +66,17 @@ class ModelProcess:
         self._in_flight = 0
         self._closing = False
 
-    async def predict(
-        self, rows: list[Row], params: Mapping[str, Any] = _NOTHING
-    ) -> tuple[list[Any], list[Any] | None]:
-        """Return one prediction and label per row. Raises ModelProcessDown, InputNotValid, ModelFailed, ModelAnswersWrong."""
+    async def predict(self, rows: list[Row], params: Mapping[str, Any] = _NOTHING) -> Said:
+        """Return what the model says to each row. Raises ModelProcessDown, InputNotValid, ModelFailed, ModelAnswersWrong."""
         status, answer = await self._post("/predict", rows, {"params": params} if params else _NOTHING)
         self._refuse(status, answer)
         predictions, labels = answer.get("prediction"), answer.get("labels")
-        self._check(self._answer, predictions, len(rows))
+        scores = answer.get("scores")
+        self._check(self._answer.check, predictions, len(rows))
+        self._check(self._answer.check_scores, scores, len(rows))
         if labels is not None:
-            self._check(_ONE_EACH, labels, len(rows))
-        return predictions, labels  # type: ignore[return-value]  # it was checked to be a list
+            self._check(_ONE_EACH.check, labels, len(rows))
+        return Said(predictions, labels, scores)  # type: ignore[arg-type]  # it was checked to be a list
 
     async def explain(self, rows: list[Row]) -> dict[str, Any]:
         """Return attributions, or {error, detail} when the model cannot be explained. Raises what `predict` raises."""
@@ -81,7 +89,7 @@ class ModelProcess:
                 "detail": str(answer.get("error", "")),
             }
         self._refuse(status, answer)
-        self._check(_ONE_EACH, answer.get("shap_values"), len(rows))
+        self._check(_ONE_EACH.check, answer.get("shap_values"), len(rows))
         return answer
 
     async def close(self) -> None:
@@ -102,9 +110,9 @@ class ModelProcess:
         if status != httpx.codes.OK:
             raise ModelFailed(self._name)
 
-    def _check(self, form: AnswerForm, answers: Any, rows: int) -> None:
+    def _check(self, check: Callable[[Any, int], None], answers: Any, rows: int) -> None:
         try:
-            form.check(answers, rows)
+            check(answers, rows)
         except AnswersDiffer as difference:
             log.error("model answers wrong", model=self._name, reason=str(difference))  # noqa: TRY400 - the reason is the message
             raise ModelAnswersWrong(self._name) from difference

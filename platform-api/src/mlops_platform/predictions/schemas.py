@@ -19,6 +19,7 @@ Value = float | int | str | bool | None
 Key = Annotated[str, Meta(max_length=500)] | int
 Ref = Annotated[str, Meta(pattern=r"^[^:\s]+:[^:\s]+$", max_length=300, description="'view:feature'")]
 
+_SCORES = "per row, beside labels without probabilities: how odd it is, how far from each centre, or from each border"
 # it stays bytes here: who reads it knows the model
 _VALUE = {"type": ["number", "string", "boolean", "null"]}
 _ROW = {"type": "object", "additionalProperties": _VALUE}
@@ -64,19 +65,35 @@ class Background(Struct):
     detail: str
 
 
+class ExplainedClasses(Struct):
+    """Attributions of each row to the probability of every class, in the order of `labels`."""
+
+    labels: list[Value]
+    shap_values: list[list[list[float]]]
+    base_values: list[list[float]]
+    raw_output: list[list[float]]
+
+
 class Explanations(Struct):
     """Attributions of each row, or why there are none."""
 
     method: str
     feature_names: list[str] | UnsetType = UNSET
-    shap_values: list[list[float]] | UnsetType = UNSET
-    base_values: list[float] | UnsetType = UNSET
-    raw_output: Annotated[
-        list[float] | UnsetType, Meta(description="per row: base value and attributions add up to it")
+    shap_values: Annotated[
+        list[list[Any]] | UnsetType,
+        Meta(description="per row: one number for each input; of several values or scores, one list for each of them"),
     ] = UNSET
-    space: Annotated[str | UnsetType, Meta(description="what is added up, for example probability")] = UNSET
+    base_values: list[float | list[float]] | UnsetType = UNSET
+    raw_output: Annotated[
+        list[float | list[float]] | UnsetType, Meta(description="per row: base value and attributions add up to it")
+    ] = UNSET
+    space: Annotated[Literal["probability", "value", "score"] | UnsetType, Meta(description="what is added up")] = UNSET
     algorithm: str | UnsetType = UNSET
     explained_labels: list[Value] | UnsetType | None = UNSET
+    by_class: Annotated[
+        ExplainedClasses | UnsetType,
+        Meta(description="for multi-class models: the same for every class; absent beyond 100,000 attributions"),
+    ] = UNSET
     background: Background | UnsetType = UNSET
     error: Annotated[str | UnsetType, Meta(description="a stable word, when there are no attributions")] = UNSET
     detail: str | UnsetType = UNSET
@@ -99,6 +116,7 @@ class PredictAnswer(Struct):
     classes: Annotated[
         list[Value] | UnsetType, Meta(description="the order of class probabilities, for multi-class models")
     ] = UNSET
+    scores: Annotated[list[float | list[float]] | UnsetType, Meta(description=_SCORES)] = UNSET
     explanations: Explanations | UnsetType = UNSET
 
 
@@ -141,6 +159,7 @@ class PlainAnswer(Struct):
     prediction_id: str
     model_version: str
     labels: Annotated[list[Value] | UnsetType, Meta(description="per row, for classifiers")] = UNSET
+    scores: Annotated[list[float | list[float]] | UnsetType, Meta(description=_SCORES)] = UNSET
 
 
 class ModelList(Struct):

@@ -1,6 +1,6 @@
 """What a model's own process works out about it: its inputs, how it answers, and a compiled form to be proven."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,6 +10,7 @@ from model_server.build.missing import as_it_takes_gaps, with_missing
 from model_server.build.offer import write_offer
 from model_server.build.parity import NativeAnswers, Parity, compare, proof_rows, rows_at_splits
 from model_server.build.schema import infer_inputs
+from model_server.build.scores import scores_of
 from model_server.build.tree_ensemble import NotCompilable
 from model_server.bundle import AnswerForm, Form, InputColumn
 from model_server.engines.compiled import Compiled
@@ -59,13 +60,15 @@ def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Descript
             inputs = as_it_takes_gaps(native, inputs, samples)
         inputs = with_missing(native, inputs, samples)
         settled = settle(native, inputs, samples)
-        step.detail = f"{len(inputs)} inputs from the {origin}, {_in_words(settled.answer)} a row"
+        answer = replace(settled.answer, scores=scores_of(settled.native, inputs, samples, settled.form))
+        step.detail = f"{len(inputs)} inputs from the {origin}, {_in_words(answer)} a row"
         step.facts = {"origin": origin, "example_rows": len(samples)}
-    return Description(artifact.flavor, settled.native, inputs, settled.form, settled.answer, samples)
+    return Description(artifact.flavor, settled.native, inputs, settled.form, answer, samples)
 
 
 def _in_words(answer: AnswerForm) -> str:
-    return f"an answer of {' x '.join(map(str, answer.shape))} values" if answer.shape else "one answer"
+    found = f"an answer of {' x '.join(map(str, answer.shape))} values" if answer.shape else "one answer"
+    return found if answer.scores is None else f"{found} with scores ({answer.scores.method})"
 
 
 def compile_and_offer(description: Description, output: Path, events: Steps) -> bool:

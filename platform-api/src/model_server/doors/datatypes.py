@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from model_server.bundle import InputColumn
+
 Datatype = Literal[
     "BOOL",
     "UINT8",
@@ -46,6 +48,14 @@ _OF_INPUT = {
 def of_input(kind: str) -> str:
     """Return the datatype that metadata names for an input's type; any datatype whose values fit is taken."""
     return _OF_INPUT.get(kind, BYTES)
+
+
+def described_input(column: InputColumn) -> dict[str, Any]:
+    """Return the metadata of an input; -1 stands for the number of rows, and for a length a tensor leaves open."""
+    if column.type != "tensor" or column.spec is None:
+        return {"name": column.name, "datatype": of_input(column.type), "shape": [-1]}
+    datatype = of_input(str(column.spec["dtype"]))
+    return {"name": column.name, "datatype": datatype, "shape": [-1, *column.spec["shape"]]}
 
 
 def of_values(values: Iterable[Any]) -> str:

@@ -16,6 +16,7 @@ from model_server.doors.words import near
 
 PREDICTION = "prediction"
 LABEL = "label"
+SCORE = "score"
 # so few values are packed faster without an array
 _FEW = 256
 _LETTERS = {"FP64": "d", "INT64": "q", "BOOL": "?"}
@@ -24,13 +25,17 @@ _UNKNOWN_PARAMETERS = ("classification", "shared_memory_region")
 
 
 class Form(NamedTuple):
-    """What a model answers one row with, as far as it is known; `labels` are its classes, none for other models."""
+    """What a model answers one row with, as far as it is known; `labels` are its classes, none for other models.
+
+    `scores` is the shape of the numbers beside a raw answer, None when there are none.
+    """
 
     shape: tuple[int, ...] | None
     datatype: str | None
     fields: tuple[AnswerField, ...] | None
     labels: Sequence[Any]
     label_datatype: str
+    scores: tuple[int, ...] | None = None
 
     @classmethod
     def of(
@@ -39,9 +44,10 @@ class Form(NamedTuple):
         datatype: str | None,
         fields: tuple[AnswerField, ...] | None,
         labels: Sequence[Any],
+        scores: tuple[int, ...] | None = None,
     ) -> "Form":
         """Return the form of a model's answers."""
-        return cls(shape, datatype, fields, labels, of_values(labels))
+        return cls(shape, datatype, fields, labels, of_values(labels), scores)
 
 
 class Output(NamedTuple):
@@ -61,6 +67,8 @@ def described(form: Form) -> list[dict[str, Any]]:
         found = [{"name": PREDICTION, "datatype": form.datatype or BYTES, "shape": [-1, *(form.shape or ())]}]
     if form.labels:
         found.append({"name": LABEL, "datatype": form.label_datatype, "shape": [-1]})
+    if form.scores is not None:
+        found.append({"name": SCORE, "datatype": "FP64", "shape": [-1, *form.scores]})
     return found
 
 
@@ -83,7 +91,9 @@ def check_wanted(asked: Infer, form: Form) -> None:
                 raise BadInput([Problem(pointer("outputs", place), f"this server does not know '{unknown}'")])
 
 
-def outputs(form: Form, predictions: list[Any], labels: list[Any] | None) -> list[Output]:
+def outputs(
+    form: Form, predictions: list[Any], labels: list[Any] | None, scores: list[Any] | None = None
+) -> list[Output]:
     """Return checked answers, one a row, as tensors [rows, ...]; what an older bundle does not state their values tell."""
     if form.fields:
         found = [_tensor(part.name, [row[part.name] for row in predictions], part.datatype) for part in form.fields]
@@ -91,6 +101,8 @@ def outputs(form: Form, predictions: list[Any], labels: list[Any] | None) -> lis
         found = [_tensor(PREDICTION, predictions, form.datatype)]
     if labels is not None:
         found.append(_tensor(LABEL, labels, form.label_datatype if form.labels else of_values(labels)))
+    if scores is not None:
+        found.append(_tensor(SCORE, scores, "FP64"))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import Task
+from model_server.bundle import Scoring, Task
 from model_server.engines.answers import numbers
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 from model_server.engines.statsmodels_results import guarded, results_of
@@ -31,13 +31,15 @@ XGBOOST_CLASSES = frozenset({"XGBClassifier", "XGBRegressor", "XGBRFClassifier",
 @dataclass(frozen=True)
 class NativeModel:
     """A loaded model: `outputs` gives probabilities [rows, classes], values [rows] or [rows, targets], or whatever
-    predict gives (raw). What a library answers is not counted here: see engines/answers.py.
+    predict gives (raw). What a library answers is not counted here: see engines/answers.py. `scoring` is how a raw model
+    gives the numbers behind its label, where it does.
     """
 
     estimator: Any
     flavor: str
     task: Task
     labels: tuple[Any, ...]
+    scoring: Scoring | None = None
 
     def outputs(self, rows: Any, params: Mapping[str, Any] | None = None) -> npt.NDArray[Any]:
         """Return probabilities, values or raw predictions for a table of rows; raises what the library raises.
@@ -58,9 +60,20 @@ class NativeModel:
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             return _dense(self.estimator.predict(rows))
 
-    def doing(self, task: Task, labels: tuple[Any, ...]) -> "NativeModel":
+    def scores(self, rows: Any) -> npt.NDArray[np.float64]:
+        """Return the numbers behind the labels, [rows] or [rows, several]; only for a model with `scoring`."""
+        assert self.scoring is not None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return numbers(_dense(getattr(self.estimator, self.scoring)(rows)))
+
+    def explained(self, rows: Any) -> npt.NDArray[Any]:
+        """Return the numbers an explanation adds up to: scores where there are some, else the outputs."""
+        return self.outputs(rows) if self.scoring is None else self.scores(rows)
+
+    def doing(self, task: Task, labels: tuple[Any, ...], scoring: Scoring | None = None) -> "NativeModel":
         """Return the same model for the task its bundle states, which the build found out by asking it."""
-        return replace(self, task=task, labels=labels)
+        return replace(self, task=task, labels=labels, scoring=scoring)
 
 
 def _dense(found: Any) -> npt.NDArray[Any]:

@@ -49,7 +49,7 @@ class PermutationAttribution:
         known = table(self._inputs, [*self._background, row], self._form)
 
         def outputs(places: npt.NDArray[np.float64]) -> Matrix:
-            found = self._native.outputs(_mixed(known, places.astype(np.intp)))
+            found = self._native.explained(_mixed(known, places.astype(np.intp), self._form))
             return one_per_row(found, len(places), None).reshape(len(places), -1)
 
         width = len(self._inputs)
@@ -66,10 +66,17 @@ class PermutationAttribution:
         return np.asarray(found.values[0]).reshape(width, -1), np.asarray(found.base_values[0]).reshape(-1)
 
 
-def _mixed(known: Any, places: npt.NDArray[np.intp]) -> Any:
-    """Build rows from cells of known rows: SHAP mixes row numbers, the model sees the values they stand for."""
-    if isinstance(known, np.ndarray):
+def _mixed(known: Any, places: npt.NDArray[np.intp], form: Form) -> Any:
+    """Build rows from cells of known rows: SHAP mixes row numbers, the model sees the values they stand for.
+
+    A tensor is one input, however many numbers it holds.
+    """
+    if form == "array":
         return known[places, np.arange(places.shape[1])]
+    if form == "tensor":
+        return known[places[:, 0]]
+    if form == "tensors":
+        return {name: values[places[:, place]] for place, (name, values) in enumerate(known.items())}
     import pandas as pd
 
     if isinstance(known, pd.Series):
@@ -129,7 +136,7 @@ class TreeAttribution:
         """Return the method when SHAP reads the model's trees and can speak the model's space."""
         import shap
 
-        if any(column.type not in NUMERIC for column in inputs):
+        if native.scoring is not None or any(column.type not in NUMERIC for column in inputs):
             return None
         if isinstance(native.estimator, CatboostModel) and not native.estimator.answers_once:
             # explaining one of three classes ended the process (SHAP 0.50, CatBoost 1.2); permutation SHAP answers instead

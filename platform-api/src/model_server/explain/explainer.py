@@ -1,8 +1,9 @@
 """Explanations by SHAP: how much each input moved one answer away from the average answer over a background.
 
 Space: classifiers are explained in the probability space, because that is what `predict` returns and what an approver
-can read; regressors in the value space. A multi-class row is explained for its most probable class, or for the class
-asked for; a regressor of several targets is explained for each of them. Method: exact for linear regressors, tree SHAP for tree ensembles whose trees reproduce the model's output,
+can read; regressors in the value space; detectors, clusterers and other models of labels in the space of their scores. A
+multi-class row is explained for its most probable class, and `by_class` has every class; several values or scores are
+explained each. Method: exact for linear regressors, tree SHAP for tree ensembles whose trees reproduce the model's output,
 and permutation SHAP on the model's own output for everything else (pipelines with preprocessing among them).
 
 Invariant, checked for every answer: base value + sum of attributions = raw output, within 1e-6 of max(1, |output|).
@@ -14,15 +15,17 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import Form, InputColumn
+from model_server.bundle import AnswerForm, Form, InputColumn
 from model_server.engines.answers import one_per_row
 from model_server.engines.inputs import table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows
 
 TOLERANCE = 1e-6
-Space = Literal["probability", "value"]
+Space = Literal["probability", "value", "score"]
 Matrix = npt.NDArray[np.float64]
+# more attributions than an answer bears for classes nobody asked about
+_MOST_BY_CLASS = 100_000
 
 
 class NoBackground(Exception):
@@ -30,7 +33,7 @@ class NoBackground(Exception):
 
 
 class NotExplainable(Exception):
-    """The model's answers are neither probabilities nor values (task raw), so they are not attributed."""
+    """The model's answers are no numbers, or have no one place for each, so they are not attributed."""
 
 
 class NotAdditive(Exception):
@@ -41,7 +44,8 @@ class NotAdditive(Exception):
 class Explanation:
     """Attributions [rows][inputs], base values and raw outputs [rows], all in `space`; `algorithm` names the SHAP method.
 
-    Of a regressor with several targets each row has one of these per target: [rows][targets][inputs], [rows][targets].
+    Of several values or scores each row has one of these per value: [rows][values][inputs], [rows][values]. `by_class` has
+    them for every class of a multi-class model, not only for the most probable one.
     """
 
     feature_names: list[str]
@@ -53,10 +57,14 @@ class Explanation:
     explained_labels: list[Any] | None
     background: dict[str, Any] = field(default_factory=dict)
     """What the rows were compared with: source, number of rows, and a sentence."""
+    by_class: dict[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer of /explain."""
-        return {"method": "shap", **self.__dict__}
+        found = {"method": "shap", **self.__dict__}
+        if self.by_class is None:
+            del found["by_class"]
+        return found
 
 
 # where rows came from, as a person reads it; files that were logged with the model keep their names
@@ -94,52 +102,52 @@ class Explainer:
     ) -> None:
         self._native, self._inputs, self._form = native, inputs, form
         self._attributions = attributions
-        self.space: Space = "value" if native.task == "regression" else "probability"
+        self.space: Space = "score" if native.scoring else "value" if native.task == "regression" else "probability"
 
     def explain(self, rows: Rows) -> Explanation:
         """Explain checked rows. Raises NotAdditive when no method's attributions add up, WrongAnswers."""
-        found = one_per_row(self._native.outputs(table(self._inputs, rows, self._form)), len(rows), None)
-        several = self._native.task == "regression" and found.ndim > 1
+        found = one_per_row(self._native.explained(table(self._inputs, rows, self._form)), len(rows), None)
         outputs = found.reshape(len(rows), -1)
-        chosen = self._chosen(outputs)
-        raw = np.take_along_axis(outputs, chosen, axis=1)
         for attribution in self._attributions:
             values, base = attribution(rows)
-            # [rows, chosen, inputs]
-            picked = np.take_along_axis(values.transpose(0, 2, 1), chosen[:, :, None], axis=1)
-            bases = base[chosen]
-            if is_additive(picked, bases, raw):
-                return self._explanation(attribution.name, picked, bases, raw, chosen, several=several)
+            # [rows, outputs, inputs]
+            every = values.transpose(0, 2, 1)
+            bases = np.tile(base, (len(rows), 1))
+            if every.shape[1] == outputs.shape[1] and is_additive(every, bases, outputs):
+                return self._explanation(attribution.name, every, bases, outputs, one=found.ndim == 1)
         raise NotAdditive("The attributions do not add up to the model's output.")
 
-    def _chosen(self, outputs: Matrix) -> npt.NDArray[np.int64]:
-        """The outputs that are explained [rows, chosen]: the positive class, the most probable class, or every value."""
-        if self._native.task == "multiclass":
-            return np.asarray(outputs.argmax(axis=1), dtype=np.int64)[:, None]
-        if self._native.task == "binary":
-            return np.ones((len(outputs), 1), dtype=np.int64)
-        return np.tile(np.arange(outputs.shape[1]), (len(outputs), 1))
+    def _explanation(self, algorithm: str, values: Matrix, bases: Matrix, raw: Matrix, *, one: bool) -> Explanation:
+        """Say it for the positive class, for the most probable class, or for every value; `one`: there is only one."""
+        names, known = [column.name for column in self._inputs], self._native.labels
+        if not known:
+            share, base, said = (part[:, 0].tolist() if one else part.tolist() for part in (values, bases, raw))
+            return Explanation(names, share, base, said, self.space, algorithm, None)
+        chosen = np.ones(len(raw), np.intp) if self._native.task == "binary" else raw.argmax(axis=1)
+        share, base, said = (part[np.arange(len(raw)), chosen].tolist() for part in (values, bases, raw))
+        labels, every = [known[place] for place in chosen], self._by_class(values, bases, raw)
+        return Explanation(names, share, base, said, self.space, algorithm, labels, by_class=every)
 
-    def _explanation(
-        self,
-        algorithm: str,
-        values: Matrix,
-        bases: Matrix,
-        raw: Matrix,
-        chosen: npt.NDArray[np.int64],
-        *,
-        several: bool,
-    ) -> Explanation:
-        labels = [self._native.labels[place] for place in chosen[:, 0]] if self._native.labels else None
-        names = [column.name for column in self._inputs]
-        shares, base, raw_output = (part.tolist() if several else part[:, 0].tolist() for part in (values, bases, raw))
-        return Explanation(names, shares, base, raw_output, self.space, algorithm, labels)
+    def _by_class(self, values: Matrix, bases: Matrix, raw: Matrix) -> dict[str, Any] | None:
+        # of two classes, one is what the other is not
+        if self._native.task == "binary" or values.size > _MOST_BY_CLASS:
+            return None
+        parts = {"shap_values": values, "base_values": bases, "raw_output": raw}
+        return {"labels": list(self._native.labels), **{name: part.tolist() for name, part in parts.items()}}
 
 
 def is_additive(values: Matrix, bases: Matrix, raw: Matrix) -> bool:
     """Whether base + sum of attributions (the last axis) equals the raw output, within TOLERANCE of max(1, |output|)."""
     gap = np.abs(bases + values.sum(axis=-1) - raw)
     return bool((gap <= TOLERANCE * np.maximum(1.0, np.abs(raw))).all())
+
+
+def explainable(native: NativeModel, answer: AnswerForm) -> NativeModel:
+    """Return the model as it is explained: numbers that a raw model answers are values like a regressor's."""
+    is_number = answer.datatype == "FP64" and answer.fields is None and answer.shape is not None
+    if native.task == "raw" and native.scoring is None and is_number and len(answer.shape or ()) <= 1:
+        return native.doing("regression", ())
+    return native
 
 
 def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: Form, background: Rows) -> Explainer:
@@ -150,9 +158,9 @@ def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: F
     """
     from model_server.explain.attributions import LinearAttribution, PermutationAttribution, TreeAttribution
 
-    if native.task == "raw":
+    if native.task == "raw" and native.scoring is None:
         raise NotExplainable(
-            "This model answers neither class probabilities nor a regressor's values; only those are explained."
+            "This model answers neither probabilities, nor numbers, nor scores: labels, texts and named values do not add up."
         )
     if not background:
         raise NoBackground(

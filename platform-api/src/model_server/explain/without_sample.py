@@ -42,7 +42,7 @@ class WithoutSample:
     def __init__(self, native: NativeModel, inputs: tuple[InputColumn, ...], form: Form) -> None:
         self._native, self._inputs, self._form = native, inputs, form
         self._numeric = all(column.type in NUMERIC for column in inputs)
-        self._trees = None if native.task == "raw" else self._of_trees()
+        self._trees = None if native.task == "raw" and native.scoring is None else self._of_trees()
         self._latest: tuple[Rows, Explainer] | None = None
 
     def explain(self, asked: Rows, recent: Rows) -> Explanation:
@@ -71,7 +71,11 @@ class WithoutSample:
             yield "training_statistics", 1, self._against([centre])
         # a row says nothing about itself
         earlier = [row for row in recent if row not in asked]
-        together = [list(row) for row in dict.fromkeys(map(tuple, asked[:MAX_ROWS]))]
+        together: Rows = []
+        for row in asked[:MAX_ROWS]:
+            # values may be lists, which no set holds
+            if row not in together:
+                together.append(row)
         if earlier and len(earlier) >= len(together) - 1:
             yield "recent_inputs", len(earlier), self._against(earlier)
         elif len(together) > 1:

@@ -121,7 +121,8 @@ class ModelServerApp:
             read = read_any(body)
             columns, rows = protocols.own_request(read, self._model.bundle)
             answer = self._model.predict(columns, rows, read.get("params"))
-            return _json({"prediction": answer.prediction, "labels": answer.labels})
+            content = {"prediction": answer.prediction, "labels": answer.labels}
+            return _json(content if answer.scores is None else {**content, "scores": answer.scores})
 
         return await self._run("predict", answered)
 

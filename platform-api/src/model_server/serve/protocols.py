@@ -4,7 +4,7 @@ from typing import Any
 
 from model_server.bundle import Bundle
 from model_server.contract.problems import BadInput
-from model_server.doors.datatypes import of_input
+from model_server.doors.datatypes import described_input
 from model_server.doors.infer import read_infer
 from model_server.doors.outputs import Form, check_wanted, described, echoed, outputs, written
 from model_server.doors.plain import read_plain
@@ -38,9 +38,9 @@ def plain_answer(model: ServedModel, body: bytes) -> dict[str, Any]:
 
 
 def predictions(answer: Answer) -> dict[str, Any]:
-    """Return an answer as v1 names it, with the labels of a classifier beside it."""
-    found: dict[str, Any] = {"predictions": answer.prediction}
-    return found if answer.labels is None else {**found, "labels": answer.labels}
+    """Return an answer as v1 names it, with the labels of a classifier, or the scores of a detector, beside it."""
+    found = {"predictions": answer.prediction, "labels": answer.labels, "scores": answer.scores}
+    return {name: values for name, values in found.items() if values is not None}
 
 
 def plain_rows(model: ServedModel, body: bytes) -> Rows:
@@ -65,12 +65,14 @@ def infer_answer(model: ServedModel, body: bytes, json_bytes: bytes | None) -> t
         envelope["id"] = asked.id
     if given := echoed(asked):
         envelope["parameters"] = given
-    return written(envelope, outputs(form, answer.prediction, answer.labels), asked)
+    return written(envelope, outputs(form, answer.prediction, answer.labels, answer.scores), asked)
 
 
 def form_of(bundle: Bundle) -> Form:
     """Return what a bundle says of its model's answers."""
-    return Form.of(bundle.answer.shape, bundle.answer.datatype, bundle.answer.fields, bundle.labels)
+    answer = bundle.answer
+    scores = None if answer.scores is None else answer.scores.shape
+    return Form.of(answer.shape, answer.datatype, answer.fields, bundle.labels, scores)
 
 
 def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def v2_metadata(bundle: Bundle, statement: Statement | None) -> dict[str, Any]:
         "name": bundle.model_name,
         "versions": [str(bundle.model_version)],
         "platform": bundle.flavor,
-        "inputs": [{"name": column.name, "datatype": of_input(column.type), "shape": [-1]} for column in bundle.inputs],
+        "inputs": list(map(described_input, bundle.inputs)),
         "outputs": described(form_of(bundle)),
         "properties": properties(statement),
     }

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,7 @@ from model_server.engines.native import NativeModel, load_native
 from model_server.engines.onnx_native import session_of
 from model_server.engines.params import checked_params
 from model_server.explain.background import read_background, sent_background
-from model_server.explain.explainer import Explainer, Explanation, compared_with, make_explainer
+from model_server.explain.explainer import Explainer, Explanation, compared_with, explainable, make_explainer
 from model_server.explain.without_sample import WithoutSample
 from model_server.formats.artifact import read_artifact
 from model_server.refusals import Refused
@@ -36,10 +36,14 @@ _SAMPLES = ("background.json", "training-sample.json")
 
 @dataclass(frozen=True)
 class Answer:
-    """Predictions as JSON values: probability of the positive class, probabilities, values, or raw predictions."""
+    """Predictions as JSON values: probability of the positive class, probabilities, values, or raw predictions.
+
+    `scores` are the numbers behind raw predictions, where the model has them.
+    """
 
     prediction: list[Any]
     labels: list[Any] | None
+    scores: list[Any] | None = None
 
 
 class ServedModel:
@@ -112,7 +116,11 @@ class ServedModel:
         data = table(self.bundle.inputs, checked, self.bundle.native_input)
         native = self._native_model()
         labels = native.classes(data) if self.bundle.labels else None
-        return self._answer(len(checked), native.outputs(data, params), labels)
+        answer = self._answer(len(checked), native.outputs(data, params), labels)
+        if (scores := self.bundle.answer.scores) is None:
+            return answer
+        numbers = without_gaps(one_per_row(native.scores(data), len(checked), scores.shape))
+        return replace(answer, scores=numbers.tolist())
 
     def _answer(self, rows: int, outputs: Any, labels: npt.NDArray[Any] | None) -> Answer:
         binary = self.bundle.task == "binary"
@@ -148,7 +156,7 @@ class ServedModel:
         with self._loading:
             if self._explainer is not None or self._without_sample is not None:
                 return
-            parts = native, self.bundle.inputs, self.bundle.native_input
+            parts = explainable(native, self.bundle.answer), self.bundle.inputs, self.bundle.native_input
             if self._sample is not None:
                 self._explainer = make_explainer(*parts, self._sample[0])
             else:
@@ -169,7 +177,8 @@ class ServedModel:
                     if artifact.code == "declared":
                         # its code may read its files, or import its modules, at any prediction
                         self._kept = stack.pop_all()
-                self._native = loaded.doing(self.bundle.task, self.bundle.labels)
+                scores = self.bundle.answer.scores
+                self._native = loaded.doing(self.bundle.task, self.bundle.labels, scores.method if scores else None)
             return self._native
 
 
