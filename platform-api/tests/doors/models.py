@@ -1,67 +1,18 @@
-"""Three small models, their rows, and what the models themselves say of them: what every engine and door is held against."""
+"""Small models, their rows, and what they say themselves: what every engine and door is held against before every merge."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.models import infer_signature
 from sklearn.compose import make_column_transformer
+from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import LinearSVC
 
-from model_server.build.__main__ import build
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Rows that are no answer: the row and the column that are named."""
-
-    rows: list[Row]
-    row: int
-    column: str | None
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A model as it was trained, and what to ask of it. `expected` says what it answers itself."""
-
-    name: str
-    model: Any
-    frame: pd.DataFrame
-    datatypes: dict[str, str]
-    refused: dict[str, Refused] = field(default_factory=dict)
-
-    def rows(self, count: int) -> list[Row]:
-        """Return the first rows it was trained with, as JSON has them."""
-        return [dict(row) for row in self.frame.head(count).to_dict("records")]
-
-    def expected(self, rows: list[Row]) -> tuple[list[Any], list[Any] | None]:
-        """Return predictions, as the platform means them, and labels."""
-        frame = pd.DataFrame(rows, columns=list(self.frame.columns))
-        if not hasattr(self.model, "predict_proba"):
-            return self.model.predict(frame).tolist(), None
-        return self.model.predict_proba(frame)[:, 1].tolist(), self.model.predict(frame).tolist()
-
-    def built(self, folder: Path) -> Path:
-        """Log it and build it; return its bundle."""
-        mlflow.sklearn.save_model(
-            self.model,
-            str(folder / "artifact"),
-            signature=infer_signature(self.frame, self.model.predict(self.frame)),
-            input_example=self.frame.head(40),
-            pip_requirements=[],
-            serialization_format="cloudpickle",
-        )
-        report = build(folder / "artifact", folder / "bundle", name=self.name, version=1)
-        assert report.verdict == "built", report.sentence
-        return folder / "bundle"
+from .sample import Refused, Row, Said, Sample, of_frame, rows_of, saved
 
 
 def _numbers() -> Sample:
@@ -74,7 +25,10 @@ def _numbers() -> Sample:
         "a null": Refused([good, good, {**good, "visits": None}], 2, "visits"),
         "beyond 64 bits": Refused([good, {**good, "age": 10**400}], 1, "age"),
     }
-    return Sample("numbers", model, frame, dict.fromkeys(frame.columns, "FP64"), refused)
+    save = saved("sklearn", model, frame, model.predict(frame))
+    return Sample(
+        "numbers", rows_of(frame), dict.fromkeys(frame.columns, "FP64"), of_frame(model, frame), save, refused
+    )
 
 
 def _mixed() -> Sample:
@@ -87,7 +41,9 @@ def _mixed() -> Sample:
         "an unknown city": Refused([good, {**good, "city": "atlantis"}, good], 1, "city"),
         "a number for a text": Refused([good, {**good, "city": 7}], 1, "city"),
     }
-    return Sample("mixed", model, frame, {"city": "BYTES", "size": "FP64"}, refused)
+    datatypes = {"city": "BYTES", "size": "FP64"}
+    save = saved("sklearn", model, frame, model.predict(frame))
+    return Sample("mixed", rows_of(frame), datatypes, of_frame(model, frame), save, refused)
 
 
 def _targets() -> Sample:
@@ -99,7 +55,41 @@ def _targets() -> Sample:
         "a part of a room": Refused([good, {**good, "rooms": 2.5}], 1, "rooms"),
         "more rooms than 64 bits hold": Refused([good, {**good, "rooms": 2**63}], 1, "rooms"),
     }
-    return Sample("targets", model, frame, {"rooms": "INT64", "area": "FP64"}, refused)
+    datatypes = {"rooms": "INT64", "area": "FP64"}
+    save = saved("sklearn", model, frame, model.predict(frame))
+    return Sample("targets", rows_of(frame), datatypes, of_frame(model, frame), save, refused)
 
 
-SAMPLES: dict[str, Callable[[], Sample]] = {"numbers": _numbers, "mixed": _mixed, "targets": _targets}
+def _outliers() -> Sample:
+    random = np.random.default_rng(4)
+    frame = pd.DataFrame(random.normal(size=(200, 2)), columns=["amount", "hour"])
+    model = IsolationForest(n_estimators=10, random_state=0).fit(frame)
+    good: Row = {"amount": 0.0, "hour": 1.0}
+    refused = {"a list": Refused([good, {**good, "hour": [1.0]}], 1, "hour")}
+    says = of_frame(model, frame, "decision_function")
+    save = saved("sklearn", model, frame, model.predict(frame))
+    return Sample("outliers", rows_of(frame), dict.fromkeys(frame.columns, "FP64"), says, save, refused, compiled=False)
+
+
+def _texts() -> Sample:
+    """Text in, text out, with the distances from three borders."""
+    said = ["good phone", "bad phone", "no idea", "very good", "very bad", "who knows"] * 8
+    model = make_pipeline(TfidfVectorizer(), LinearSVC()).fit(said, ["up", "down", "?"] * 16)
+
+    def says(rows: list[Row]) -> Said:
+        asked = [row["text"] for row in rows]
+        return Said(model.predict(asked).tolist(), None, model.decision_function(asked).tolist())
+
+    frame = pd.DataFrame({"text": said})
+    refused = {"a number": Refused([{"text": "good"}, {"text": 3}], 1, "text")}
+    save = saved("sklearn", model, frame, model.predict(said))
+    return Sample("texts", rows_of(frame), {"text": "BYTES"}, says, save, refused, compiled=False)
+
+
+SAMPLES: dict[str, Callable[[], Sample]] = {
+    "numbers": _numbers,
+    "mixed": _mixed,
+    "targets": _targets,
+    "outliers": _outliers,
+    "texts": _texts,
+}

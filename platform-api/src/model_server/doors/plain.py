@@ -8,6 +8,7 @@ from msgspec import Raw, Struct, field
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.problems import BadInput
 from model_server.contract.strict_json import read_json
+from model_server.contract.values import NESTED
 from model_server.doors.envelope import Envelope
 
 _ROWS = ("instances", "inputs", "dataframe_split", "dataframe_records")
@@ -17,7 +18,7 @@ class Split(Struct, forbid_unknown_fields=True):
     """A pandas data frame as `to_dict(orient="split")` gives it; `index` is not read."""
 
     data: Raw
-    columns: list[str | int] | None = None
+    columns: list[str | int | float] | None = None
     index: Raw = field(default_factory=Raw)
 
 
@@ -46,7 +47,9 @@ class Plain(NamedTuple):
 
     def rows(self, decoder: Decoder) -> list[Row]:
         """Return the rows of one model. Raises BadInput and NotJson."""
-        if self.columns is None or self.columns == [column.name for column in decoder.columns]:
+        # a frame's row is a list of values, also where the only value is a list itself
+        is_list = len(decoder.columns) == 1 and decoder.one_type in NESTED
+        if self.columns is None or (self.columns == list(decoder.names) and not is_list):
             return decoder.decode(self.raw)
         data = read_json(self.raw)
         if not isinstance(data, list) or not all(isinstance(row, list) for row in data):
