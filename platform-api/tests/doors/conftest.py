@@ -109,7 +109,10 @@ async def _inner(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 @pytest.fixture
 async def api(
-    services: BuiltServices, served: dict[str, Served], as_: Callable[..., dict[str, str]]
+    request: pytest.FixtureRequest,
+    services: BuiltServices,
+    served: dict[str, Served],
+    as_: Callable[..., dict[str, str]],
 ) -> AsyncIterator[Place]:
     """The data plane on a port, with each model twice: as a graph in it where it has one, and in a process behind it."""
     revisions: list[LiveRevision] = []
@@ -125,7 +128,9 @@ async def api(
     async def generation() -> int:
         return 1
 
-    gateway = Gateway(_inner, services, routes, generation, nothing_revoked, EveryBuild())
+    # what a test is given for the control plane
+    inner = getattr(request.module, "control_plane", _inner)
+    gateway = Gateway(inner, services, routes, generation, nothing_revoked, EveryBuild())
     port = free_port()
     config = uvicorn.Config(
         gateway, port=port, http=PredictionProtocol, log_level="error", access_log=False, lifespan="off"
