@@ -174,7 +174,7 @@ def test_one_damaged_bundle_takes_no_other_revision_with_it(tmp_path: Path) -> N
     snapshot = RoutingSnapshot(4, (a_live(good, "r1"), a_live(str(tmp_path / "nothing"), "r2")))
     found, damaged = snapshot.revisions
     assert fetch_bundles(snapshot, LocalBundles()) == replace(
-        snapshot, revisions=(replace(found, published=good),), not_fetched=(damaged,)
+        snapshot, revisions=(replace(found, folder=good),), not_fetched=(damaged,)
     )
 
 

@@ -346,7 +346,7 @@ async def test_the_data_plane_is_told_the_address_in_the_cluster(kserve: OnKServ
     [live] = snapshot.revisions
     assert live.address == manifests.address(PLACE, Placement(first, "churn-risk", "risk", "production"))
     assert live.address == (await kserve.services.runtime.observe(first)).address
-    assert live.bundle_path == "s3://bundles/b/1"
+    assert live.bundle == "s3://bundles/b/1"
 
 
 def test_the_place_of_a_model_is_known_without_asking() -> None:

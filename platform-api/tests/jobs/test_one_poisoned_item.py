@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import select, text, update
 
 from mlops_platform.approvals.tables import ApprovalRow
-from mlops_platform.builds.tables import MeasurementRow
+from mlops_platform.builds.tables import GateRunRow
 from mlops_platform.checks.tables import ModelCheckRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
 from mlops_platform.dependencies import Services
@@ -121,7 +121,7 @@ async def _a_version_that_cannot_be_measured(ground: Ground, _: pytest.MonkeyPat
     ground.spoil("registry", "download", lambda name, *_: name == ground.poisoned)
     await ground.run("gate-measurements")
     async with ground.services.database.read_session() as session:
-        done = await session.scalars(select(MeasurementRow.name).where(MeasurementRow.state == "done"))
+        done = await session.scalars(select(GateRunRow.name).where(GateRunRow.state == "done"))
         assert set(done) == ground.neighbours
 
 

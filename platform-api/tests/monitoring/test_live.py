@@ -60,17 +60,19 @@ class Walk:
         return self.platform.ask(method, path, *who, **arguments)
 
     def train(self) -> None:
-        rows = pd.DataFrame(self.random.normal(size=(200, 3)), columns=COLUMNS)
-        model = LogisticRegression().fit(rows, (rows["age"] > 0).astype(int))
         mlflow.set_tracking_uri(f"http://127.0.0.1:{self.platform.mlflow_port}")
         token = self.platform.mlops("token", "ana@company.com", "--role", "data-scientist")
         with mock.patch.dict(os.environ, MLFLOW_TRACKING_TOKEN=token):
-            with mlflow.start_run():
-                logged = mlflow.sklearn.log_model(
-                    model, name="model", input_example=rows.head(60), pip_requirements=["scikit-learn"]
-                )
-            for name, risk in (("calm", "low"), ("calm", "low"), ("watched", "medium"), ("watched", "medium")):
-                mlflow.register_model(logged.model_uri, name, tags={"risk_level": risk})
+            # bytes of their own: a level belongs to bytes, whatever they are called
+            for name, risk in (("calm", "low"), ("watched", "medium")):
+                rows = pd.DataFrame(self.random.normal(size=(200, 3)), columns=COLUMNS)
+                model = LogisticRegression().fit(rows, (rows["age"] > 0).astype(int))
+                with mlflow.start_run():
+                    logged = mlflow.sklearn.log_model(
+                        model, name="model", input_example=rows.head(60), pip_requirements=["scikit-learn"]
+                    )
+                for _ in range(2):
+                    mlflow.register_model(logged.model_uri, name, tags={"risk_level": risk})
 
     def deploy(self, name: str, version: str) -> dict[str, Any]:
         body = {"model_name": name, "model_version": version, "target_stage": "staging", "justification": "test"}

@@ -34,7 +34,7 @@ def live(name: str, bundle: Path, **more: Any) -> LiveRevision:
         "feature_refs": (),
         "risk_level": "low",
     }
-    return LiveRevision(model_name=name, bundle_path=str(bundle), **{**described, **more})
+    return LiveRevision(model_name=name, bundle=str(bundle), folder=str(bundle), **{**described, **more})
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ async def serving(bundle: Path, address: Path) -> AsyncIterator[str]:
 def fed(revision: LiveRevision, tmp_path_factory: pytest.TempPathFactory) -> LiveRevision:
     """The regression of `revision` with its input from the feature store."""
     bundle = tmp_path_factory.mktemp("fed") / "bundle"
-    shutil.copytree(revision.bundle_path, bundle)
+    shutil.copytree(revision.folder, bundle)
     text = (bundle / "bundle.json").read_text()
     (bundle / "bundle.json").write_text(text.replace('{"name": "x"', '{"name": "real"'))
     return live("fed", bundle, feature_refs=("customers:real",))

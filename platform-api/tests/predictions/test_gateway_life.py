@@ -287,7 +287,7 @@ async def test_one_process_that_cannot_be_let_go_keeps_neither_the_others_nor_th
 ) -> None:
     model, address = slow
     model.may_answer.set()
-    bundle = Path(revision.bundle_path)
+    bundle = Path(revision.folder)
     await deployed.becomes(live("first", bundle, address=address), live("second", bundle, address=address))
     await deployed.process("second").predict([(1.0,)])
     monkeypatch.setattr(deployed.process("first"), "close", fails)

@@ -17,7 +17,7 @@ class EveryBuild(Trust):
         super().__init__(Path("no keys"), LocalBundles())
 
     def files(self, live: LiveRevision) -> Files:
-        return BuiltFiles(Path(live.bundle_path))
+        return BuiltFiles(Path(live.folder))
 
     def problem(self, statement: Statement | None) -> NotApproved | None:
         return None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
-from mlops_platform.builds import gate_runs as measurements
+from mlops_platform.builds import gate_runs
 from mlops_platform.checks import gates
 from mlops_platform.checks import policy as gate_policy
 from mlops_platform.checks.policy import Figures, Outcome
@@ -88,7 +88,7 @@ async def progress(
     caller: CanRead, model_name: Name, version: Version, gate: GateName, session: ReadSessionDep
 ) -> Measurement:
     """Return whether the platform still measures a gate, and its newest result for these bytes."""
-    return await measurements.progress(session, caller, model_name, version, gate)
+    return await gate_runs.progress(session, caller, model_name, version, gate)
 
 
 @router.post("/gates", operation_id="measure_gate", status_code=202)
@@ -101,7 +101,7 @@ async def measure(
     services: ServicesDep,
 ) -> Measurement:
     """Ask the platform to measure a gate itself; `state` says whether it waits. Nobody's figures are trusted here."""
-    return await measurements.ask(session, services, caller, model_name, version, body)
+    return await gate_runs.ask(session, services, caller, model_name, version, body)
 
 
 @router.get("/example", operation_id="input_example")
@@ -109,7 +109,7 @@ async def example(
     caller: CanPredict, model_name: Name, version: Version, session: SessionDep, services: ServicesDep
 ) -> Example:
     """Return rows of the version's own input example, to ask it with; 404 until it was built."""
-    return await measurements.example(session, services, caller, model_name, version)
+    return await gate_runs.example(session, services, caller, model_name, version)
 
 
 @router.post("/gates/performance", operation_id="record_performance")
@@ -156,7 +156,7 @@ async def record_smoke(
     """
     view, digest = await _answering(session, services, caller, model_name, version, body.environment, body.revision)
     if body.prediction_id is not None or not body.problems:
-        await measurements.demand_prediction(services, view, body.environment, body.prediction_id)
+        await gate_runs.demand_prediction(services, view, body.environment, body.prediction_id)
     detail = {"environment": body.environment, "revision": body.revision, "prediction_id": body.prediction_id}
     detail |= _reporter(caller)
     outcome = (

@@ -17,7 +17,7 @@ from mlops_platform.builds.building import keep_evidence
 from mlops_platform.builds.bundles import Built, bundle_folder, lock_name, obtain
 from mlops_platform.builds.interfaces import SignatureNotValid
 from mlops_platform.builds.load_test import TrialFailed
-from mlops_platform.builds.tables import MeasurementRow
+from mlops_platform.builds.tables import GateRunRow
 from mlops_platform.checks import gates
 from mlops_platform.checks import policy as gate_policy
 from mlops_platform.checks.policy import Outcome
@@ -93,7 +93,7 @@ async def ask(
         return Measurement(gate=body.gate, state="done", digest=digest, result=known)
     if not await _waits(session, name, view.version, body.gate):
         session.add(
-            MeasurementRow(
+            GateRunRow(
                 id=new_id(),
                 name=name,
                 version=view.version,
@@ -155,7 +155,7 @@ async def example(session: Session, services: Services, caller: Principal, name:
 async def measure_waiting(services: Services) -> None:
     """Measure what was asked for, oldest first; a version that is being built elsewhere waits for that."""
     async with services.database.read_session() as session:
-        query = select(MeasurementRow).where(MeasurementRow.state == "waiting").order_by(MeasurementRow.asked_at)
+        query = select(GateRunRow).where(GateRunRow.state == "waiting").order_by(GateRunRow.asked_at)
         waiting = list((await session.execute(query)).scalars())
     for row in waiting:
         if not _RETRIES.due(row.id):
@@ -165,7 +165,7 @@ async def measure_waiting(services: Services) -> None:
                 await _isolated(services, row)
 
 
-async def _isolated(services: Services, row: MeasurementRow) -> None:
+async def _isolated(services: Services, row: GateRunRow) -> None:
     try:
         await _measure(services, row)
     except Exception:  # one item's boundary: logged, counted and tried again, later each time
@@ -176,9 +176,9 @@ async def _isolated(services: Services, row: MeasurementRow) -> None:
         _RETRIES.succeeded(row.id)
 
 
-async def _measure(services: Services, row: MeasurementRow) -> None:
+async def _measure(services: Services, row: GateRunRow) -> None:
     async with services.database.read_session() as session:
-        current = await session.get(MeasurementRow, row.id)
+        current = await session.get(GateRunRow, row.id)
         if current is None or current.state != "waiting":
             return
         view = await models.get_version(session, None, row.name, row.version)
@@ -205,10 +205,10 @@ async def _measure(services: Services, row: MeasurementRow) -> None:
             )
         # one build answers both of its gates; what was asked for after it began is measured again
         ended = ("validate", "scan") if builds else (row.gate,)
-        query = select(MeasurementRow).where(
-            MeasurementRow.name == row.name, MeasurementRow.version == row.version, MeasurementRow.gate.in_(ended)
+        query = select(GateRunRow).where(
+            GateRunRow.name == row.name, GateRunRow.version == row.version, GateRunRow.gate.in_(ended)
         )
-        query = query.where(MeasurementRow.state == "waiting", MeasurementRow.asked_at <= began)
+        query = query.where(GateRunRow.state == "waiting", GateRunRow.asked_at <= began)
         for done in (await session.execute(query)).scalars():
             done.state, done.ended_at = "done", now()
 
@@ -251,7 +251,5 @@ _MEASURES: dict[str, Callable[[Services, dict[str, str], Built], Awaitable[Outco
 
 
 async def _waits(session: Session | ReadSession, name: str, version: int, gate: str) -> bool:
-    query = select(MeasurementRow.id).where(
-        MeasurementRow.name == name, MeasurementRow.version == version, MeasurementRow.gate == gate
-    )
-    return (await session.execute(query.where(MeasurementRow.state == "waiting"))).first() is not None
+    query = select(GateRunRow.id).where(GateRunRow.name == name, GateRunRow.version == version, GateRunRow.gate == gate)
+    return (await session.execute(query.where(GateRunRow.state == "waiting"))).first() is not None

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from mlops_platform.database.base import Base
 
 
-class MeasurementRow(Base):
+class GateRunRow(Base):
     """A gate the platform was asked to measure; its result is evidence of the checks room."""
 
     __tablename__ = "measurements"

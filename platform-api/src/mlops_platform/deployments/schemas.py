@@ -138,14 +138,15 @@ class LiveRevision:
     revision_id: str
     revision_number: int
     traffic: float
-    bundle_path: str
+    bundle: str
+    """The address of its published bundle."""
     engine: str
     address: str | None
     """Unix socket or http:// URL of its model process."""
     feature_refs: tuple[str, ...]
     risk_level: str
-    published: str = ""
-    """The bundle's address, once `bundle_path` is where it was brought to."""
+    folder: str = ""
+    """Where its bundle lies on this machine, once it was brought here."""
 
 
 @dataclass(frozen=True)

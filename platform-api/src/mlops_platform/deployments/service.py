@@ -155,7 +155,7 @@ async def live_routes(session: ReadSession, address_of: Callable[[Placement], st
             revision_id=revision.id,
             revision_number=revision.number,
             traffic=revision.traffic,
-            bundle_path=revision.bundle or "",
+            bundle=revision.bundle or "",
             engine=revision.engine or "process",
             address=address_of(
                 Placement(revision.id, deployment.model_name, deployment.tenant, deployment.environment)

@@ -36,7 +36,7 @@ def judged(revisions: Sequence[LiveRevision]) -> dict[str, LiveRevision]:
 
 def examine(live: LiveRevision, log: PredictionLog) -> ModelReport:
     """Compare the last hour of a revision with its training sample. Blocking: reads the prediction log."""
-    sample = baseline.columns(Path(live.bundle_path))
+    sample = baseline.columns(Path(live.folder))
     rows = log.window(live.model_name, live.version, now() - WINDOW, MOST_ROWS)
     found = compare(sample, _columns(rows))
     return ModelReport(

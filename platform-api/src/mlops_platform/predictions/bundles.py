@@ -20,8 +20,7 @@ def fetch_bundles(snapshot: RoutingSnapshot, bundles: BundleStore) -> RoutingSna
     found, not_fetched = [], []
     for live in snapshot.revisions:
         try:
-            folder = bundles.fetch(live.bundle_path)
-            found.append(replace(live, bundle_path=str(folder), published=live.bundle_path))
+            found.append(replace(live, folder=str(bundles.fetch(live.bundle))))
         except BundleDamaged as damaged:
             log.error("revision not served", revision=live.revision_id, model=live.model_name, reason=damaged.detail)  # noqa: TRY400 - the reason is the message
             not_fetched.append(live)

@@ -60,15 +60,15 @@ async def keep_backgrounds(services: Services) -> None:
 
 
 def _keep_background(services: Services, live: LiveRevision) -> None:
-    if any((Path(live.bundle_path) / name).exists() for name in ("background.json", TRAINING_SAMPLE)):
+    if any((Path(live.folder) / name).exists() for name in ("background.json", TRAINING_SAMPLE)):
         return
-    known = rows_behind(services.bundles.beside(live.published, RECENT_INPUTS))
+    known = rows_behind(services.bundles.beside(live.bundle, RECENT_INPUTS))
     if known >= ENOUGH_ROWS:
         return
     found = services.prediction_log.window(live.model_name, live.version, now() - _RECENT, _MOST_ROWS)
     content = sample([row.inputs for row in found]) if len(found) > known else None
     if content is not None:
-        services.bundles.keep_beside(live.published, RECENT_INPUTS, content)
+        services.bundles.keep_beside(live.bundle, RECENT_INPUTS, content)
         log.info("recent inputs kept for explanations", model=live.model_name, version=live.version, rows=len(found))
 
 

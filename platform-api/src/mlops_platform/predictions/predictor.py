@@ -304,7 +304,7 @@ class Predictor:
 
     def _recent_inputs(self, live: LiveRevision) -> bytes | None:
         try:
-            return self._bundles.beside(live.published or live.bundle_path, RECENT_INPUTS)
+            return self._bundles.beside(live.bundle, RECENT_INPUTS)
         except BundleUnavailable as error:
             # the prediction is answered all the same; the next request looks again
             log.warning("recent inputs not read", model=live.model_name, reason=error.detail)

@@ -151,7 +151,7 @@ class RoutingTable:
         return fetched | missing
 
     def _loaded(self, live: LiveRevision, known: Loaded | None) -> Loaded:
-        same = known is not None and (known.live.bundle_path, known.live.address) == (live.bundle_path, live.address)
+        same = known is not None and (known.live.bundle, known.live.address) == (live.bundle, live.address)
         ended = self._trust.problem(known.statement) if isinstance(known, Target) else None
         if (
             known is not None
@@ -243,7 +243,7 @@ def _refused(target: Loaded) -> bool:
 
 
 def _not_loaded(live: LiveRevision, known: Loaded | None, error: Exception) -> NotLoaded:
-    earlier = known if isinstance(known, NotLoaded) and known.live.bundle_path == live.bundle_path else None
+    earlier = known if isinstance(known, NotLoaded) and known.live.bundle == live.bundle else None
     tries = earlier.tries + 1 if earlier else 1
     wait = min(_FIRST_WAIT * 2 ** (tries - 1), _LONGEST_WAIT)
     metrics.revision_load_failures_total.labels(live.model_name).inc()

@@ -51,8 +51,8 @@ class Trust:
 
         Raises NotApproved, and BundleUnavailable when the statement cannot be read now.
         """
-        envelope = self._bundles.beside(live.published or live.bundle_path, statement_file(live.revision_id))
-        folder = Path(live.bundle_path)
+        envelope = self._bundles.beside(live.bundle, statement_file(live.revision_id))
+        folder = Path(live.folder)
         if envelope is None:
             if self._grace_until is not None and self._clock().astimezone(UTC).date() <= self._grace_until:
                 log.warning("served without a statement of approval, by grace", revision=live.revision_id)
