@@ -203,3 +203,48 @@ async def test_a_process_number_that_was_given_away_is_not_killed(
     monkeypatch.setattr(os, "killpg", lambda group, _number: killed.append(group))
     await watched.it.stop()
     assert killed == []
+
+
+async def test_a_process_that_hangs_is_killed_and_started_again(tmp_path: Path, watchdog: Watchdog) -> None:
+    answering = tmp_path / "answering"
+    answering.touch()
+
+    async def answers(_process: Process) -> bool:
+        return answering.exists()
+
+    spec = ProcessSpec("sleeper", [sys.executable, "-c", SLEEPS], ready=answers, probe_seconds=0.05, hung_seconds=0.3)
+    watched = Watched(spec, tmp_path / "log", watchdog)
+    await watched.it.start()
+    try:
+        hung = watched.pid
+        os.kill(hung, signal.SIGSTOP)
+        answering.unlink()
+        await watched.until(lambda: watched.it.restarts == 1)
+        answering.touch()
+        await watched.until(lambda: watched.it.state == "ready")
+        assert not is_alive(hung)
+        assert watched.pid != hung
+        assert "did not answer for 0.3 s" in watched.messages[0]
+    finally:
+        await watched.it.stop()
+
+
+async def test_a_process_that_is_silent_for_a_moment_is_left_alone(tmp_path: Path, watchdog: Watchdog) -> None:
+    answering = tmp_path / "answering"
+    answering.touch()
+
+    async def answers(_process: Process) -> bool:
+        return answering.exists()
+
+    spec = ProcessSpec("sleeper", [sys.executable, "-c", SLEEPS], ready=answers, probe_seconds=0.05, hung_seconds=600)
+    watched = Watched(spec, tmp_path / "log", watchdog)
+    await watched.it.start()
+    try:
+        pid = watched.pid
+        answering.unlink()
+        await watched.until(lambda: watched.it.state == "unready")
+        answering.touch()
+        await watched.until(lambda: watched.it.state == "ready")
+        assert (watched.pid, watched.it.restarts) == (pid, 0)
+    finally:
+        await watched.it.stop()

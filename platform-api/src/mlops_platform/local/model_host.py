@@ -28,6 +28,8 @@ from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 
 _PASS_SECONDS = 0.25
 _PROBE_SECONDS = 2.0
+# longer than any request may take: an answer that is computed is not a hung process
+_HUNG_SECONDS = 60.0
 # after an error of the host itself, such as a full disk
 _ERROR_SECONDS = 5.0
 # the model server's exit code for a bundle that is not what was approved: a restart would not help
@@ -167,6 +169,7 @@ class ModelHost:
             # a large model takes what it takes; whoever ordered it has a limit of its own
             ready_seconds=math.inf,
             probe_seconds=_PROBE_SECONDS,
+            hung_seconds=_HUNG_SECONDS,
             final_codes=frozenset({_REFUSED}),
             stop_seconds=5,
         )

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import time
 from http import HTTPStatus
-from pathlib import Path
 
 from mlops_platform.identity.scraping import scrape_token
-from mlops_platform.local import feature_project, orphans, ports, process_specs, readiness, state
+from mlops_platform.local import counters, feature_project, orphans, ports, process_specs, readiness, state
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.home import Home
@@ -22,6 +20,7 @@ from mlops_platform.local.supervisor import Supervisor
 from mlops_platform.local.watchdog_client import Watchdog
 
 _READY_SECONDS = 60.0
+_COUNTERS = "metrics"
 
 
 def run(options: Options, report: Report) -> int:
@@ -82,6 +81,7 @@ async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report,
         supervisor.report(Event("failed", "", "\n".join(failures)))
     await asyncio.gather(models.stop(), supervisor.stop("failed" if failures else "stopped"))
     stopping.cancel()
+    counters.remove(home.run / _COUNTERS)
     return code
 
 
@@ -106,9 +106,13 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
     server = EmbeddedPostgres(home.folder / "postgres", _kept_port(home, "postgres"))
     mlflow_port = _kept_port(home, "mlflow")
     env = process_specs.settings_environment(
-        options, home, server.url(), f"http://127.0.0.1:{mlflow_port}", prometheus=prometheus is not None
+        options,
+        home,
+        counters.new_folder(home.run / _COUNTERS),
+        server.url(),
+        f"http://127.0.0.1:{mlflow_port}",
+        prometheus=prometheus is not None,
     )
-    _empty_folder(Path(env["PROMETHEUS_MULTIPROC_DIR"]))
     supervisor.state.urls = {
         "platform": options.url,
         "api docs": f"{options.url}/api/docs",
@@ -227,8 +231,3 @@ def _kept_port(home: Home, name: str) -> int:
     port = ports.free_port()
     path.write_text(str(port))
     return port
-
-
-def _empty_folder(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)

@@ -1,5 +1,6 @@
 """One process of the platform: its specification, and a started one."""
 
+import math
 import os
 import signal
 import subprocess
@@ -35,6 +36,8 @@ class ProcessSpec:
     ready_seconds: float = 90
     probe_seconds: float | None = None
     """How often a ready process is asked again whether it is; None: never."""
+    hung_seconds: float = math.inf
+    """How long a process that was ready may be silent before it counts as hung, is killed and started again."""
     final_codes: frozenset[int] = frozenset()
     """Exit codes after which a restart would not help."""
     stop_signal: signal.Signals = signal.SIGTERM

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 from mlops_platform.local.home import Home
 from mlops_platform.local.mlflow_server import secret_file
@@ -13,7 +14,7 @@ from mlops_platform.local.readiness import answers, log_says
 
 
 def settings_environment(
-    options: Options, home: Home, database_url: str, inner_mlflow_url: str, *, prometheus: bool
+    options: Options, home: Home, counters: Path, database_url: str, inner_mlflow_url: str, *, prometheus: bool
 ) -> dict[str, str]:
     """Return the MLOPS_* variables of every platform process. Values the user exported win where they are not ours to set."""
     return {
@@ -27,7 +28,7 @@ def settings_environment(
         "MLOPS_MLFLOW_SECRET_FILE": str(secret_file(home)),
         **({"MLOPS_PROMETHEUS_URL": options.prometheus_url} if prometheus else {}),
         # API processes and the worker count into one folder, so that /metrics answers for all of them
-        "PROMETHEUS_MULTIPROC_DIR": str(home.run / "metrics"),
+        "PROMETHEUS_MULTIPROC_DIR": str(counters),
         "PYTHONUNBUFFERED": "1",
         "FEAST_USAGE": "False",
         "MLFLOW_DISABLE_TELEMETRY": "true",

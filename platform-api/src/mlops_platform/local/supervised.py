@@ -145,10 +145,11 @@ class SupervisedProcess:
             return False
 
     async def _until_it_ends(self) -> tuple[float, str]:
-        """Return for how long it had been ready, without interruption, when it ended, and how it ended."""
+        """Return for how long it had been ready, without interruption, when it ended or was found hung, and how."""
         process = self.process
         assert process is not None
         ready_since: float | None = time.monotonic()
+        silent_since = 0.0
         next_probe = time.monotonic() + (self.spec.probe_seconds or 0)
         while process.exit_code() is None:
             await asyncio.sleep(_POLL_SECONDS)
@@ -161,8 +162,11 @@ class SupervisedProcess:
                 ready_since = time.monotonic()
                 self._set("ready", "")
             elif not ready and ready_since is not None:
-                ready_since = None
+                ready_since, silent_since = None, time.monotonic()
                 self._set("unready", f"{self.spec.name} does not answer")
+            elif not ready and time.monotonic() - silent_since > self.spec.hung_seconds:
+                # whoever called it stops it: a hung process ends at no signal but SIGKILL
+                return 0.0, f"did not answer for {self.spec.hung_seconds:g} s"
         healthy_for = time.monotonic() - ready_since if ready_since is not None else 0.0
         return healthy_for, process.how_it_ended()
 
