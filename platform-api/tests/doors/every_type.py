@@ -36,7 +36,9 @@ def echoes(count: int) -> list[Echo]:
         for kind in (*SCALARS, "array", "object", "map", "any")
         for required in (True, False)
     ]
-    found += [Echo((_of_tensor("x", dtype, shape),)) for dtype in _DTYPES for shape in ([-1, 2, 2], [-1, -1])]
+    found += [
+        Echo((_of_tensor("x", dtype, shape),)) for dtype in _DTYPES for shape in ([-1, 2, 2], [-1, -1], [-1, -1, -1])
+    ]
     while len(found) < count:
         names = chosen.sample(_NAMES, chosen.randint(1, 4))
         if chosen.random() < 0.2:
@@ -136,7 +138,8 @@ def _value(draw: st.DrawFn, spec: dict[str, Any]) -> Any:
 def _tensor(draw: st.DrawFn, shape: list[int], kind: str) -> Any:
     if not shape:
         return draw(_LIKELY[kind])
-    size = 2 if shape[0] < 0 else shape[0]
+    # of an open length, most are alike
+    size = draw(st.sampled_from([2, 2, 2, 2, 2, 1, 3])) if shape[0] < 0 else shape[0]
     return [_tensor(draw, shape[1:], kind) for _ in range(size)]
 
 

@@ -152,7 +152,10 @@ def _right(echo: Echo, rows: list[Row]) -> list[Any]:
 def _together(echo: Echo, rows: list[Any]) -> bool:
     """Say whether the rows are one table: tensors of an open length have the same one in each."""
     names = [column["name"] for column in echo.columns if column["type"] == "tensor"]
-    return all(len({np.shape(row[name]) for row in rows}) == 1 for name in names)
+    try:
+        return all(np.array([row[name] for row in rows], dtype=None).ndim for name in names)
+    except ValueError:
+        return False
 
 
 async def _hold(clients: Clients, index: int, rows: list[Row], params: dict[str, Any]) -> int:
@@ -187,7 +190,7 @@ async def _hold(clients: Clients, index: int, rows: list[Row], params: dict[str,
     return len(sent)
 
 
-@pytest.mark.parametrize("count", [250, pytest.param(4_000, marks=pytest.mark.whole("forty thousand requests"))])
+@pytest.mark.parametrize("count", [250, pytest.param(4_000, marks=pytest.mark.whole("thirty thousand requests"))])
 async def test_what_the_model_saw_comes_back_or_the_row_is_named(clients: Clients, count: int) -> None:
     found: list[tuple[int, list[Row], dict[str, Any]]] = []
 
@@ -200,4 +203,4 @@ async def test_what_the_model_saw_comes_back_or_the_row_is_named(clients: Client
     requests = 0
     for index, rows, params in found:
         requests += await _hold(clients, index, rows, params)
-    assert requests >= 5 * count
+    assert requests >= 7.5 * count

@@ -79,6 +79,13 @@ def test_a_tensor_is_one_input() -> None:
     np.testing.assert_allclose(added(explained.base_values, explained.shap_values), sums)
 
 
+def test_a_tensor_of_another_length_than_the_sample_is_not_explained() -> None:
+    words = (InputColumn("words", "tensor", spec={"type": "tensor", "dtype": "double", "shape": [-1, 2]}),)
+    rows: list[list[Any]] = [[[[1.0, 2.0]] * length] for length in (2, 2, 3)]
+    with pytest.raises(NotExplainable, match="another length"):
+        explanation(words, rows, "tensor")
+
+
 def test_lists_are_compared_with_the_other_rows_of_the_request() -> None:
     native = NativeModel(Sums(), "pyfunc", "regression", ())
     rows: list[list[Any]] = [[[[1.0, 2.0], [3.0, 4.0]]], [[[0.0, 0.0], [0.0, 1.0]]]]

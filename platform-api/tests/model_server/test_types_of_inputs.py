@@ -197,3 +197,20 @@ def test_further_values_are_ignored_where_the_owner_chose_it() -> None:
     assert Decoder(columns, "ignore").decode(b'{"a": 1, "request_id": "x"}') == [(1.0,)]
     with pytest.raises(BadInput, match="is not an input of this model"):
         Decoder(columns).decode(b'{"a": 1, "request_id": "x"}')
+
+
+OPEN = (InputColumn("x", "tensor", spec={"type": "tensor", "dtype": "string", "shape": [-1, -1]}),)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([[[["a"]]], [[["a", "b"]]]], r"row 1: 'x' has the shape \[1, 2\], the first row \[1, 1\]"),
+        ([[[["a"]]], [[["a", "b"], ["c"]]]], "row 1: 'x' is ragged"),
+        ([[[["a", "b"], ["c"]]]], "row 0: 'x' is ragged"),
+    ],
+)
+def test_rows_of_one_request_are_one_tensor(rows: list[list[Any]], said: str) -> None:
+    assert table(OPEN, [[[["a", "b"]]], [[["c", "d"]]]], "tensor").shape == (2, 1, 2)
+    with pytest.raises(BadInput, match=said):
+        table(OPEN, rows, "tensor")

@@ -105,11 +105,17 @@ def compile_and_offer(description: Description, output: Path, events: Steps) -> 
         step.facts = {"attempts": attempts}
         if not candidates or answered is None:
             step.status = "warning"
-            step.detail = f"not compiled, served by its own library: {'; '.join(dict.fromkeys(attempts))}"
+            step.detail = f"not compiled, served by its own library: {_why(attempts)}"
             return False
         step.detail = f"ONNX, {candidates[-1][0].mode} of {candidates[-1][0].dtype}"
         write_offer(output, candidates[-1][0], answered, splits)
     return True
+
+
+def _why(attempts: list[str]) -> str:
+    """Say one reason once, and several with the attempt each stopped."""
+    reasons = {attempt.partition(": ")[2] for attempt in attempts}
+    return reasons.pop() if len(reasons) == 1 else "; ".join(dict.fromkeys(attempts))
 
 
 def _attempts(description: Description) -> list[tuple[Literal["tensor", "columns"], str]]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from model_server.bundle import Form, InputColumn
 from model_server.contract.decoder import Row
+from model_server.contract.problems import BadInput, Problem, pointer
 from model_server.contract.values import NESTED
 
 Rows = list[Row] | list[list[Any]]
@@ -17,7 +18,8 @@ _NUMPY_TYPES = {"double": "float64", "float": "float32", "long": "int64", "integ
 def table(inputs: tuple[InputColumn, ...], rows: Rows, form: Form) -> Any:
     """Return checked rows in the form the model takes, with the types and the missing values of its training frame.
 
-    The type of a column follows from the input alone: a row is answered alike whichever rows stand beside it.
+    The type of a column follows from the input alone: a row is answered alike whichever rows stand beside it. Raises
+    BadInput for rows that are no one tensor.
     """
     if form == "array":
         return array(inputs, rows)
@@ -39,7 +41,31 @@ def array(inputs: tuple[InputColumn, ...], rows: Rows) -> npt.NDArray[Any]:
 
 def _tensor(column: InputColumn, values: list[Any]) -> npt.NDArray[Any]:
     kind = column.spec["dtype"] if column.spec else column.type
+    if column.spec and -1 in column.spec["shape"]:
+        _check_alike(column, values)
     return np.array(values, dtype=_NUMPY_TYPES.get(kind, object))
+
+
+def _check_alike(column: InputColumn, values: list[Any]) -> None:
+    """Raise BadInput unless axes of an open length have one and the same in all rows, as in one tensor."""
+    shapes = [_shape(value) for value in values]
+    for row, shape in enumerate(shapes):
+        if shape is None or shape != shapes[0]:
+            found = (
+                "is ragged" if shape is None else f"has the shape {list(shape)}, the first row {list(shapes[0] or ())}"
+            )
+            detail = f"{found}: the rows of one request are one tensor; send rows of another length apart"
+            raise BadInput([Problem(pointer(row, column.name), detail, row, column.name)])
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of nested lists, None when they are ragged."""
+    if not isinstance(value, list):
+        return ()
+    inner = {_shape(part) for part in value}
+    if len(inner) > 1 or None in inner:
+        return None
+    return (len(value), *(inner.pop() or () if inner else ()))
 
 
 def _series(column: InputColumn, values: list[Any], index: Any) -> Any:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Form, InputColumn
+from model_server.contract.problems import BadInput
 from model_server.contract.values import NUMERIC
 from model_server.engines.answers import one_per_row
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
@@ -14,6 +15,7 @@ from model_server.engines.catboost_model import CatboostModel
 from model_server.engines.inputs import array, table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows
+from model_server.explain.explainer import NotExplainable
 
 Matrix = npt.NDArray[np.float64]
 
@@ -46,7 +48,12 @@ class PermutationAttribution:
     def _one(self, row: list[Any]) -> tuple[Matrix, Matrix]:
         import shap
 
-        known = table(self._inputs, [*self._background, row], self._form)
+        try:
+            known = table(self._inputs, [*self._background, row], self._form)
+        except BadInput as error:
+            raise NotExplainable(
+                "The row's tensor is of another length than those it is compared with, so no part of it can take their place."
+            ) from error
 
         def outputs(places: npt.NDArray[np.float64]) -> Matrix:
             found = self._native.explained(_mixed(known, places.astype(np.intp), self._form))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.known_row import known_row
+from model_server.contract.problems import BadInput
 from model_server.contract.refusing import refusal
 from model_server.engines.answers import WrongAnswers, one_per_row, without_gaps
 from model_server.engines.compiled import Compiled, run_compiled
@@ -96,11 +97,13 @@ class ServedModel:
         return self.answer(self.decoder.lists(columns, rows), checked_params(self.bundle.params, params))
 
     def answer(self, rows: list[Row], params: Mapping[str, Any] | None = None) -> Answer:
-        """Answer checked rows with checked params, else with their defaults. Raises what `predict` raises but BadInput."""
+        """Answer checked rows with checked params, else with their defaults. Raises what `predict` raises; BadInput for
+        rows of tensors that differ in length.
+        """
         answered = functools.partial(self._answered, params=params)
         try:
             return answered(rows)
-        except (MemoryError, Refused, WrongAnswers):
+        except (MemoryError, Refused, WrongAnswers, BadInput):
             raise
         except Exception as error:
             # of a library: whether these rows are to blame is found out by asking
