@@ -13,6 +13,7 @@ from sklearn.utils import all_estimators, get_tags
 from sklearn.utils._test_common.instance_generator import _construct_instances
 
 from model_server.build.__main__ import build
+from model_server.engines.answers import numbers
 from model_server.refusals import Refused
 from model_server.serve.served_model import ServedModel
 from model_server.trust.files import BuiltFiles
@@ -96,4 +97,8 @@ def _compared(model: Any, frame: pd.DataFrame, expected: Any, bundle: Path) -> O
         return Outcome("differs", engine, "predictions differ")
     if answer.labels is not None and list(answer.labels) != expected.tolist():
         return Outcome("differs", engine, "labels differ")
+    if (stated := served.bundle.answer.scores) is not None:
+        scores = numbers(np.asarray(getattr(model, stated.method)(frame)))
+        if np.shape(answer.scores) != scores.shape or not np.allclose(answer.scores or (), scores, **_TOLERANCE):
+            return Outcome("differs", engine, f"scores ({stated.method}) differ")
     return Outcome("served", engine, {"binary": "probability", "multiclass": "probabilities"}.get(task, "as predict"))
