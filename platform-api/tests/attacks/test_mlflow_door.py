@@ -202,6 +202,37 @@ def test_another_tenants_things_do_not_exist(door: Door, name: str) -> None:
     assert (kept["name"], kept.get("aliases"), kept.get("description")) == (name, None, None)
 
 
+def test_a_version_names_no_run_of_another_tenant_and_holds_nothing_of_its_fast(
+    door: Door, mlflow_server: str, name: str
+) -> None:
+    ana, eve = door.token(tenant="risk"), door.token("eve@company.com", tenant="stranger")
+    run_id, place = door.run(ana, weights=b"1234")
+    assert door.ask("POST", f"{API}/registered-models/create", eve, json={"name": name}).is_success
+    for body in (
+        {"source": f"runs:/{run_id}/model", "run_id": run_id},
+        {"source": f"runs:/%2e/{run_id}/model", "run_id": run_id},
+        {"source": "prompt-template", "run_id": run_id},
+        {"source": "models:/m-0123456789abcdef0123456789abcdef", "model_id": "m-0123456789abcdef0123456789abcdef"},
+    ):
+        refused = door.ask("POST", f"{API}/model-versions/create", eve, json={"name": name, **body})
+        assert (refused.status_code, refused.json()["type"]) == (404, "/problems/source-not-found"), body
+    # its owner goes on with the run
+    assert door.ask("PUT", f"{STORE}/{place}/model/weights", ana, content=b"5678").is_success
+    assert door.ask("POST", f"{API}/runs/delete", ana, json={"run_id": run_id}).is_success
+    # the twin: MLflow alone takes it
+    abroad = {"X-MLFLOW-WORKSPACE": "stranger"}
+    body = {"name": name, "source": f"runs:/{run_id}/model", "run_id": run_id}
+    assert _inner(mlflow_server, "POST", f"{API}/model-versions/create", json=body, headers=abroad).is_success
+
+
+@pytest.mark.parametrize("path", ["workspaces", "workspaces/", "./workspaces", "%77orkspaces", "%2577orkspaces/."])
+def test_nobody_lists_the_names_of_the_teams(door: Door, mlflow_server: str, path: str) -> None:
+    door.run(door.token(tenant="risk"), weights=b"1234")
+    listed = door.ask("GET", f"{STORE}?path={path}", door.token())
+    assert (listed.status_code, "risk" in listed.text) == (403, False)
+    assert "risk" in _inner(mlflow_server, "GET", f"{STORE}?path=workspaces").text, "MLflow alone tells it"
+
+
 def test_an_auditor_reads_other_tenants_and_writes_nowhere(door: Door, name: str) -> None:
     door.register(door.token(), name)
     auditor = door.token("aud@company.com", "auditor", tenant="stranger")

@@ -13,7 +13,7 @@ from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.replies import send_reply
-from mlops_platform.mlflow_door import changes, defaults, forwarding
+from mlops_platform.mlflow_door import changes, defaults, forwarding, sources
 from mlops_platform.mlflow_door.access import Access, Route, route_of
 from mlops_platform.mlflow_door.answers import problem, sign_in
 from mlops_platform.mlflow_door.callers import Callers, SignInFirst
@@ -140,12 +140,14 @@ class Gate:
         elif route.access is Access.WRITE:
             await self._write(asked)
         else:
+            sources.refuse_listing_teams(route, scope["query_string"].decode("latin-1"))
             await self._pass(asked)
 
     async def _change(self, asked: _Asked) -> None:
         await self._workspaces.default_experiment(asked.tenant)
         raw = await forwarding.whole_body(asked.receive)
         change = changes.change_of(asked.route.method, asked.route.template, raw, asked.caller.subject)
+        await sources.refuse_foreign(self._upstream, asked.tenant, change)
 
         async def send(body: bytes) -> Whole:
             return await forwarding.whole(self._upstream, self._rebuilt(asked, body))
