@@ -260,7 +260,7 @@ class Gateway:
         if is_alias(version):
             return None
         try:
-            answer = self._oip.infer_at_once(caller, name, version, body, named, request_id)
+            answer = self._oip.infer_at_once(caller, name, version, body, named, request_id, began)
         except TakesLong:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of a request

@@ -24,10 +24,11 @@ from mlops_platform.predictions.replies import as_refusal, reply
 from mlops_platform.predictions.routing import RoutingTable, Target
 from model_server.doors.datatypes import described_input
 from model_server.doors.infer import Infer, read_infer
-from model_server.doors.outputs import check_wanted, described, echoed, outputs, written
+from model_server.doors.outputs import Form, check_wanted, described, outputs, written
 from model_server.doors.plain import read_plain
 from model_server.doors.prepared import read_prepared
 from model_server.doors.rows import rows_of
+from model_server.doors.scalars import written_scalars
 
 # Triton's name for the length of the JSON before binary values
 JSON_LENGTH = b"inference-header-content-length"
@@ -124,13 +125,19 @@ class OpenInference:
             return Outcome(refused(error, request_id), endpoint, model_name)
 
     def infer_at_once(
-        self, caller: Caller, name: str, version: str, body: bytes, headers: dict[bytes, bytes], request_id: str
+        self,
+        caller: Caller,
+        name: str,
+        version: str,
+        body: bytes,
+        headers: dict[bytes, bytes],
+        request_id: str,
+        began: float,
     ) -> Reply | None:
         """Answer an inference when nothing has to be waited for; None when the long way has to be taken.
 
         None leaves nothing behind. Raises the refusals of problems.py, and TakesLong.
         """
-        began = time.perf_counter()
         caller.require("prediction:create")
         target = self._predictor.find(caller, name, version, None, None)
         request, asked = _asked(body, headers, target)
@@ -246,16 +253,23 @@ def _inferred(request: Infer, found: Answered, request_id: str) -> Reply:
         "model_name": target.live.model_name,
         "model_version": str(target.live.version),
         "id": request.id or found.prediction_id,
-        "parameters": {**echoed(request), **parameters} if request.parameters else parameters,
+        "parameters": {**request.echo, **parameters},
     }
-    tensors = outputs(target.description.form, found.predictions, found.labels, found.scores)
-    content, json_bytes = written(envelope, tensors, request)
+    content, json_bytes = _written(envelope, target.description.form, found, request)
     approval = _approval(target)
     if json_bytes is None:
         return reply(200, content, request_id, approval)
     length = (b"content-length", b"%d" % len(content))
     ids = (b"x-request-id", request_id.encode())
     return Reply(200, [_BINARY, length, (JSON_LENGTH, b"%d" % json_bytes), ids, approval], content)
+
+
+def _written(envelope: dict[str, Any], form: Form, found: Answered, request: Infer) -> tuple[bytes, int | None]:
+    if found.scores is None:
+        short = written_scalars(envelope, form, found.predictions, found.labels, request)
+        if short is not None:
+            return short
+    return written(envelope, outputs(form, found.predictions, found.labels, found.scores), request)
 
 
 def _approval(target: Target) -> Header:

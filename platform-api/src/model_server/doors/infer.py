@@ -59,24 +59,24 @@ _REQUEST = Envelope(
     ("inputs", "outputs", "id", "parameters", "name", "shape", "datatype", "data"),
 )
 _LONGEST_KEY = 500
+_BINARY = "binary_data_output"
 _SHARED_MEMORY = "shared_memory_region"
 
 
 class Infer:
     """A request that was read: its tensors, and what else it asks for."""
 
-    __slots__ = ("id", "parameters", "tensors", "wanted")
+    __slots__ = ("binary_output", "echo", "id", "parameters", "tensors", "wanted")
 
     def __init__(self, request: InferRequest, tensors: list[Tensor]) -> None:
         self.id = request.id
         self.parameters: dict[str, Any] = request.parameters or {}
         self.tensors = tensors
         self.wanted = request.outputs
-
-    @property
-    def binary_output(self) -> bool:
-        """Whether every output that says nothing else follows in binary."""
-        return self.parameters.get("binary_data_output") is True
+        # whether every output that says nothing else follows in binary
+        self.binary_output = self.parameters.get(_BINARY) is True
+        # the parameters that come back with the answer
+        self.echo = {name: value for name, value in self.parameters.items() if name != _BINARY}
 
     def params(self) -> Any:
         """Return the model's own params, None when the request has none. Raises BadInput."""

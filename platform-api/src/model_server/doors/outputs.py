@@ -2,7 +2,6 @@
 
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,13 +107,6 @@ def outputs(
 
 def written(envelope: dict[str, Any], found: list[Output], asked: Infer) -> tuple[bytes, int | None]:
     """Return an answer's body and, when values follow its JSON in binary, how long the JSON is."""
-    if not asked.wanted and asked.binary_output:
-        packed = [_packed(output) for output in found]
-        shapes = [
-            (output.name, output.datatype, *output.shape, len(part)) for output, part in zip(found, packed, strict=True)
-        ]
-        text = orjson.dumps({**envelope, "outputs": orjson.Fragment(_in_words(*shapes))})
-        return b"".join((text, *packed)), len(text)
     chosen = found
     wanted: dict[str, InferWanted] = {}
     if asked.wanted:
@@ -134,22 +126,6 @@ def written(envelope: dict[str, Any], found: list[Output], asked: Infer) -> tupl
         tensors.append(tensor)
     text = orjson.dumps({**envelope, "outputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join([text, *parts]), len(text)) if parts else (text, None)
-
-
-# a model answers requests of the same few sizes again and again
-@lru_cache(maxsize=1_024)
-def _in_words(*tensors: tuple[Any, ...]) -> bytes:
-    """Return the JSON of tensors whose values follow in binary, from name, datatype, sizes of the axes and bytes of each."""
-    described = [
-        {"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}
-        for name, datatype, *shape, size in tensors
-    ]
-    return orjson.dumps(described)
-
-
-def echoed(asked: Infer) -> dict[str, Any]:
-    """Return the request's parameters that come back with its answer."""
-    return {name: value for name, value in asked.parameters.items() if name != "binary_data_output"}
 
 
 def _in_binary(wanted: InferWanted | None, asked: Infer) -> bool:

@@ -6,7 +6,7 @@ from model_server.bundle import Bundle
 from model_server.contract.problems import BadInput
 from model_server.doors.datatypes import described_input
 from model_server.doors.infer import read_infer
-from model_server.doors.outputs import Form, check_wanted, described, echoed, outputs, written
+from model_server.doors.outputs import Form, check_wanted, described, outputs, written
 from model_server.doors.plain import read_plain
 from model_server.doors.rows import rows_of
 from model_server.engines.params import checked_params
@@ -63,7 +63,7 @@ def infer_answer(model: ServedModel, body: bytes, json_bytes: bytes | None) -> t
     envelope: dict[str, Any] = {"model_name": bundle.model_name, "model_version": str(bundle.model_version)}
     if asked.id is not None:
         envelope["id"] = asked.id
-    if given := echoed(asked):
+    if given := asked.echo:
         envelope["parameters"] = given
     return written(envelope, outputs(form, answer.prediction, answer.labels, answer.scores), asked)
 
