@@ -73,6 +73,23 @@ def test_without_any_token_one_is_made_for_this_user(issuer: DevelopmentIssuer) 
     assert tenant == "default"
 
 
+def test_a_token_that_was_made_for_one_home_is_not_sent_to_the_door_of_another(
+    issuer: DevelopmentIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = mlflow_plugin.Tokens()
+    first = tokens.for_server(DOOR)
+    other, door = Home(tmp_path / "other"), "http://127.0.0.1:5998"
+    other.create()
+    state.write(other.run / "state.json", state.PlatformState(urls={"platform": PLATFORM, "mlflow": door}))
+    theirs = DevelopmentIssuer(other.folder / "keys", f"{PLATFORM}/issuer", "mlops-platform", "development")
+    theirs.keys()
+    monkeypatch.setenv("MLOPS_HOME", str(other.folder))
+    second = tokens.for_server(door)
+    assert second != first
+    _subject(theirs, second)
+    assert tokens.for_server(DOOR) is None, "the home's door is another one now"
+
+
 def test_another_issuers_token_is_sent_as_it_is_and_read_again_from_its_file(
     issuer: DevelopmentIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ _LIFETIME_SECONDS = 3_600
 
 @dataclass
 class _Renewed:
+    home: Path
     source: str
     token: str
     until: float
@@ -47,11 +48,12 @@ class Tokens:
 
     def _fresh(self, place: Home, source: str) -> str | None:
         kept = self._renewed
-        if kept is not None and kept.source == source and kept.until - time.time() > _EARLY_SECONDS:
+        same = kept is not None and (kept.home, kept.source) == (place.folder, source)
+        if kept is not None and same and kept.until - time.time() > _EARLY_SECONDS:
             return kept.token
         minted = _minted(place, _claims(source))
         if minted is not None:
-            self._renewed = _Renewed(source, minted, time.time() + _LIFETIME_SECONDS)
+            self._renewed = _Renewed(place.folder, source, minted, time.time() + _LIFETIME_SECONDS)
         return minted
 
 
