@@ -153,7 +153,8 @@ async def test_measured_use_becomes_costs_of_models_and_shared_services_are_divi
     await deployed(services, "r1", "risk", "fraud")
     predicted(services, "risk", "fraud", 30)
     predicted(services, "web", "ads", 10)
-    at = now()
+    # the hour that is measured lies within today, at any time of the day
+    at = now().replace(hour=0, minute=0, second=0, microsecond=0)
     meter = Given(
         Reading(at, (use(0, at, "r1"), use(0, at, kind="api", pid=2)), (StoredUse("prediction-log", 10**9),)),
         Reading(

@@ -89,9 +89,9 @@ def test_metrics_are_labelled_with_the_models_name(pod: str, sample: Built) -> N
 
 async def test_the_data_plane_explains_and_predicts_over_http(pod: str, sample: Built) -> None:
     process = ModelProcess("sample", pod, list(sample.frame.columns), AnswerForm(None, None))
-    predictions, labels = await process.predict([list(row) for row in sample.rows(0, 2)])
-    assert len(predictions) == 2
-    assert labels is not None
+    said = await process.predict([list(row) for row in sample.rows(0, 2)])
+    assert len(said.predictions) == 2
+    assert said.labels is not None
     explained = await process.explain([list(row) for row in sample.rows(0, 1)])
     assert "error" not in explained, explained
     await process.close()

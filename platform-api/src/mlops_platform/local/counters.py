@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a new folder with a name of its own is made there, for its owner only
+_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 - a new folder is made there, for its owner only
 _PREFIX = "mlops-counters-"
 
 
