@@ -317,6 +317,16 @@ class DeltaContract(PredictionLogContract):
         assert {row["at"].isoformat() for row in rows} == {"2026-11-18T11:06:41+00:00"}
         assert {row["date"] for row in rows} == {"2026-11-18"}
 
+    def test_a_forked_process_does_not_write_what_its_parent_holds(self, log: DeltaPredictionLog) -> None:
+        log.hold(record(1), 1)
+        child = os.fork()
+        if child == 0:
+            log.commit()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        log.commit()
+        assert log.account().pending == 1
+
     def test_a_forked_process_writes_a_segment_of_its_own(self, log: DeltaPredictionLog, tmp_path: Path) -> None:
         log.append(record(1), 1)
         child = os.fork()

@@ -29,7 +29,7 @@ from ..predictions.small_bundles import bundle
 Row = dict[str, Any]
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _BITS = {"long": 63, "integer": 31}
-_TYPES = {
+TYPES = {
     "float64": "double",
     "float32": "float",
     "int64": "long",
@@ -80,7 +80,7 @@ def _inside(spec: dict[str, Any], value: Any) -> Any:
     if kind in _PLAIN:
         return _PLAIN[kind](value)
     if kind == "tensor":
-        return _tensor(spec["tensor-spec"]["shape"][1:], _TYPES[spec["tensor-spec"]["dtype"]], value)
+        return _tensor(spec["tensor-spec"]["shape"][1:], TYPES[spec["tensor-spec"]["dtype"]], value)
     if kind == "array":
         return [_inside(spec["items"], part) for part in _a(list, value)]
     if kind == "map":

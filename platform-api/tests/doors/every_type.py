@@ -7,20 +7,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from .echoes import Echo
+from .echoes import TYPES, Echo
 
 Row = dict[str, Any]
 SCALARS = ("double", "float", "long", "integer", "boolean", "string", "binary", "datetime")
 _NAMES = ["age", "a b", "ünï", "a/b", "a~b", "x.y", "inputs", "data", "€", "5", "when", 'say "x"']
-_DTYPES = ("float64", "float32", "int64", "int32", "bool", "str")
-_TYPES = {
-    "float64": "double",
-    "float32": "float",
-    "int64": "long",
-    "int32": "integer",
-    "bool": "boolean",
-    "str": "string",
-}
+_DTYPES = tuple(TYPES)
 _PARAMS = (
     {"name": "factor", "type": "double", "default": 1.5, "shape": None},
     {"name": "tags", "type": "string", "default": ["a"], "shape": [-1]},
@@ -132,7 +124,7 @@ def _value(draw: st.DrawFn, spec: dict[str, Any]) -> Any:
             for name, part in spec["properties"].items()
             if part["required"] or draw(st.booleans())
         }
-    return _tensor(draw, spec["tensor-spec"]["shape"][1:], _TYPES[spec["tensor-spec"]["dtype"]])
+    return _tensor(draw, spec["tensor-spec"]["shape"][1:], TYPES[spec["tensor-spec"]["dtype"]])
 
 
 def _tensor(draw: st.DrawFn, shape: list[int], kind: str) -> Any:

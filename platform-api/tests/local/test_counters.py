@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,7 @@ def test_a_start_begins_with_nothing_and_leaves_nothing(tmp_path: Path, memory: 
     assert first.stat().st_mode & 0o077 == 0
     second = counters.new_folder(place, memory)
     assert list(memory.iterdir()) == [second], "what a killed platform left is removed"
-    assert list(place.iterdir()) == []
+    assert list(place.glob("*.db")) == []
     counters.remove(place, memory)
     assert not place.exists()
     assert list(memory.iterdir()) == []
@@ -60,16 +61,35 @@ def test_a_link_to_anything_else_removes_nothing_of_it(tmp_path: Path, memory: P
     assert not place.is_symlink()
 
 
+def test_the_copy_of_a_home_leaves_the_counters_of_the_platform_that_runs(tmp_path: Path, memory: Path) -> None:
+    running, copy = tmp_path / "home" / "metrics", tmp_path / "copy" / "metrics"
+    running.parent.mkdir()
+    theirs = counters.new_folder(running, memory)
+    (theirs / "counter_1.db").write_bytes(b"counts")
+    shutil.copytree(running.parent, copy.parent, symlinks=True)
+    ours = counters.new_folder(copy, memory)
+    assert (theirs / "counter_1.db").read_bytes() == b"counts"
+    assert ours != theirs
+    counters.remove(copy, memory)
+    assert theirs.is_dir()
+
+
 def test_a_machine_without_room_in_memory_uses_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "metrics"
     assert counters.new_folder(place, tmp_path / "nothing-there") == place
     assert place.is_dir()
 
-    def full(**_: object) -> str:
+    def full(*_: object, **__: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "mkdtemp", full)
-    assert counters.new_folder(place) == place
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "mkdtemp", full)
+        assert counters.new_folder(place) == place
+    (tmp_path / "memory").mkdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        assert counters.new_folder(place, tmp_path / "memory") == place
+    assert list((tmp_path / "memory").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="needs root on Linux: mounts a small disk")

@@ -30,6 +30,19 @@ async def test_records_are_committed_once_before_all_answers_of_a_turn() -> None
     assert len(said) == 3, "what was sent is not sent again"
 
 
+async def test_an_answer_that_cannot_be_sent_keeps_nobody_from_theirs() -> None:
+    said: list[Any] = []
+
+    def broken(_answer: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    outbox, loop = Outbox(Mock()), asyncio.get_running_loop()
+    for write in (said.append, broken, said.append):
+        outbox.hold(loop, Mock(is_closing=lambda: False, write=write), b"answer")
+    outbox.deliver()
+    assert said == [b"answer", b"answer"]
+
+
 async def test_answers_that_are_owed_come_before_a_refusal_of_what_follows(short: int, token: str) -> None:  # noqa: F811
     await exchange(short, request(token))
     reader, writer = await asyncio.open_connection("127.0.0.1", short)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 - a new folder is made there, for its owner only
 _PREFIX = "mlops-counters-"
+_OWNER = "home"
 
 
 def new_folder(place: Path, memory: Path = _MEMORY) -> Path:
@@ -19,9 +20,14 @@ def new_folder(place: Path, memory: Path = _MEMORY) -> Path:
     Where memory has no room, or the machine no such place, it is `place` itself.
     """
     remove(place, memory)
+    folder = None
     try:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=memory))
+        # whose it is: a copy of this home must not remove what is counted here
+        (folder / _OWNER).write_text(str(place.absolute()))
     except OSError:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
         place.mkdir(mode=0o700)
         return place
     place.symlink_to(folder)
@@ -34,14 +40,13 @@ def remove(place: Path, memory: Path = _MEMORY) -> None:
         shutil.rmtree(place, ignore_errors=True)
         return
     folder = place.readlink()
-    if folder.parent == memory and folder.name.startswith(_PREFIX) and _is_ours(folder):
+    if folder.parent == memory and folder.name.startswith(_PREFIX) and _is_made_for(folder, place):
         shutil.rmtree(folder, ignore_errors=True)
     place.unlink()
 
 
-def _is_ours(folder: Path) -> bool:
-    # a copied home may lead to the folder of somebody else's platform
+def _is_made_for(folder: Path, place: Path) -> bool:
     try:
-        return folder.stat().st_uid == os.getuid()
-    except FileNotFoundError:
+        return folder.stat().st_uid == os.getuid() and (folder / _OWNER).read_text() == str(place.absolute())
+    except OSError:
         return False

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import structlog
+
 from mlops_platform.predictions.interfaces import PredictionLog
+
+log = structlog.get_logger(__name__)
 
 
 class Outbox:
@@ -28,6 +32,9 @@ class Outbox:
         held, self._held = self._held, []
         self._log.commit()
         for transport, answer in held:
-            # a caller that went away needs none
-            if not transport.is_closing():
-                transport.write(answer)
+            try:
+                # a caller that went away needs none
+                if not transport.is_closing():
+                    transport.write(answer)
+            except Exception:  # one connection that cannot be written to keeps nobody else from an answer
+                log.exception("answer not sent")

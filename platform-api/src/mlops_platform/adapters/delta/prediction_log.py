@@ -291,13 +291,15 @@ def _rows_within(held: list[tuple[bytes, int]], written: int) -> int:
 
 
 def _forget(reference: "weakref.ref[DeltaPredictionLog]") -> None:
-    """Leave the parent's segment to the parent."""
+    """Leave the parent's records and its segment to the parent."""
     log = reference()
-    if log is not None and log._descriptor is not None:  # noqa: SLF001 - its own module
+    if log is None:
+        return
+    log._held.clear()  # noqa: SLF001 - its own module
+    if log._descriptor is not None:  # noqa: SLF001
         os.close(log._descriptor)  # noqa: SLF001
         log._descriptor = None  # noqa: SLF001
         log._finished.clear()  # noqa: SLF001
-        log._held.clear()  # noqa: SLF001
 
 
 def _modified(path: Path) -> float | None:
