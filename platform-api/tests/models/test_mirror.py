@@ -120,7 +120,8 @@ async def test_a_changed_tag_is_copied_and_what_is_known_is_not_read_again(
     worker.registry.read.clear()
     await run_job(MIRROR, worker)
     assert (await _catalogue(worker, prefix))[(f"{prefix}-a", 1)].risk_level == "high"
-    assert worker.registry.read == [(f"{prefix}-a", 1)]
+    # other tests register in the same MLflow: only the names of this one count
+    assert [each for each in worker.registry.read if each[0].startswith(prefix)] == [(f"{prefix}-a", 1)]
 
 
 async def test_one_version_that_cannot_be_copied_holds_up_no_other_and_is_tried_again(
