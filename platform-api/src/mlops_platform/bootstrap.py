@@ -159,7 +159,7 @@ def build_bundles(settings: Settings) -> BundleStore:
     if settings.bundle_uri is None:
         from mlops_platform.adapters.local.bundles import LocalBundles
 
-        return LocalBundles()
+        return LocalBundles(settings.bundle_dir)
     from mlops_platform.adapters.aws.bundles import S3Bundles
 
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)

@@ -64,8 +64,8 @@ class TestLocalBundles(BundleStoreContract):
     __test__ = True
 
     @pytest.fixture
-    def store(self) -> LocalBundles:
-        return LocalBundles()
+    def store(self, tmp_path: Path) -> LocalBundles:
+        return LocalBundles(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +171,9 @@ def a_live(address: str, revision_id: str) -> LiveRevision:
 
 def test_one_damaged_bundle_takes_no_other_revision_with_it(tmp_path: Path) -> None:
     good = str(a_bundle(tmp_path))
-    snapshot = RoutingSnapshot(4, (a_live(good, "r1"), a_live(str(tmp_path / "nothing"), "r2")))
+    snapshot = RoutingSnapshot(4, (a_live("abc-churn-3", "r1"), a_live("nothing", "r2")))
     found, damaged = snapshot.revisions
-    assert fetch_bundles(snapshot, LocalBundles()) == replace(
+    assert fetch_bundles(snapshot, LocalBundles(tmp_path)) == replace(
         snapshot, revisions=(replace(found, folder=good),), not_fetched=(damaged,)
     )
 

@@ -136,7 +136,9 @@ class TestLocalRuntime(ServingRuntimeContract):
     @pytest.fixture
     async def runtime(self, tmp_path: Path) -> AsyncIterator[LocalRuntime]:
         with Watchdog() as watchdog:
-            host = ModelHost(tmp_path, watchdog, lambda _event: None, [sys.executable, str(HOSTED)])
+            host = ModelHost(
+                tmp_path, tmp_path / "bundles", watchdog, lambda _event: None, [sys.executable, str(HOSTED)]
+            )
             host.start()
             yield LocalRuntime(tmp_path)
             await host.stop()

@@ -148,7 +148,7 @@ async def road(
     services: BuiltServices, client: httpx.AsyncClient, as_: Headers, mlflow_server: str
 ) -> AsyncIterator[Road]:
     with Watchdog() as watchdog:
-        host = ModelHost(services.settings.runtime_dir, watchdog, lambda _event: None)
+        host = ModelHost(services.settings.runtime_dir, services.settings.bundle_dir, watchdog, lambda _event: None)
         host.start()
         yield Road(services, client, as_)
         await host.stop()

@@ -175,6 +175,17 @@ async def _a_revision_that_cannot_be_judged(ground: Ground, patch: pytest.Monkey
         assert set(await session.scalars(due)) == ground.neighbours
 
 
+@case("lost-bundles")
+async def _a_bundle_that_cannot_be_looked_for(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.answering()
+    for statement in ground.services.settings.bundle_dir.glob("*/statement-*"):
+        statement.unlink()
+    ground.spoil("bundles", "fetch", lambda address: ground.poisoned in address)
+    await ground.run("lost-bundles")
+    kept = {path.parent.name for path in ground.services.settings.bundle_dir.glob("*/statement-*")}
+    assert {name for name in ground.names if any(name in folder for folder in kept)} == ground.neighbours
+
+
 @case("prediction-log")
 async def _a_segment_that_is_none(ground: Ground, _: pytest.MonkeyPatch) -> None:
     log = ground.services.prediction_log

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from mlops_platform.adapters.local.runtime import socket_path
 from mlops_platform.local import model_host
 from mlops_platform.local.events import Event
 from mlops_platform.local.model_host import ModelHost
@@ -35,8 +37,7 @@ class Runtime:
             (folder / name).mkdir()
 
     def order(self, name: str, **more: Any) -> None:
-        socket = str(self.folder / "s" / f"{name}.sock")
-        content = {"model_name": name, "version": 1, "bundle": "b", "socket": socket, "environment_vars": {}}
+        content = {"model_name": name, "version": 1, "bundle": "b", "environment_vars": {}}
         content |= {"statement": "statement-r.json", "public_keys": "", **more}
         self.write(name, json.dumps(content))
 
@@ -61,7 +62,9 @@ class Runtime:
     @asynccontextmanager
     async def hosted(self) -> AsyncIterator[ModelHost]:
         with Watchdog() as watchdog:
-            host = ModelHost(self.folder, watchdog, self.events.append, [sys.executable, str(HOSTED)])
+            host = ModelHost(
+                self.folder, self.folder / "bundles", watchdog, self.events.append, [sys.executable, str(HOSTED)]
+            )
             host.start()
             try:
                 yield host
@@ -74,7 +77,7 @@ def runtime(tmp_path: Path) -> Runtime:
     return Runtime(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"socket": 7, "environment_vars": {}}', '"\\ud800"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"bundle": "..", "environment_vars": {}}', '"\\ud800"'])
 async def test_an_order_that_cannot_be_read_has_failed_and_stops_no_other(runtime: Runtime, text: str) -> None:
     runtime.write("bad", text)
     runtime.order("good")
@@ -109,22 +112,25 @@ async def test_stopping_ends_every_process_and_the_next_host_starts_what_is_orde
 async def test_what_a_host_left_that_was_killed_with_its_watchdog_is_ended_and_a_namesake_is_not(
     runtime: Runtime,
 ) -> None:
-    def left_by_another(name: str, seconds_off: float) -> "asyncio.subprocess.Process":
+    def left_by_another(name: str, seconds_off: float, home: Path | None = None) -> "asyncio.subprocess.Process":
         created = (created_at(processes[name].pid) or 0.0) - seconds_off
-        text = json.dumps({"state": "ready", "pid": processes[name].pid, "process_started": created})
+        socket = str(socket_path(home or runtime.folder, name))
+        text = json.dumps({"state": "ready", "pid": processes[name].pid, "process_started": created, "socket": socket})
         (runtime.folder / "status" / f"{name}.json").write_text(text)
         return processes[name]
 
     sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
     processes = {
-        name: await asyncio.create_subprocess_exec(*sleeping, start_new_session=True) for name in ("ours", "namesake")
+        name: await asyncio.create_subprocess_exec(*sleeping, start_new_session=True)
+        for name in ("ours", "namesake", "theirs")
     }
     ours, namesake = left_by_another("ours", 0), left_by_another("namesake", 100)
+    theirs = left_by_another("theirs", 0, runtime.folder.with_name("the home this one was copied from"))
     (runtime.folder / "status" / "torn.json").write_text('{"state": "rea')
     try:
         async with runtime.hosted():
             assert await asyncio.wait_for(ours.wait(), 20) == -signal.SIGKILL
-            assert namesake.returncode is None
+            assert (namesake.returncode, theirs.returncode) == (None, None)
             assert list((runtime.folder / "status").glob("*.json")) == []
     finally:
         for process in processes.values():
@@ -139,7 +145,7 @@ def test_a_killed_host_leaves_no_model_process(runtime: Runtime) -> None:
         "import asyncio, sys\nfrom pathlib import Path\nfrom mlops_platform.local.model_host import ModelHost\n"
         "from mlops_platform.local.watchdog_client import Watchdog\n"
         "async def main():\n"
-        f"    host = ModelHost(Path({str(runtime.folder)!r}), Watchdog(), print, [sys.executable, {str(HOSTED)!r}])\n"
+        f"    host = ModelHost(Path({str(runtime.folder)!r}), Path('bundles'), Watchdog(), print, [sys.executable, {str(HOSTED)!r}])\n"
         "    host.start()\n    await asyncio.sleep(600)\n"
         "asyncio.run(main())"
     )
@@ -150,6 +156,22 @@ def test_a_killed_host_leaves_no_model_process(runtime: Runtime) -> None:
         host.kill()
         host.wait()
     eventually(lambda: not is_alive(runtime.status("churn")["pid"]), 25)
+
+
+async def test_a_bundle_that_comes_back_is_served_and_one_that_goes_ends_no_process(runtime: Runtime) -> None:
+    bundle = runtime.folder / "bundles" / "refused"
+    runtime.order("churn", bundle="/the/home/of/before/bundles/refused")
+    runtime.order("other")
+    (runtime.folder / "bundles" / "b").mkdir(parents=True)
+    (runtime.folder / "bundles" / "b" / "bundle.json").write_text("{}")
+    async with runtime.hosted():
+        await runtime.until(lambda: runtime.status("churn")["state"] == "failed")
+        other = await runtime.is_ready("other")
+        shutil.rmtree(runtime.folder / "bundles" / "b")
+        bundle.mkdir(parents=True)
+        (bundle / "bundle.json").write_text("{}")
+        await runtime.is_ready("churn")
+        assert await runtime.is_ready("other") == other
 
 
 async def test_a_model_process_sees_its_own_variables_and_none_of_the_platforms(

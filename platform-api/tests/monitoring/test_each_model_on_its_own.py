@@ -51,7 +51,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return SimpleNamespace(
         database=SimpleNamespace(read_session=_session),
         runtime=SimpleNamespace(address=None),
-        bundles=LocalBundles(),
+        bundles=LocalBundles(tmp_path),
         prediction_log=Log({"poisoned": TypeError("a row nobody foresaw")}),
     )
 

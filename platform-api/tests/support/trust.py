@@ -14,7 +14,7 @@ class EveryBuild(Trust):
     """Loads builds as they are."""
 
     def __init__(self) -> None:
-        super().__init__(Path("no keys"), LocalBundles())
+        super().__init__(Path("no keys"), LocalBundles(Path("no bundles")))
 
     def files(self, live: LiveRevision) -> Files:
         return BuiltFiles(Path(live.folder))

@@ -90,6 +90,17 @@ async def record_build(
     )
 
 
+async def record_rebuild(
+    session: Session, deployment: Deployment, revision: Revision, bundle: str, key: str | None, actor: Actor
+) -> None:
+    """Keep where the bundle of a revision is that was lost and built again; who answers predictions reads it anew."""
+    revision.bundle, deployment.observed_message = bundle, ""
+    details: dict[str, Any] = {"revision": revision.number, "engine": revision.engine, "digest": revision.digest}
+    details |= {"signed_with": key, "again": "its bundle was missing"}
+    await _record(session, Action.DEPLOYMENT_BUILT, deployment, actor, details)
+    await repository.bump_routing(session)
+
+
 def record_refusal(revision: Revision) -> None:
     """Keep that a revision cannot be built."""
     refused: Build = "refused"

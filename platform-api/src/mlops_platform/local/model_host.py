@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlops_platform.adapters.local.bundles import folder_of
+from mlops_platform.adapters.local.runtime import socket_path
+from mlops_platform.builds.interfaces import BundleDamaged
 from mlops_platform.local import orphans
 from mlops_platform.local.events import Event, Report
 from mlops_platform.local.process import ProcessSpec
@@ -52,6 +55,14 @@ class _Model:
     process: SupervisedProcess | None = None
     refusal: str = ""
     written: str = ""
+    bundle: Path | None = None
+    made: float = 0.0
+    """When the bundle was made that the process was started with; 0 when there was none."""
+
+    def built_again(self) -> bool:
+        """Whether the bundle came, or came anew, after the process was started; that it is gone ends no process."""
+        made = _made(self.bundle)
+        return made not in {0.0, self.made}
 
     def status(self) -> dict[str, Any]:
         """Return what the runtime reads (adapters/local/runtime.py)."""
@@ -72,9 +83,15 @@ class ModelHost:
     """The loop that compares specifications with processes. All methods belong to one event loop."""
 
     def __init__(
-        self, runtime_dir: Path, watchdog: Watchdog, report: Report, command: Collection[str] | None = None
+        self,
+        runtime_dir: Path,
+        bundles: Path,
+        watchdog: Watchdog,
+        report: Report,
+        command: Collection[str] | None = None,
     ) -> None:
         self._runtime = runtime_dir.absolute()
+        self._bundles = bundles.absolute()
         self._watchdog = watchdog
         self._report = report
         self._command = command or (sys.executable, "-I", "-m", "model_server.serve")
@@ -109,7 +126,9 @@ class ModelHost:
 
     async def _pass(self) -> None:
         wanted = self._read_specs()
-        changed = [known for known, model in self._models.items() if wanted.get(known) != model.text]
+        changed = [
+            known for known, model in self._models.items() if wanted.get(known) != model.text or model.built_again()
+        ]
         # ended before anything is started: the new ones need the memory
         await asyncio.gather(*(self._remove(revision_id) for revision_id in changed))
         for revision_id in wanted.keys() - self._models.keys():
@@ -127,13 +146,16 @@ class ModelHost:
 
     def _started(self, revision_id: str, text: str) -> _Model:
         try:
-            spec = self._process_spec(revision_id, json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            order = json.loads(text)
+            spec = self._process_spec(revision_id, order)
+            bundle = folder_of(self._bundles, order["bundle"])
+        except (ValueError, KeyError, TypeError, AttributeError, BundleDamaged) as error:
             return _Model(text, refusal=f"the order for this model process cannot be read: {error!r}")
         log = self._runtime / "logs" / f"{revision_id}.log"
+        made = _made(bundle)
         process = SupervisedProcess(spec, log, self._watchdog, self._changed)
         process.keep_running()
-        return _Model(text, process)
+        return _Model(text, process, bundle=bundle, made=made)
 
     def _changed(self, process: SupervisedProcess) -> None:
         if process.state == "restarting":
@@ -149,7 +171,7 @@ class ModelHost:
         shutil.rmtree(self._runtime / "scratch" / revision_id, ignore_errors=True)
 
     def _process_spec(self, revision_id: str, order: dict[str, Any]) -> ProcessSpec:
-        socket, bundle = Path(order["socket"]), Path(order["bundle"])
+        socket, bundle = socket_path(self._runtime, revision_id), folder_of(self._bundles, order["bundle"])
         scratch = self._scratch(revision_id)
         command = [*self._command, "--bundle", str(bundle), "--socket", str(socket), "--scratch", str(scratch)]
         asked = {name: str(value) for name, value in order["environment_vars"].items()}
@@ -192,11 +214,22 @@ class ModelHost:
         return self._runtime / "status" / f"{revision_id}.json"
 
     def _end_orphans(self) -> None:
-        """Kill the model processes of a supervisor that was killed together with its watchdog; forget their status."""
+        """Kill the model processes of a supervisor that was killed together with its watchdog; forget their status.
+
+        What a copied home says of processes is about the home it was copied from, which may be running.
+        """
         recorded = []
         for path in (self._runtime / "status").glob("*.json"):
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 status = json.loads(path.read_text())
-                recorded.append(ChildState(path.stem, pid=status["pid"], created=status["process_started"]))
+                if Path(status["socket"]) == socket_path(self._runtime, path.stem):
+                    recorded.append(ChildState(path.stem, pid=status["pid"], created=status["process_started"]))
             path.unlink(missing_ok=True)
         orphans.end(recorded, patience_seconds=0)
+
+
+def _made(bundle: Path | None) -> float:
+    try:
+        return 0.0 if bundle is None else (bundle / "bundle.json").stat().st_mtime
+    except OSError:
+        return 0.0

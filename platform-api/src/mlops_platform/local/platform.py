@@ -32,7 +32,9 @@ def run(options: Options, report: Report) -> int:
     with home.locked():
         began = time.monotonic()
         recorded = EventFile(home.run / "events.jsonl")
-        if (earlier := state.read(home.run / "state.json")) is not None:
+        earlier = state.read(home.run / "state.json")
+        # a copied home tells of the processes of the one it was copied from
+        if earlier is not None and earlier.home in {"", str(home.folder)}:
             orphans.end(earlier.children.values())
         try:
             _ensure_ports(options)
@@ -57,7 +59,7 @@ def _ensure_ports(options: Options) -> None:
 
 async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report, began: float) -> int:
     supervisor = Supervisor(home, watchdog, report)
-    models = ModelHost(home.folder / "runtime", watchdog, report)
+    models = ModelHost(home.folder / "runtime", home.folder / "bundles", watchdog, report)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

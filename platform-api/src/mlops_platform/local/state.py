@@ -34,6 +34,8 @@ class PlatformState:
     urls: dict[str, str] = field(default_factory=dict)
     children: dict[str, ChildState] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    home: str = ""
+    """The folder it runs in; empty when it was written by an earlier version."""
 
 
 def write(path: Path, state: PlatformState) -> None:

@@ -25,6 +25,7 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             supervisor_created=states.created_at(os.getpid()),
             started_at=now().isoformat(timespec="seconds"),
+            home=str(home.folder),
         )
         self._watchdog = watchdog
         self._report = report

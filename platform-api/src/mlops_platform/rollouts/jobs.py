@@ -1,8 +1,14 @@
 """Reconciliation of what runs with what is wanted."""
 
 from mlops_platform.kit.jobs import Job
+from mlops_platform.rollouts.lost_bundles import JOB as LOST_BUNDLES
+from mlops_platform.rollouts.lost_bundles import build_again
 from mlops_platform.rollouts.reconciler import reconcile
 from mlops_platform.rollouts.reviews import JOB, review
 
 # not exclusive: several workers share the work, each deployment under a lock of its own
-JOBS = (Job("deployment-reconcile", 0.5, reconcile, exclusive=False), Job(JOB, 15, review))
+JOBS = (
+    Job("deployment-reconcile", 0.5, reconcile, exclusive=False),
+    Job(JOB, 15, review),
+    Job(LOST_BUNDLES, 5, build_again, exclusive=False),
+)

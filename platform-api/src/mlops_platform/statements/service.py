@@ -68,15 +68,23 @@ async def prove(services: Services, subject: Subject) -> Agreement:
         raise NotProven(str(error)) from error
 
 
-async def sign(services: Services, subject: Subject, bundle: Path, address: str, gates: list[GateResult]) -> Signed:
+async def sign(
+    services: Services,
+    subject: Subject,
+    bundle: Path,
+    address: str,
+    gates: list[GateResult],
+    until: datetime | None = None,
+) -> Signed:
     """Sign that this revision may be served, and put the statement beside its bundle; doing it again does no harm.
 
-    The caller has verified the bundle's own signature. Raises NotProven, BundleUnavailable, SignerUnavailable.
+    The caller has verified the bundle's own signature. `until`: when an earlier statement ends that this one takes the place
+    of; nothing is approved for longer because it is signed again. Raises NotProven, BundleUnavailable, SignerUnavailable.
     """
     agreement = await prove(services, subject)
     valid_days = load(services.settings.policy_file).statements.valid_days
     valid = timedelta(days=valid_days[_level(agreement.risk_level)])
-    signed = await anyio.to_thread.run_sync(_sign, services, subject, agreement, gates, bundle, valid)
+    signed = await anyio.to_thread.run_sync(_sign, services, subject, agreement, gates, bundle, valid, until)
     await anyio.to_thread.run_sync(
         services.bundles.keep_beside, address, statement_file(subject.revision_id), signed.envelope
     )
@@ -90,8 +98,10 @@ def _sign(
     gates: list[GateResult],
     bundle: Path,
     valid: timedelta,
+    until: datetime | None,
 ) -> Signed:
     signer, at, root, files = services.statement_signer, now(), signed_root(bundle), hashes(bundle)
+    valid = valid if until is None else min(valid, until - at)
     keyid = signer.key_id()
     parts = [
         seal(canonical_bytes(content), keyid, signer.sign) for content in attestations(subject, agreement, gates, root)
