@@ -13,7 +13,7 @@ mock_data "aws_region" {
 }
 
 mock_resource "aws_kms_key" {
-  defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/00000000-0000-0000-0000-000000000000", key_id = "00000000-0000-0000-0000-000000000000" }
+  defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-4234-8234-123456789012", key_id = "12345678-1234-4234-8234-123456789012" }
 }
 
 mock_resource "aws_iam_role" {

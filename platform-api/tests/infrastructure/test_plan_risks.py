@@ -353,6 +353,13 @@ def test_a_new_unencrypted_store_is_named(kind: str) -> None:
     assert [danger for danger, _ in found(change(kind, None, {name: False}))] == [Danger.PROTECTION]
 
 
+def test_a_key_that_signs_is_not_rotated_and_one_that_encrypts_must_be() -> None:
+    signs = {"enable_key_rotation": False, "key_usage": "SIGN_VERIFY"}
+    assert found(change("aws_kms_key", None, signs)) == []
+    encrypts = signs | {"key_usage": "ENCRYPT_DECRYPT"}
+    assert [danger for danger, _ in found(change("aws_kms_key", None, encrypts))] == [Danger.PROTECTION]
+
+
 LOCK = "aws_s3_bucket_object_lock_configuration"
 
 

@@ -32,6 +32,7 @@ VARIABLES = {
     "online_store_connect_arns": [f"{CACHE}replicationgroup:mlops", f"{CACHE}user:mlops-features"],
     "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
     "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
+    "statements_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/statements",
     "database_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database",
     "secrets_prefix": "mlops-platform/test",
 }
@@ -87,6 +88,7 @@ ALLOWED = [
     ("platform-worker", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "s3:ListBucket", "arn:aws:s3:::mlops-prediction-log"),
     ("platform-worker", "ce:GetCostAndUsage", "*"),
+    ("platform-worker", "kms:GetPublicKey", VARIABLES["statements_kms_key_arn"]),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
     (
         "external-secrets",
@@ -226,6 +228,14 @@ def test_the_audit_mirror_may_do_what_it_does_and_no_more(
         and any(":table/mlops-audit-log" in name or ":::mlops-audit" in name for name in statement["Resource"])
     }
     assert granted == {MIRROR_RIGHTS[operation][0] for operation in given}
+
+
+def test_the_worker_alone_signs_statements_and_only_in_one_way(policies: Policies) -> None:
+    key = VARIABLES["statements_kms_key_arn"]
+    ours, other = ({"kms:SigningAlgorithm": name} for name in ("ECDSA_SHA_256", "ECDSA_SHA_512"))
+    assert [name for name in policies if allowed(policies[name], "kms:Sign", key, ours)] == ["platform-worker"]
+    assert not allowed(policies["platform-worker"], "kms:Sign", key, other)
+    assert not allowed(policies["platform-worker"], "kms:Sign", VARIABLES["secrets_kms_key_arn"], ours)
 
 
 def test_a_load_balancer_that_is_the_clusters_may_go(policies: Policies) -> None:

@@ -76,6 +76,8 @@ locals {
       PREDICTION_LOG_BUCKET = module.s3.bucket_names["prediction-log"]
       AUDIT_BUCKET          = module.s3.bucket_names["audit"]
       AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
+      STATEMENTS_KEY_ARN    = module.keys.key_arns["statements"]
+      STATEMENTS_PUBLIC_KEY = module.keys.public_keys["statements"]
       REDIS_ENDPOINT        = local.redis ? "${module.elasticache[0].primary_endpoint}:${module.elasticache[0].port}" : ""
       REDIS_USER            = local.redis ? module.elasticache[0].user_name : ""
       REDIS_GROUP           = local.redis ? module.elasticache[0].replication_group_id : ""

@@ -64,10 +64,11 @@ module "keys" {
 
   name = local.name
   keys = {
-    data     = { description = "Buckets, tables and images of ${local.name}" }
-    database = { description = "PostgreSQL and the online store of ${local.name}", services = ["rds.amazonaws.com"] }
-    secrets  = { description = "Secrets of ${local.name}" }
-    logs     = { description = "Log groups of ${local.name}", cloudwatch_logs = true }
+    data       = { description = "Buckets, tables and images of ${local.name}" }
+    database   = { description = "PostgreSQL and the online store of ${local.name}", services = ["rds.amazonaws.com"] }
+    secrets    = { description = "Secrets of ${local.name}" }
+    logs       = { description = "Log groups of ${local.name}", cloudwatch_logs = true }
+    statements = { description = "Signs statements of approval of ${local.name}", signing = true }
     events = {
       description = "Queues and topics of ${local.name}"
       services    = ["events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com", "sns.amazonaws.com"]
@@ -245,6 +246,7 @@ module "iam" {
   online_store_connect_arns = local.redis ? module.elasticache[0].connect_arns : []
   data_kms_key_arn          = module.keys.key_arns["data"]
   secrets_kms_key_arn       = module.keys.key_arns["secrets"]
+  statements_kms_key_arn    = module.keys.key_arns["statements"]
   database_kms_key_arn      = module.keys.key_arns["database"]
   secrets_prefix            = "${var.project}/${var.environment}"
   extra_secret_arns         = compact([module.rds.master_user_secret_arn])

@@ -90,6 +90,9 @@ locals {
           # a head is read only to bring back events after a restore
           { Effect = "Allow", Action = ["s3:PutObject", "s3:GetObjectVersion"], Resource = ["${local.audit}/heads/*"] },
           { Effect = "Allow", Action = ["dynamodb:PutItem"], Resource = [local.audit_log] },
+          # statements of approval: it signs digests, and nobody else signs anything with this key
+          { Effect = "Allow", Action = ["kms:GetPublicKey"], Resource = [var.statements_kms_key_arn] },
+          { Effect = "Allow", Action = ["kms:Sign"], Resource = [var.statements_kms_key_arn], Condition = { StringEquals = { "kms:SigningAlgorithm" = "ECDSA_SHA_256" } } },
           # the bill of every tenant and model (setting MLOPS_COSTS=aws); Cost Explorer has no resources to name
           { Effect = "Allow", Action = ["ce:GetCostAndUsage"], Resource = ["*"] },
           local.write_key,

@@ -49,6 +49,11 @@ variable "data_kms_key_arn" {
   type        = string
 }
 
+variable "statements_kms_key_arn" {
+  description = "Key that signs statements of approval; the worker's role alone may sign with it."
+  type        = string
+}
+
 variable "secrets_kms_key_arn" {
   description = "Key of the secrets."
   type        = string

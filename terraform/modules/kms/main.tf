@@ -1,4 +1,5 @@
-# Customer-managed keys, one per kind of data, so that access to one kind never opens another. All rotate yearly.
+# Customer-managed keys, one per kind of data, so that access to one kind never opens another. Keys that encrypt rotate yearly;
+# a key that signs does not: whoever verifies has its public half pinned.
 
 data "aws_caller_identity" "current" {}
 data "aws_partition" "current" {}
@@ -45,11 +46,14 @@ locals {
 resource "aws_kms_key" "this" {
   for_each = var.keys
 
-  description             = each.value.description
-  enable_key_rotation     = true
-  deletion_window_in_days = var.deletion_window_in_days
-  policy                  = jsonencode({ Version = "2012-10-17", Statement = local.statements[each.key] })
-  tags                    = merge(var.tags, { Name = "${var.name}-${each.key}" })
+  #checkov:skip=CKV_AWS_7:KMS rotates no key that signs
+  description              = each.value.description
+  key_usage                = each.value.signing ? "SIGN_VERIFY" : "ENCRYPT_DECRYPT"
+  customer_master_key_spec = each.value.signing ? "ECC_NIST_P256" : "SYMMETRIC_DEFAULT"
+  enable_key_rotation      = !each.value.signing
+  deletion_window_in_days  = var.deletion_window_in_days
+  policy                   = jsonencode({ Version = "2012-10-17", Statement = local.statements[each.key] })
+  tags                     = merge(var.tags, { Name = "${var.name}-${each.key}" })
 }
 
 resource "aws_kms_alias" "this" {
@@ -57,4 +61,10 @@ resource "aws_kms_alias" "this" {
 
   name          = "alias/${var.name}-${each.key}"
   target_key_id = aws_kms_key.this[each.key].key_id
+}
+
+data "aws_kms_public_key" "this" {
+  for_each = { for name, settings in var.keys : name => settings if settings.signing }
+
+  key_id = aws_kms_key.this[each.key].arn
 }

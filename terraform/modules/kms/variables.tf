@@ -4,11 +4,12 @@ variable "name" {
 }
 
 variable "keys" {
-  description = "One key per kind of data: what it is for, the AWS services that may use it for this account, and whether CloudWatch Logs may."
+  description = "One key per kind of data: what it is for, the AWS services that may use it for this account, whether CloudWatch Logs may, and whether it signs (P-256) instead of encrypting."
   type = map(object({
     description     = string
     services        = optional(list(string), [])
     cloudwatch_logs = optional(bool, false)
+    signing         = optional(bool, false)
   }))
 
   validation {

@@ -117,7 +117,8 @@ def deploy(
     number = revision["number"]
 
     def look() -> dict[str, Any]:
-        return _revision(call("GET", f"/api/v1/deployments/{deployment['id']}"), number)
+        detail = call("GET", f"/api/v1/deployments/{deployment['id']}")
+        return {**_revision(detail, number), "message": detail["message"]}
 
     reached = _REACHED[until]
     try:
@@ -262,9 +263,9 @@ def _revision(deployment: dict[str, Any], number: int) -> dict[str, Any]:
 def _what(until: str) -> Any:
     def said(revision: dict[str, Any]) -> str:
         now = revision["state"].replace("_", " ")
-        return (
-            f"'{until}': revision {revision['number']} is {now}, build {revision['build']}, {revision['traffic']:.0%}"
-        )
+        why = f": {revision['message']}" if revision["message"] else ""
+        shown = f"{now}, build {revision['build']}, {revision['traffic']:.0%}{why}"
+        return f"'{until}': revision {revision['number']} is {shown}"
 
     return said
 

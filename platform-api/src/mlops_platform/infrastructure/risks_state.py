@@ -44,6 +44,8 @@ class Rule:
     sentence: str
     # a new resource that starts with it wrong is a risk as well
     from_birth: bool = False
+    # a resource whose attribute has this value is none the rule is about
+    except_when: tuple[str, str] | None = None
 
 
 RULES = (
@@ -90,7 +92,15 @@ RULES = (
     Rule("aws_eks_cluster", "deletion_protection", "stay true", "the cluster may be deleted"),
     Rule("aws_eks_cluster", "encryption_config", "stay set", "secrets of the cluster are not encrypted"),
     Rule("aws_eks_cluster", "enabled_cluster_log_types", "stay set", "the control plane logs less"),
-    Rule("aws_kms_key", "enable_key_rotation", "stay true", "the key is not rotated", from_birth=True),
+    Rule(
+        "aws_kms_key",
+        "enable_key_rotation",
+        "stay true",
+        "the key is not rotated",
+        from_birth=True,
+        # AWS rotates no key that signs
+        except_when=("key_usage", "SIGN_VERIFY"),
+    ),
     Rule("aws_kms_key", "is_enabled", "stay true", "what the key encrypts cannot be read"),
     Rule("aws_kms_key", "deletion_window_in_days", "not fall", "less time to take the key's deletion back"),
     Rule("aws_s3_bucket", "force_destroy", "stay false", "the bucket may be deleted with all its objects"),
@@ -122,7 +132,7 @@ def of(change: Change) -> Iterator[Risk]:
     if change.deletes or change.forgets:
         return
     for rule in RULES:
-        if rule.type == change.type and (worse := _worse(rule, change)):
+        if rule.type == change.type and not _excepted(rule, change) and (worse := _worse(rule, change)):
             yield Risk(Danger.PROTECTION, change.address, f"{rule.sentence} ({rule.path.split('.')[-1]}: {worse})")
     yield from _words(change)
 
@@ -140,6 +150,10 @@ def _lost(change: Change) -> Iterator[Risk]:
             )
     if change.deletes and (what := SHIELDS.get(change.type)):
         yield Risk(Danger.PROTECTION, change.address, f"it is deleted: {what}")
+
+
+def _excepted(rule: Rule, change: Change) -> bool:
+    return rule.except_when is not None and field(change.after, rule.except_when[0]) == rule.except_when[1]
 
 
 def _worse(rule: Rule, change: Change) -> str:

@@ -15,10 +15,11 @@ variables {
   table_arns = {
     audit-log = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-audit-log"
   }
-  data_kms_key_arn     = "arn:aws:kms:us-east-1:123456789012:key/data"
-  secrets_kms_key_arn  = "arn:aws:kms:us-east-1:123456789012:key/secrets"
-  database_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/database"
-  secrets_prefix       = "mlops-platform/test"
+  data_kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/data"
+  secrets_kms_key_arn    = "arn:aws:kms:us-east-1:123456789012:key/secrets"
+  statements_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/statements"
+  database_kms_key_arn   = "arn:aws:kms:us-east-1:123456789012:key/database"
+  secrets_prefix         = "mlops-platform/test"
 }
 
 run "each_service_account_wears_its_own_role" {
@@ -62,6 +63,15 @@ run "no_wildcard_action_meets_a_wildcard_resource" {
   assert {
     condition     = alltrue([for policy in aws_iam_role_policy.this : length(policy.policy) <= 10240])
     error_message = "IAM takes policies of up to 10,240 characters"
+  }
+}
+
+run "the_worker_alone_signs_statements" {
+  command = plan
+
+  assert {
+    condition     = [for workload, policy in aws_iam_role_policy.this : workload if strcontains(policy.policy, "kms:Sign")] == ["platform-worker"]
+    error_message = "nobody but the worker signs what counts as an approval"
   }
 }
 

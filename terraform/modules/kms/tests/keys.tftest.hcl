@@ -8,6 +8,7 @@ variables {
     data   = { description = "Buckets and tables" }
     logs   = { description = "Log groups", cloudwatch_logs = true }
     events = { description = "Queues", services = ["events.amazonaws.com"] }
+    signs  = { description = "Statements", signing = true }
   }
 }
 
@@ -15,8 +16,23 @@ run "every_key_rotates_and_is_not_lost_in_a_hurry" {
   command = plan
 
   assert {
-    condition     = alltrue([for key in aws_kms_key.this : key.enable_key_rotation && key.deletion_window_in_days == 30])
-    error_message = "keys rotate yearly and wait a month before they go"
+    condition     = alltrue([for name, key in aws_kms_key.this : (key.enable_key_rotation || name == "signs") && key.deletion_window_in_days == 30])
+    error_message = "keys that encrypt rotate yearly, and all wait a month before they go"
+  }
+}
+
+run "a_key_that_signs_does_nothing_else" {
+  assert {
+    condition     = aws_kms_key.this["signs"].key_usage == "SIGN_VERIFY" && aws_kms_key.this["signs"].customer_master_key_spec == "ECC_NIST_P256"
+    error_message = "statements are signed with P-256"
+  }
+  assert {
+    condition     = !aws_kms_key.this["signs"].enable_key_rotation
+    error_message = "KMS rotates no key that signs"
+  }
+  assert {
+    condition     = keys(output.public_keys) == ["signs"]
+    error_message = "the public half of what signs is an output, and of nothing else"
   }
 }
 
