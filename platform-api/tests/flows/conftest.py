@@ -42,7 +42,7 @@ def model(rows: pd.DataFrame) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, target)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def log_model(mlflow_server: str, model: Any, rows: pd.DataFrame) -> Callable[..., str]:
     """Log and register with the plain MLflow client; return the model's name."""
 
@@ -154,13 +154,17 @@ async def road(
         await host.stop()
 
 
-@pytest.fixture
-async def live_model(road: Road, log_model: Callable[..., str]) -> tuple[Road, str, str]:
-    """A medium-risk model that two people approved and that answers: (road, model name, deployment id)."""
-    name = log_model()
+async def bring_to_life(road: Road, name: str) -> tuple[Road, str, str]:
+    """Have two people approve a medium-risk model, and wait until it answers: (road, model name, deployment id)."""
     held = (await road.deploy(name)).json()
     await road.decide(held["approval_id"], "sam@company.com", "senior-data-scientist")
     await road.decide(held["approval_id"], "max@company.com", "manager")
     await road.until(held["deployment_id"], "live")
     await road.predict_when_routed(name)
     return road, name, held["deployment_id"]
+
+
+@pytest.fixture
+async def live_model(road: Road, log_model: Callable[..., str]) -> tuple[Road, str, str]:
+    """A medium-risk model that two people approved and that answers: (road, model name, deployment id)."""
+    return await bring_to_life(road, log_model())
