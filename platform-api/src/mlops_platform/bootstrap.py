@@ -5,12 +5,14 @@ starts in a second.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Notifier, Subjects
 from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed
 from mlops_platform.audit.signing import AuditLog
+from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database
@@ -163,6 +165,17 @@ def build_bundles(settings: Settings) -> BundleStore:
     from mlops_platform.adapters.aws.bundles import S3Bundles
 
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
+
+
+def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
+    """Return a place of backups: a folder, or s3://bucket/prefix."""
+    if place.startswith("s3://"):
+        from mlops_platform.adapters.aws.backup_bucket import BackupBucket
+
+        return BackupBucket(place, endpoint_url)
+    from mlops_platform.adapters.local.backup_folder import BackupFolder
+
+    return BackupFolder(Path(place))
 
 
 def build_statement_signer(settings: Settings) -> StatementSigner:

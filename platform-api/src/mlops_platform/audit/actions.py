@@ -39,3 +39,4 @@ class Action(StrEnum):
     RISK_LOWERING_PROPOSED = "risk:lowering:proposed"
     RISK_LOWERING_DECIDED = "risk:lowering:decided"
     PIPELINE_RUN_RECORDED = "pipeline:run:recorded"
+    PLATFORM_RESTORED = "platform:home:restored"

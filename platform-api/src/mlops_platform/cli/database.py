@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from mlops_platform.cli.api import connection
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, show
 from mlops_platform.local.home import Home
+
+if TYPE_CHECKING:
+    from mlops_platform.local.postgres import EmbeddedPostgres
 
 app = typer.Typer(no_args_is_help=True, help="The platform's database schema.")
 
@@ -22,9 +25,17 @@ def reachable_database(home: Home) -> Iterator[str]:
     if chosen := os.environ.get("MLOPS_DATABASE_URL"):
         yield chosen
         return
+    with reachable_server(home) as server:
+        yield server.url()
+
+
+@contextmanager
+def reachable_server(home: Home) -> Iterator["EmbeddedPostgres"]:
+    """Yield this home's PostgreSQL as it runs, or started for as long as the block lasts. Raises CommandFailed."""
     from mlops_platform.local.ports import free_port
     from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
 
+    refuse_unfinished(home)
     port_file = home.run / "postgres-port"
     folder = home.folder / "postgres"
     if not (folder / "initialised").exists():
@@ -35,7 +46,7 @@ def reachable_database(home: Home) -> Iterator[str]:
         )
     running = EmbeddedPostgres(folder, int(port_file.read_text()) if port_file.exists() else free_port())
     if running.answers():
-        yield running.url()
+        yield running
         return
     server = EmbeddedPostgres(folder, free_port())
     # held, so that a platform cannot start on the same data meanwhile
@@ -45,9 +56,19 @@ def reachable_database(home: Home) -> Iterator[str]:
         except PostgresFailed as failure:
             raise CommandFailed(Exit.UNREACHABLE, str(failure), "see `mlops doctor`") from failure
         try:
-            yield server.url()
+            yield server
         finally:
             server.stop()
+
+
+def refuse_unfinished(home: Home) -> None:
+    """Raise CommandFailed when a restore into this home was not finished."""
+    if home.restoring.exists():
+        raise CommandFailed(
+            Exit.PROBLEM,
+            f"a restore into {home.folder} was not finished",
+            "give the same `mlops restore` again: it goes on with what is there",
+        )
 
 
 @app.command()

@@ -9,6 +9,7 @@ import typer
 from mlops_platform.cli import (
     approvals,
     audit,
+    backup,
     costs,
     database,
     deployments,
@@ -18,6 +19,7 @@ from mlops_platform.cli import (
     models,
     pipeline,
     predict,
+    restore,
     risk,
     status,
     tenants,
@@ -60,6 +62,8 @@ app.command()(doctor.doctor)
 app.command()(token.token)
 app.command()(deployments.deploy)
 app.command()(predict.predict)
+app.command()(restore.restore)
+app.add_typer(backup.app, name="backup")
 app.add_typer(models.app, name="models")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mlops_platform.cli.database import refuse_unfinished
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show, show_json, wants_json
 from mlops_platform.local import state as states
@@ -40,6 +41,7 @@ def up(
 
     _refuse_production()
     place = Home.at(home)
+    refuse_unfinished(place)
     options = Options(place.folder, "127.0.0.1", port, mlflow_port, prometheus_port, workers, demo=not no_demo)
     progress = Progress()
     try:

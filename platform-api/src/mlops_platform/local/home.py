@@ -48,6 +48,16 @@ class Home:
         """The secret of those who read metrics: MLOPS_SCRAPE_TOKEN_FILE, else one of this home (0600)."""
         return Path(os.environ.get("MLOPS_SCRAPE_TOKEN_FILE") or self.folder / "keys" / "scrape.token").absolute()
 
+    @property
+    def backup(self) -> Path:
+        """What is known of the last backup to each place, and what is fetched for the next."""
+        return self.folder / "backup"
+
+    @property
+    def restoring(self) -> Path:
+        """Names the backup that is being restored into this home; when nobody does, it was not finished."""
+        return self.folder / "restoring.json"
+
     def create(self) -> None:
         """Create the folders that must exist before the first process starts. Safe to repeat."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

