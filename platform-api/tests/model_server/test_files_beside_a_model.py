@@ -43,6 +43,12 @@ def test_a_model_downloaded_from_the_registry_and_logged_again_is_built(tmp_path
     assert report.verdict == "built", report.sentence
 
 
+def test_a_model_downloaded_before_anybody_registered_it_is_built(tmp_path: Path) -> None:
+    artifact = logged(tmp_path)
+    (artifact / "registered_model_meta").write_text("model_name: null\nmodel_version: null\n")
+    assert built(artifact, tmp_path).verdict == "built"
+
+
 @pytest.mark.parametrize(
     "content",
     [

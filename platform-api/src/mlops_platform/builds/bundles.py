@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import structlog
 from mlops_platform.builds.interfaces import TRAINING_SAMPLE, SignatureNotValid
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.digests import tree_digest
+from model_server.sandbox.limits import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -115,31 +117,26 @@ def _changed(found: str, digest: str) -> dict[str, Any]:
     return {"verdict": "refused", "reason": "digest_changed", "detail": sentence, "steps": [step]}
 
 
+def build_command(
+    source: Path, output: Path, name: str, version: int, limits: Limits, refs: Sequence[str] = ()
+) -> list[str]:
+    """Return the command line of the build program; it exits with 0 when built and 3 when the model is refused."""
+    return [
+        *(sys.executable, "-m", "model_server.build", "--source", str(source), "--output", str(output)),
+        *("--name", name, "--version", str(version)),
+        *("--memory-bytes", str(limits.memory_bytes), "--cpu-seconds", str(limits.cpu_seconds)),
+        *("--timeout-seconds", str(limits.timeout_seconds)),
+        *(part for ref in refs for part in ("--feature-ref", ref)),
+    ]
+
+
 async def _run(
     services: Services, source: Path, output: Path, name: str, version: int, refs: list[str]
 ) -> dict[str, Any]:
     """Run the build program and return its report."""
     settings = services.settings
-    command = [
-        sys.executable,
-        "-m",
-        "model_server.build",
-        "--source",
-        str(source),
-        "--output",
-        str(output),
-        "--name",
-        name,
-        "--version",
-        str(version),
-        "--memory-bytes",
-        str(settings.build_memory_bytes),
-        "--cpu-seconds",
-        str(settings.build_cpu_seconds),
-        "--timeout-seconds",
-        str(settings.build_timeout_seconds),
-        *(part for ref in refs for part in ("--feature-ref", ref)),
-    ]
+    limits = Limits(settings.build_memory_bytes, settings.build_cpu_seconds, settings.build_timeout_seconds)
+    command = build_command(source, output, name, version, limits, refs)
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

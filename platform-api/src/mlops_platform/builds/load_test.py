@@ -86,6 +86,29 @@ async def answer_once(bundle: Path) -> tuple[int, Any]:
     return len(rows), content.get("prediction")
 
 
+async def explain_once(bundle: Path) -> tuple[bool, str]:
+    """Start the model server on the bundle and ask it to explain a row of its own example; return whether it did, and how or why not.
+
+    Raises TrialFailed.
+    """
+    example = await anyio.to_thread.run_sync(read_example, bundle)
+    if example is None:
+        raise TrialFailed("there is no input example to explain")
+    body = orjson.dumps({"columns": example["columns"], "rows": example["rows"][:1]})
+    async with _served(bundle) as client:
+        try:
+            # the first explanation imports its library, which takes seconds
+            answer = await client.post(
+                "/explain", content=body, headers={"content-type": "application/json"}, timeout=_START_SECONDS
+            )
+            content = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise TrialFailed("the model server did not explain its own example") from error
+    if answer.is_success:
+        return True, f"SHAP ({content['algorithm']}). {content['background']['detail']}"
+    return False, str(content.get("error"))
+
+
 async def _ask(client: httpx.AsyncClient, body: bytes) -> bool:
     try:
         answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})

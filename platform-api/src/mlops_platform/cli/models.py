@@ -8,9 +8,11 @@ import typer
 from mlops_platform.cli.api import call, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_pairs
+from mlops_platform.cli.models_check import check
 from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Registered models and their versions.")
+app.command("check")(check)
 
 
 @app.command("list")

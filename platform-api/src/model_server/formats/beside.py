@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-# written into a model that was downloaded from the registry: its name and version
+# written into a model that was downloaded from MLflow: its name and version, both null when nobody registered it
 REGISTRY_NOTE = "registered_model_meta"
 _NOTE_BYTES = 4_096
 # tensors of an ONNX graph, in a file that the onnx package names after a fresh UUID
@@ -28,7 +28,7 @@ def is_registry_note(root: Path, path: Path) -> bool:
     return (
         isinstance(content, dict)
         and content.keys() == {"model_name", "model_version"}
-        and all(isinstance(value, str | int) for value in content.values())
+        and all(value is None or isinstance(value, str | int) for value in content.values())
     )
 
 
