@@ -82,9 +82,27 @@ def test_the_promised_commands_exist() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; import mlops_platform.cli.main; print(*(m for m in ('mlflow','feast','pandas','numpy','sqlalchemy','httpx','psycopg','fastapi') if m in sys.modules))"
+    heavy = (
+        "mlflow",
+        "feast",
+        "pandas",
+        "numpy",
+        "sqlalchemy",
+        "httpx",
+        "psycopg",
+        "fastapi",
+        "pydantic",
+        "asyncio",
+        "yaml",
+    )
+    code = f"import sys; import mlops_platform.cli.main; print(*(m for m in {heavy} if m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert loaded == []
+
+
+def test_the_command_says_its_version_and_completes_itself(mlops: Callable[..., Ran]) -> None:
+    assert mlops("--version").out.startswith("mlops 0.")
+    assert "--install-completion" in mlops("--help").out
 
 
 def test_a_token_carries_subject_roles_tenant_and_lifetime(mlops: Callable[..., Ran], tmp_path: Path) -> None:

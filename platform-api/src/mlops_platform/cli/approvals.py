@@ -1,14 +1,17 @@
 """`mlops approvals`."""
 
-from typing import Annotated
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import typer
 
 from mlops_platform.cli.api import call, pages
+from mlops_platform.cli.names import approval_id
 from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
 
 app = typer.Typer(no_args_is_help=True, help="Approval requests and decisions.")
-Approval = Annotated[str, typer.Argument(help="Approval id.")]
+Approval = Annotated[str, typer.Argument(help="MODEL:VERSION, or a request's id or its beginning.")]
 Comment = Annotated[str, typer.Option(help="Comment; kept with the decision and in the audit log.")]
 
 
@@ -16,7 +19,8 @@ Comment = Annotated[str, typer.Option(help="Comment; kept with the decision and 
 def list_approvals(
     mine: Annotated[bool, typer.Option("--mine", help="Only requests you can approve now.")] = False,
     status: Annotated[
-        str | None, typer.Option(help="pending, approved, rejected, expired, withdrawn or revoked.")
+        Literal["pending", "approved", "rejected", "expired", "withdrawn", "revoked"] | None,
+        typer.Option(help="Only with this status."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Only for this model.")] = None,
     limit: Limit = 50,
@@ -42,15 +46,23 @@ def list_approvals(
 @app.command("show")
 def show_approval(approval: Approval, _json: Json = False) -> None:
     """Show one request: the exact version (digest), the roles it needs, and the decisions so far."""
-    show_fields(call("GET", f"/api/v1/approvals/{approval}"))
+    show_fields(call("GET", f"/api/v1/approvals/{approval_id(approval)}"))
+
+
+def standing(request: Mapping[str, Any]) -> str:
+    """Say how far a request is: who has agreed, who is still needed, or how it ended."""
+    if request["status"] != "pending":
+        return f"the request is {request['status']}"
+    needed = sum(each["count"] for each in request["requirements"])
+    missing = Counter(request["missing"])
+    still = ", ".join(f"{count} x {role}" if count > 1 else role for role, count in missing.items())
+    return f"{needed - missing.total()} of {needed} approvals; still needed: {still or 'the platform'}"
 
 
 def _decide(approval: str, decision: str, comment: str) -> None:
-    answer = call("POST", f"/api/v1/approvals/{approval}/decisions", body={"decision": decision, "comment": comment})
-    show(
-        answer,
-        f"recorded; the request is now {answer.get('status', 'decided')}\n  next: mlops approvals show {approval}",
-    )
+    found = approval_id(approval, "pending")
+    answer = call("POST", f"/api/v1/approvals/{found}/decisions", body={"decision": decision, "comment": comment})
+    show(answer, f"recorded: {standing(answer)}\n  next: mlops approvals show {found}")
 
 
 @app.command()
@@ -76,7 +88,7 @@ def withdraw(
     _json: Json = False,
 ) -> None:
     """Withdraw your own request. The version that is live stays live."""
-    answer = call("POST", f"/api/v1/approvals/{approval}/withdraw", body={"reason": reason})
+    answer = call("POST", f"/api/v1/approvals/{approval_id(approval, 'pending')}/withdraw", body={"reason": reason})
     show(answer, "withdrawn; nobody has to decide any more")
 
 
@@ -87,5 +99,5 @@ def revoke(
     _json: Json = False,
 ) -> None:
     """Withdraw an approval that was given. What runs on it is due for review, and drained after the policy's grace."""
-    answer = call("POST", f"/api/v1/approvals/{approval}/revoke", body={"reason": reason})
+    answer = call("POST", f"/api/v1/approvals/{approval_id(approval, 'approved')}/revoke", body={"reason": reason})
     show(answer, "revoked; what runs on it must be reviewed\n  next: mlops deployments list")

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,9 @@ from mlops_platform.cli.api import call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import Json, say, show_json, show_table, wants_json
 from mlops_platform.cli.plans import read_plan
-from mlops_platform.costs import report
-from mlops_platform.costs.estimate import Estimate, difference, estimate
-from mlops_platform.costs.prices import BadTable, load_prices, load_usage
+
+if TYPE_CHECKING:
+    from mlops_platform.costs.estimate import Estimate
 
 app = typer.Typer(no_args_is_help=True, help="Costs: estimates of Terraform plans, and what was spent.")
 
@@ -44,6 +44,8 @@ def estimate_plans(
     _json: Json = False,
 ) -> None:
     """Estimate the monthly cost of Terraform plans from the dated price table; needs no network and no account."""
+    from mlops_platform.costs import report
+
     if diff is not None and len(plans) != 1:
         raise CommandFailed(Exit.USAGE, "--diff compares one plan with one other", "give one PLAN.json")
     day = (on or datetime.now().astimezone()).date()
@@ -58,7 +60,10 @@ def estimate_plans(
         _show(found, lines)
 
 
-def _estimate(file: Path, usage: str | None, usage_file: Path | None, day: date) -> Estimate:
+def _estimate(file: Path, usage: str | None, usage_file: Path | None, day: date) -> "Estimate":
+    from mlops_platform.costs.estimate import estimate
+    from mlops_platform.costs.prices import BadTable, load_prices, load_usage
+
     plan = read_plan(file)
     try:
         return estimate(plan, load_prices(), load_usage(usage or plan.environment, usage_file), day)
@@ -66,7 +71,9 @@ def _estimate(file: Path, usage: str | None, usage_file: Path | None, day: date)
         raise CommandFailed(Exit.USAGE, str(error), "choose one with --usage NAME") from error
 
 
-def _show(found: list[Estimate], lines: bool) -> None:
+def _show(found: "list[Estimate]", lines: bool) -> None:
+    from mlops_platform.costs import report
+
     prices = found[0].prices
     say(f"USD per month, {prices.region}, prices as of {prices.as_of} ({prices.source})\n")
     environments = [each.environment for each in found]
@@ -94,7 +101,10 @@ def _show(found: list[Estimate], lines: bool) -> None:
             say(f"  NOT PRICED  {entry.resource}: {entry.reason}")
 
 
-def _show_difference(before: Estimate, after: Estimate) -> None:
+def _show_difference(before: "Estimate", after: "Estimate") -> None:
+    from mlops_platform.costs import report
+    from mlops_platform.costs.estimate import difference
+
     change = difference(before, after)
     if wants_json():
         show_json(report.difference_as_json(change))

@@ -7,11 +7,14 @@ import typer
 from mlops_platform.cli.api import call, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_pairs
+from mlops_platform.cli.names import deployment_id
 from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_json, show_table, wants_json
 from mlops_platform.cli.waiting import wait_for
 
 app = typer.Typer(no_args_is_help=True, help="What is deployed, and its rollouts.")
-Deployment = Annotated[str, typer.Argument(help="Deployment id (see `mlops deployments list`).")]
+Deployment = Annotated[
+    str, typer.Argument(help="MODEL/staging, MODEL/production, or a deployment's id or its beginning.")
+]
 Reason = Annotated[str | None, typer.Option(help="Reason; kept in the audit log.")]
 NeededReason = Annotated[str, typer.Option("--reason", help="Reason; kept in the audit log.")]
 
@@ -61,10 +64,10 @@ def deploy(
 
 def _until_built(answer: dict[str, Any], timeout: float) -> dict[str, Any]:
     """Return the revision once it is built. Raises CommandFailed with the reason when it is refused."""
-    deployment_id, number = answer["deployment_id"], answer["revision"]
+    deployment, number = answer["deployment_id"], answer["revision"]
 
     def look() -> dict[str, Any]:
-        revisions = call("GET", f"/api/v1/deployments/{deployment_id}")["revisions"]
+        revisions = call("GET", f"/api/v1/deployments/{deployment}")["revisions"]
         found: dict[str, Any] = next(one for one in revisions if one["number"] == number)
         return found
 
@@ -76,7 +79,7 @@ def _until_built(answer: dict[str, Any], timeout: float) -> dict[str, Any]:
             f" ({revision['reason']})" if revision["reason"] else ""
         )
 
-    todo = f"mlops deployments show {deployment_id}"
+    todo = f"mlops deployments show {deployment}"
     revision = wait_for(look, settled, timeout, waiting, todo)
     if revision["build"] == "refused" or revision["state"] in {"failed", "rejected", "expired", "withdrawn"}:
         state = revision["state"].replace("_", " ")
@@ -87,7 +90,9 @@ def _until_built(answer: dict[str, Any], timeout: float) -> dict[str, Any]:
 @app.command("list")
 def list_deployments(
     model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
-    environment: Annotated[str | None, typer.Option(help="staging or production.")] = None,
+    environment: Annotated[
+        Literal["staging", "production"] | None, typer.Option(help="Only in this environment.")
+    ] = None,
     limit: Limit = 50,
     _json: Json = False,
 ) -> None:
@@ -100,20 +105,13 @@ def list_deployments(
 @app.command("show")
 def show_deployment(deployment: Deployment, _json: Json = False) -> None:
     """Show one deployment with its revisions and history."""
-    answer = call("GET", f"/api/v1/deployments/{deployment}")
-    if wants_json():
-        show_json(answer)
-        return
-    show_fields({name: value for name, value in answer.items() if not isinstance(value, list)})
-    for name in ("revisions", "history"):
-        rows: list[Any] = answer.get(name) or []
-        if rows:
-            say(f"\n{name}")
-            show_table(rows, [column for column in rows[0] if not isinstance(rows[0][column], dict | list)], "")
+    answer = call("GET", f"/api/v1/deployments/{deployment_id(deployment)}")
+    show_fields(answer)
 
 
 def _operate(deployment: str, operation: str, reason: str | None) -> None:
-    answer = call("POST", f"/api/v1/deployments/{deployment}/{operation}", body={"reason": reason} if reason else {})
+    path = f"/api/v1/deployments/{deployment_id(deployment)}/{operation}"
+    answer = call("POST", path, body={"reason": reason} if reason else {})
     state = answer.get("state") or answer.get("status") or "done" if isinstance(answer, dict) else "done"
     show(answer, f"{operation}: {state}\n  next: mlops deployments show {deployment}")
 

@@ -7,7 +7,6 @@ import typer
 from mlops_platform.cli.exits import Exit
 from mlops_platform.cli.output import Json, say, show_json, show_table, wants_json
 from mlops_platform.cli.plans import PlanFile, read_plan
-from mlops_platform.infrastructure.risks import judge
 
 app = typer.Typer(no_args_is_help=True, help="Risks in Terraform plans, before they are applied.")
 
@@ -21,6 +20,8 @@ def plan_risks(
     _json: Json = False,
 ) -> None:
     """List risks of a plan: replaced stateful resources, public exposure, wider permissions, less protection."""
+    from mlops_platform.infrastructure.risks import judge
+
     found = read_plan(plan)
     judgement = judge(found)
     rows = [{"danger": risk.danger.value, "resource": risk.address, "what": risk.sentence} for risk in judgement.risks]

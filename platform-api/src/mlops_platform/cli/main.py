@@ -33,12 +33,19 @@ from mlops_platform.cli.output import show_error
 app = typer.Typer(
     name="mlops",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Governed, fast and observed model serving on top of MLflow and Feast.",
     epilog="Exit codes: 0 done · 1 the platform answered with a problem · 2 wrong usage · 3 not running or not reachable · "
     "4 not signed in or not allowed · 5 not yet, within --timeout.",
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"mlops {version('mlops-platform')}\n")
+        raise typer.Exit
 
 
 @app.callback()
@@ -50,6 +57,9 @@ def choose_platform(
     home: Annotated[
         Path | None, typer.Option(help="Home of a platform on this machine (default: MLOPS_HOME, else .mlops).")
     ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
 ) -> None:
     """Choose the platform and the caller for commands that talk to it."""
     connection.url, connection.token, connection.home = url, token, home

@@ -1,6 +1,6 @@
 """`mlops models`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
@@ -10,17 +10,20 @@ from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_pairs
 from mlops_platform.cli.models_check import check
 from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
+from mlops_platform.models.stages import Stage
 
 app = typer.Typer(no_args_is_help=True, help="Registered models and their versions.")
 app.command("check")(check)
+
+Risk = Literal["low", "medium", "high"]
 
 
 @app.command("list")
 def list_models(
     search: Annotated[str | None, typer.Option(help="Words in the name or description.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only models of this owner.")] = None,
-    risk: Annotated[str | None, typer.Option(help="Only models of this risk level (low, medium, high).")] = None,
-    stage: Annotated[str | None, typer.Option(help="Only models with a version in this lifecycle stage.")] = None,
+    risk: Annotated[Risk | None, typer.Option(help="Only models of this risk level.")] = None,
+    stage: Annotated[Stage | None, typer.Option(help="Only models with a version in this lifecycle stage.")] = None,
     limit: Limit = 50,
     _json: Json = False,
 ) -> None:
@@ -52,7 +55,9 @@ def register(
     name: Annotated[str, typer.Argument(help="The model's name.")],
     model_uri: Annotated[str, typer.Argument(help="Where MLflow has it: runs:/RUN_ID/model or models:/MODEL_ID.")],
     owner: Annotated[str, typer.Option(help="Email of the responsible person.")],
-    risk: Annotated[str, typer.Option(help="low, medium or high.")] = "medium",
+    risk: Annotated[
+        Risk, typer.Option(help="How much harm a wrong answer does; a tag may only raise it later.")
+    ] = "medium",
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     dataset: Annotated[str | None, typer.Option(help="URI of the training dataset (lineage).")] = None,
     tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE; repeatable.")] = None,

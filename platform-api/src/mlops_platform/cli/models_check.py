@@ -1,6 +1,5 @@
 """`mlops models check`: what the platform will do with a model, before anybody registers it."""
 
-import asyncio
 import json
 import os
 import subprocess
@@ -72,6 +71,8 @@ def _brought(model: str, home: Path | None, scratch: Path) -> Path:
 
 def _built(source: Path, output: Path) -> tuple[dict[str, Any], tuple[bool, str] | None]:
     """Return the build's report, and whether a row of the example was explained."""
+    import asyncio
+
     from mlops_platform.builds.bundles import build_command
     from mlops_platform.builds.load_test import TrialFailed, explain_once
     from model_server.sandbox.limits import Limits

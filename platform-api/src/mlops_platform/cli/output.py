@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mlops_platform.cli.cells import cell, is_nested
 from mlops_platform.cli.exits import CommandFailed
 
 _chosen = {"json": False}
@@ -38,7 +39,7 @@ def wants_json() -> bool:
 
 def show_json(value: Any) -> None:
     """Print one JSON document."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def say(sentence: str) -> None:
@@ -73,7 +74,7 @@ def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], empty:
     for column in columns:
         # names and ids are what people copy: they are never cut
         table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column in {"id", "name", "approval_id"})
-    cells = [[_cell(row.get(column)) for column in columns] for row in found]
+    cells = [[cell(column, row.get(column)) for column in columns] for row in found]
     for row_cells in cells:
         table.add_row(*row_cells)
     console = Console()
@@ -100,29 +101,37 @@ def show_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], empty:
 
 
 def show_fields(value: Mapping[str, Any]) -> None:
-    """Print one object, a field a line (with --json: as it is)."""
+    """Print one object (with --json: as it is): its plain fields a line each, then a section for each thing inside it."""
     if wants_json():
         show_json(value)
         return
-    width = max((len(name) for name in value), default=0)
+    plain = {name: field for name, field in value.items() if not is_nested(field)}
+    _show_lines(plain)
     for name, field in value.items():
-        sys.stdout.write(f"{name:<{width}}  {_cell(field)}\n")
+        if is_nested(field):
+            sys.stdout.write(f"\n{name.replace('_', ' ')}\n")
+            _show_section(field)
 
 
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.0f}" if value.is_integer() else f"{value:.6g}"
-        case list() if all(isinstance(item, str) for item in value):
-            return ", ".join(value) or "-"
-        case dict() | list():
-            return json.dumps(value, default=str)
-        case _:
-            return str(value)
+def _show_lines(fields: Mapping[str, Any], indent: str = "") -> None:
+    width = max((len(name) for name in fields), default=0)
+    for name, field in fields.items():
+        sys.stdout.write(f"{indent}{name.replace('_', ' '):<{width}}  {cell(name, field)}\n")
+
+
+def _show_section(field: Any) -> None:
+    if isinstance(field, dict):
+        _show_lines(field, "  ")
+        return
+    # what differs from row to row may have other fields: every column that some row has
+    columns = list(dict.fromkeys(name for row in field for name in row))
+    wide = [name for name in columns if any(is_nested(row.get(name)) for row in field)]
+    if wide:
+        for row in field:
+            _show_lines(row, "  ")
+            sys.stdout.write("\n" if row is not field[-1] else "")
+        return
+    show_table(field, columns, "")
 
 
 def show_error(failed: CommandFailed) -> None:

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlops_platform.cli.exits import CommandFailed, Exit
-from mlops_platform.infrastructure.plan import NotAPlan, Plan, read
+
+if TYPE_CHECKING:
+    from mlops_platform.infrastructure.plan import Plan
 
 PlanFile = Annotated[
     Path,
@@ -15,8 +17,10 @@ PlanFile = Annotated[
 ]
 
 
-def read_plan(file: Path) -> Plan:
+def read_plan(file: Path) -> "Plan":
     """Return the plan in a file. Raises CommandFailed (2) when it is none."""
+    from mlops_platform.infrastructure.plan import NotAPlan, read
+
     try:
         document = json.loads(file.read_text())
     except (ValueError, OSError) as error:

@@ -4,18 +4,18 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import Json, say, show, show_json, show_table, wants_json
 from mlops_platform.errors import Forbidden, PlatformError, Unavailable
-from mlops_platform.tenants.definition import BadDefinition, Tenant, load
-from mlops_platform.tenants.interfaces import TenantCluster
-from mlops_platform.tenants.places import Places
-from mlops_platform.tenants.render import manifests, terraform_values, to_yaml
-from mlops_platform.tenants.usage import WARN_ABOVE, uses
+
+if TYPE_CHECKING:
+    from mlops_platform.tenants.definition import Tenant
+    from mlops_platform.tenants.interfaces import TenantCluster
+    from mlops_platform.tenants.places import Places
 
 app = typer.Typer(no_args_is_help=True, help="Teams: their namespaces, quotas, network policies, roles and budgets.")
 
@@ -41,6 +41,8 @@ def render(
     _json: Json = False,
 ) -> None:
     """Render tenants as Kubernetes objects and as a list of namespaces for Terraform. Changes nothing in the cluster."""
+    from mlops_platform.tenants.render import manifests, terraform_values, to_yaml
+
     tenants, places = _read(definition), _places(endpoint_cidr)
     if output is None:
         found = [manifest for tenant in tenants for manifest in manifests(tenant, places)]
@@ -64,6 +66,8 @@ def render(
 @app.command()
 def apply(definition: Definitions, endpoint_cidr: Cidrs = None, _json: Json = False) -> None:
     """Apply tenants to the current cluster. Safe to repeat."""
+    from mlops_platform.tenants.render import manifests
+
     tenants, places, cluster = _read(definition), _places(endpoint_cidr), _cluster()
     applied = []
     for tenant in tenants:
@@ -86,6 +90,8 @@ def usage(
     _json: Json = False,
 ) -> None:
     """Show quota use of tenants, highest first. Warns above 80 %."""
+    from mlops_platform.tenants.usage import WARN_ABOVE, uses
+
     cluster = _cluster()
     namespaces = [tenant.namespace(environment) for tenant in _read(definition) for environment in tenant.environments]
     found = uses(_asked(lambda: cluster.quotas(namespaces)))
@@ -110,7 +116,9 @@ def usage(
         raise typer.Exit(int(Exit.PROBLEM))
 
 
-def _read(definition: Path) -> list[Tenant]:
+def _read(definition: Path) -> "list[Tenant]":
+    from mlops_platform.tenants.definition import BadDefinition, load
+
     try:
         found = load(definition)
     except BadDefinition as error:
@@ -120,8 +128,10 @@ def _read(definition: Path) -> list[Tenant]:
     return found
 
 
-def _places(cidrs: list[str] | None) -> Places:
+def _places(cidrs: list[str] | None) -> "Places":
     import ipaddress
+
+    from mlops_platform.tenants.places import Places
 
     try:
         return Places(endpoint_cidrs=tuple(str(ipaddress.ip_network(cidr)) for cidr in cidrs or ()))
@@ -129,7 +139,7 @@ def _places(cidrs: list[str] | None) -> Places:
         raise CommandFailed(Exit.USAGE, f"--endpoint-cidr: {error}", "give a range like 10.0.0.0/16") from error
 
 
-def _cluster() -> TenantCluster:
+def _cluster() -> "TenantCluster":
     from mlops_platform.bootstrap import build_tenant_cluster
 
     return build_tenant_cluster()
