@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlops_platform.local import orphans, watchdog
@@ -41,6 +42,11 @@ class SmallPlatform:
     @property
     def grandchild(self) -> int:
         return int(self.home.log("parent").read_text().split("grandchild ")[-1].split()[0])
+
+    def of_supervisor(self) -> list[int]:
+        """The processes it started and that live, the watchdog among them."""
+        children = psutil.Process(self.process.pid).children()
+        return [child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE]
 
     def everybody(self) -> list[int]:
         return [*(self.pid(name) for name in self.state.children), self.grandchild]
@@ -97,8 +103,6 @@ def test_a_killed_child_is_started_again_and_its_own_children_do_not_survive_it(
 
 
 def test_a_killed_watchdog_is_replaced_and_still_does_its_work(running: SmallPlatform) -> None:
-    import psutil
-
     def of_the_platform() -> psutil.Process | None:
         found = [
             child
@@ -132,8 +136,6 @@ def test_the_next_start_waits_for_the_processes_of_a_killed_one(running: SmallPl
 
 
 def test_secrets_of_the_environment_are_on_no_command_line(running: SmallPlatform) -> None:
-    import psutil
-
     for name in running.state.children:
         process = psutil.Process(running.pid(name))
         assert "SECRET" in process.environ()

@@ -1,6 +1,7 @@
 """What happens while the platform starts and runs, as lines: printed in the foreground, kept in run/events.jsonl."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -26,15 +27,19 @@ Report = Callable[[Event], None]
 
 
 class EventFile:
-    """Appends events; a new start begins a new file."""
+    """Appends events; a new start begins a new file. One that the disk has no room for goes to standard error."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         path.write_text("")
 
     def __call__(self, event: Event) -> None:
-        with self._path.open("a") as stream:
-            stream.write(json.dumps(asdict(event)) + "\n")
+        try:
+            with self._path.open("a") as stream:
+                stream.write(json.dumps(asdict(event)) + "\n")
+        except OSError as error:
+            # what is reported goes on, whether it can be read later or not
+            sys.stderr.write(f"{event.kind} {event.name} {event.sentence} (could not be written down: {error})\n")
 
 
 def follow(path: Path, alive: Callable[[], bool], pause_seconds: float = 0.1) -> Iterator[Event]:

@@ -131,10 +131,20 @@ class ModelHost:
         ]
         # ended before anything is started: the new ones need the memory
         await asyncio.gather(*(self._remove(revision_id) for revision_id in changed))
+        failed: list[OSError] = []
         for revision_id in wanted.keys() - self._models.keys():
-            self._models[revision_id] = self._started(revision_id, wanted[revision_id])
+            try:
+                self._models[revision_id] = self._started(revision_id, wanted[revision_id])
+            except OSError as error:
+                failed.append(error)
         for revision_id, model in self._models.items():
-            self._write_status(revision_id, model)
+            try:
+                self._write_status(revision_id, model)
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            # one that the disk has no room for stops no other; all of them are tried again
+            raise failed[0]
 
     def _read_specs(self) -> dict[str, str]:
         found = {}

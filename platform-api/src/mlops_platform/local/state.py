@@ -44,10 +44,14 @@ def write(path: Path, state: PlatformState) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Replace a file in one step."""
+    """Replace a file in one step. Raises OSError; then the file is as it was, and nothing lies beside it."""
     fresh = path.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(text)
-    fresh.replace(path)
+    try:
+        fresh.write_text(text)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def read(path: Path) -> PlatformState | None:

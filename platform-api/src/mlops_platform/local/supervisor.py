@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 
 from mlops_platform.kit.clock import now
@@ -13,9 +14,12 @@ from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.watchdog_client import Watchdog
 
+# how often a state that could not be written down, such as on a full disk, is tried again
+_SAVE_AGAIN_SECONDS = 1.0
+
 
 class Supervisor:
-    """One per running platform. All methods belong to one event loop."""
+    """One per running platform. All methods belong to one event loop. A state that cannot be written ends nothing."""
 
     def __init__(
         self, home: Home, watchdog: Watchdog, report: Report, restart_policy: RestartPolicy | None = None
@@ -31,12 +35,24 @@ class Supervisor:
         self._report = report
         self._restart_policy = restart_policy
         self._processes: dict[str, SupervisedProcess] = {}
+        self._save_later: asyncio.TimerHandle | None = None
 
     def report(self, event: Event) -> None:
         """Write the state file, then report the event."""
         # saved first: who hears of an event may read the state at once
-        states.write(self.home.run / "state.json", self.state)
+        self._save()
         self._report(event)
+
+    def _save(self) -> None:
+        """Write the state; on a disk that refuses, again and again until it is written."""
+        if self._save_later is not None:
+            self._save_later.cancel()
+            self._save_later = None
+        try:
+            states.write(self.home.run / "state.json", self.state)
+        except OSError as error:
+            sys.stderr.write(f"the state could not be written down: {error}\n")
+            self._save_later = asyncio.get_running_loop().call_later(_SAVE_AGAIN_SECONDS, self._save)
 
     async def start(self, spec: ProcessSpec) -> None:
         """Start a process, return when it is ready, and keep it running from then on. Raises ProcessFailed."""
@@ -64,6 +80,8 @@ class Supervisor:
             await asyncio.gather(*(process.stop() for process in members))
         self.state.phase = final_phase
         self.report(Event("stopped"))
+        if self._save_later is not None:
+            self._save_later.cancel()
 
     def _changed(self, process: SupervisedProcess) -> None:
         spec, running = process.spec, process.process
@@ -85,4 +103,4 @@ class Supervisor:
             case "restarting":
                 self.report(Event("restarting", spec.name, process.message))
             case _:
-                states.write(self.home.run / "state.json", self.state)
+                self._save()
