@@ -221,6 +221,16 @@ def build_front(settings: Settings) -> FrontServices:
     )
 
 
+def preload() -> None:
+    """Import what `build` imports on one machine: a process that is forked afterwards starts at once."""
+    import mlops_platform.adapters.delta.prediction_log
+    import mlops_platform.adapters.feast.store
+    import mlops_platform.adapters.local.runtime
+    import mlops_platform.adapters.local.signals
+    import mlops_platform.adapters.mlflow.registry
+    import mlops_platform.adapters.openssf.signer  # noqa: F401
+
+
 def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog

@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, description="Port the API, the console and the data plane listen on.")
     api_workers: int = Field(1, ge=1, le=64, description="API processes; one per core is the useful maximum.")
+    start_seconds: float = Field(600, gt=0, description="Seconds in which a process of `mlops up` must have started.")
+    hung_seconds: float = Field(20, ge=5, description="Seconds of silence after which `mlops up` replaces a process.")
+    heartbeat_file: Path | None = Field(None, description="File a process touches while it lives; set by `mlops up`.")
     worker_metrics_port: int | None = Field(
         None,
         description="Port the worker, or the door of MLflow, answers /metrics on; empty when it shares the API's folder of counters.",

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import structlog
 from prometheus_client import start_http_server
@@ -14,11 +15,14 @@ from mlops_platform.bootstrap import build
 from mlops_platform.database.locks import try_lock
 from mlops_platform.dependencies import Services
 from mlops_platform.jobs import JOBS
+from mlops_platform.kit.heartbeat import beat
 from mlops_platform.kit.jobs import Job
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.exposition import registry
+
+_BEAT_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +84,13 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+async def _keep_beating(heartbeat: Path) -> None:
+    """Say every second, to who supervises this process, that its event loop turns."""
+    while True:
+        beat(heartbeat)
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
 async def main(chosen: argparse.Namespace) -> None:
     """Run the worker until SIGTERM or SIGINT."""
     telemetry_logging.configure("worker")
@@ -88,11 +99,14 @@ async def main(chosen: argparse.Namespace) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host, registry())
     stop = asyncio.Event()
+    beating = asyncio.create_task(_keep_beating(settings.heartbeat_file)) if settings.heartbeat_file else None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         await run(services, stop, chosen.job or ())
     finally:
+        if beating is not None:
+            beating.cancel()
         await services.runtime.close()
         await services.database.dispose()
 

@@ -19,7 +19,7 @@ from mlops_platform.local import model_host
 from mlops_platform.local.events import Event
 from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.state import created_at
-from mlops_platform.local.watchdog_client import Watchdog
+from mlops_platform.local.watchdog_client import Watchdog, dismiss
 
 from ..support.waiting import eventually
 from .conftest import is_alive
@@ -139,22 +139,30 @@ async def test_what_a_host_left_that_was_killed_with_its_watchdog_is_ended_and_a
                 await process.wait()
 
 
-def test_a_killed_host_leaves_no_model_process(runtime: Runtime) -> None:
-    runtime.order("churn")
+def killed_host(runtime: Runtime, successor_seconds: float) -> psutil.Process:
+    """A host that has started the model `churn` and was killed; its watchdog is returned."""
     script = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom mlops_platform.local.model_host import ModelHost\n"
         "from mlops_platform.local.watchdog_client import Watchdog\n"
         "async def main():\n"
-        f"    host = ModelHost(Path({str(runtime.folder)!r}), Path('bundles'), Watchdog(), print, [sys.executable, {str(HOSTED)!r}])\n"
+        f"    watchdog = Watchdog({successor_seconds})\n"
+        f"    host = ModelHost(Path({str(runtime.folder)!r}), Path({str(runtime.folder / 'bundles')!r}), watchdog, print, {[sys.executable, str(HOSTED)]!r})\n"
         "    host.start()\n    await asyncio.sleep(600)\n"
         "asyncio.run(main())"
     )
     host = psutil.Popen([sys.executable, "-c", script])
     try:
         eventually(lambda: runtime.status("churn")["state"] == "ready", 30)
+        watchdog = next(child for child in host.children() if "watch" in child.cmdline())
     finally:
         host.kill()
         host.wait()
+    return watchdog
+
+
+def test_a_killed_host_leaves_no_model_process(runtime: Runtime) -> None:
+    runtime.order("churn")
+    killed_host(runtime, 0)
     eventually(lambda: not is_alive(runtime.status("churn")["pid"]), 25)
 
 
@@ -172,6 +180,33 @@ async def test_a_bundle_that_comes_back_is_served_and_one_that_goes_ends_no_proc
         (bundle / "bundle.json").write_text("{}")
         await runtime.is_ready("churn")
         assert await runtime.is_ready("other") == other
+
+
+async def test_the_next_host_takes_over_what_a_killed_one_ran(runtime: Runtime) -> None:
+    runtime.order("churn")
+    watchdog = killed_host(runtime, 60)
+    dismiss(watchdog.pid, watchdog.create_time())
+    before = runtime.status("churn")["pid"]
+    (runtime.folder / "scratch" / "churn" / "cache").touch()
+    async with runtime.hosted():
+        runtime.order("other")
+        await runtime.is_ready("other")
+        assert await runtime.is_ready("churn") == before
+        assert (runtime.folder / "scratch" / "churn" / "cache").exists(), "the folder of a process that goes on"
+        runtime.order("churn", version=2)
+        await runtime.until(lambda: runtime.status("churn").get("pid") not in {None, before})
+        assert not is_alive(before)
+
+
+async def test_a_model_process_that_is_wanted_otherwise_now_is_not_taken_over(runtime: Runtime) -> None:
+    runtime.order("churn")
+    watchdog = killed_host(runtime, 60)
+    dismiss(watchdog.pid, watchdog.create_time())
+    before = runtime.status("churn")["pid"]
+    runtime.order("churn", environment_vars={"MODEL_THRESHOLD": 0.5})
+    async with runtime.hosted():
+        await runtime.until(lambda: runtime.status("churn").get("pid") not in {None, before})
+        assert not is_alive(before)
 
 
 async def test_a_model_process_sees_its_own_variables_and_none_of_the_platforms(

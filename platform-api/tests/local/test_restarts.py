@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_platform.local import supervised
 from mlops_platform.local.process import Process, ProcessSpec
 from mlops_platform.local.readiness import log_says
 from mlops_platform.local.restart_policy import RestartPolicy
+from mlops_platform.local.state import created_at
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.watchdog_client import Watchdog
 
@@ -248,3 +250,60 @@ async def test_a_process_that_is_silent_for_a_moment_is_left_alone(tmp_path: Pat
         assert (watched.pid, watched.it.restarts) == (pid, 0)
     finally:
         await watched.it.stop()
+
+
+async def test_a_start_that_takes_long_is_waited_for_and_said(
+    tmp_path: Path, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "_PROGRESS_SECONDS", 0.2)
+    code = f"import time\ntime.sleep(1)\n{SLEEPS}"
+    spec = ProcessSpec("api", [sys.executable, "-c", code], ready=log_says("up"))
+    said: list[str] = []
+    it = SupervisedProcess(spec, tmp_path / "log", watchdog, lambda process: said.append(process.message), QUICK)
+    await it.start()
+    await it.stop()
+    assert any("still starting after" in message for message in said)
+    assert it.restarts == 0
+
+
+async def test_what_an_ended_process_left_answering_goes_on_until_its_successor_is_ready(
+    tmp_path: Path, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "_HAND_OVER_SECONDS", 0.1)
+    permission = tmp_path / "permission"
+    permission.touch()
+    code = "import subprocess, time; p = subprocess.Popen(['sleep', '600']); print('child', p.pid, flush=True); time.sleep(600)"
+
+    async def ready(process: Process) -> bool:
+        return permission.exists() and await log_says("child")(process)
+
+    spec = ProcessSpec("api", [sys.executable, "-c", code], ready=ready, hands_over=True)
+    watched = Watched(spec, tmp_path / "log", watchdog)
+    await watched.it.start()
+    left = int((tmp_path / "log").read_text().split()[1])
+    permission.unlink()
+    os.kill(watched.pid, signal.SIGKILL)
+    await watched.until(lambda: (tmp_path / "log").read_text().count("child") == 2)
+    assert is_alive(left)
+    permission.touch()
+    await watched.until(lambda: not is_alive(left))
+    assert watched.it.state == "ready"
+    await watched.it.stop()
+
+
+async def test_a_hung_survivor_is_not_taken_over(
+    tmp_path: Path, watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "_ADOPTION_SECONDS", 0.3)
+    spec = ProcessSpec("api", [sys.executable, "-c", SLEEPS], ready=log_says("up"))
+    first = Watched(spec, tmp_path / "log", watchdog)
+    await first.it.start()
+    hung, created = first.pid, created_at(first.pid)
+    assert created is not None
+    second = Watched(spec, tmp_path / "log", watchdog)
+    # the words it once wrote do not count for a process that is taken over
+    second.it.offer(hung, created)
+    await second.it.start()
+    assert second.pid != hung
+    assert not is_alive(hung)
+    await asyncio.gather(first.it.stop(), second.it.stop())

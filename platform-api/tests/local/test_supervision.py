@@ -23,9 +23,12 @@ SCRIPT = Path(__file__).with_name("small_platform.py")
 
 
 class SmallPlatform:
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, successor_seconds: float = 0, asked: str = "") -> None:
         self.home = home
-        self.process = subprocess.Popen([sys.executable, str(SCRIPT), str(home.folder)], start_new_session=True)
+        command = [sys.executable, str(SCRIPT), str(home.folder), str(successor_seconds), asked]
+        # whoever follows must not read the events of an earlier run
+        (home.run / "events.jsonl").unlink(missing_ok=True)
+        self.process = subprocess.Popen(command, start_new_session=True)
         self.seen: list[Event] = list(follow(home.run / "events.jsonl", lambda: self.process.poll() is None))
 
     @property
@@ -107,7 +110,7 @@ def test_a_killed_watchdog_is_replaced_and_still_does_its_work(running: SmallPla
         found = [
             child
             for child in psutil.Process(running.process.pid).children()
-            if child.status() != psutil.STATUS_ZOMBIE and child.cmdline()[-1].endswith("watchdog.py")
+            if child.status() != psutil.STATUS_ZOMBIE and child.cmdline()[-2:-1] == ["watch"]
         ]
         return found[0] if found else None
 

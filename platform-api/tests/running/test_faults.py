@@ -5,10 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
+import httpx
+import psutil
 import pytest
 
 from mlops_platform.kit.ids import new_id
@@ -17,6 +21,39 @@ from ..support.waiting import eventually
 from .platform import Platform
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(720)]
+
+
+class Asking:
+    """Four threads that ask for predictions without a pause, while the block runs; each failure is kept."""
+
+    def __init__(self, platform: Platform, name: str) -> None:
+        platform.predict(name)
+        self.answers = 0
+        self.failures: list[str] = []
+        self._ask = lambda: platform.predict(name)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._go_on) for _ in range(4)]
+
+    def _go_on(self) -> None:
+        while not self._stop.is_set():
+            try:
+                answer = self._ask()
+            except httpx.HTTPError as error:
+                self.failures.append(repr(error))
+            else:
+                self.answers += 1
+                if not answer.is_success:
+                    self.failures.append(answer.text)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
 
 @contextmanager
@@ -92,13 +129,41 @@ def test_a_worker_killed_at_each_step_of_a_rollout_is_healed(platform: Platform,
     eventually(lambda: platform.predict(live).json()["model_version"] == "2")
 
 
-def test_a_killed_platform_leaves_no_process_and_continues_with_all_data(platform: Platform, live: str) -> None:
-    shown = json.loads(platform.status())
-    pids = [entry["pid"] for entry in shown["processes"] if entry["pid"]]
-    os.kill(platform.pid("supervisor"), signal.SIGKILL)
-    eventually(lambda: not any(_alive(pid) for pid in pids), 30)
-    platform.up()
-    eventually(lambda: platform.predict(live).is_success)
+def test_a_killed_api_process_costs_the_requests_it_was_answering_and_its_parent_none(
+    platform: Platform, live: str
+) -> None:
+    parent = platform.pid("api")
+    processes = [child.pid for child in psutil.Process(parent).children()]
+    assert len(processes) == 2
+    with Asking(platform, live) as asking:
+        os.kill(processes[0], signal.SIGKILL)
+        eventually(
+            lambda: len(now := psutil.Process(parent).children()) == 2 and processes[0] not in {c.pid for c in now}
+        )
+        eventually(lambda: asking.answers > 200)
+    # four ask, each on a connection of its own each time
+    assert len(asking.failures) <= 4, asking.failures
+    with Asking(platform, live) as asking:
+        os.kill(parent, signal.SIGKILL)
+        eventually(lambda: platform.pid("api") not in {0, parent})
+        eventually(lambda: not any(_alive(pid) for pid in processes[1:]))
+    assert not asking.failures
+    assert asking.answers > 20
+
+
+def test_a_killed_supervisors_platform_answers_until_the_next_takes_it_over(platform: Platform, live: str) -> None:
+    before = {entry["process"]: entry["pid"] for entry in json.loads(platform.status())["processes"]}
+    models = [json.loads(path.read_text())["pid"] for path in (platform.home / "runtime" / "status").glob("*.json")]
+    with Asking(platform, live) as asking:
+        os.kill(platform.pid("supervisor"), signal.SIGKILL)
+        platform.up()
+        eventually(lambda: asking.answers > 50)
+    assert not asking.failures
+    after = {entry["process"]: entry["pid"] for entry in json.loads(platform.status())["processes"]}
+    assert after.pop("supervisor") != before.pop("supervisor")
+    assert after == before
+    assert all(_alive(pid) for pid in models)
+    assert platform.predict(live, return_explanations=True).is_success
     assert platform.ask("GET", "/api/v1/audit/verify", "aud@company.com", "auditor").json()["intact"]
 
 

@@ -24,6 +24,7 @@ from mlops_platform.cli import (
     status,
     tenants,
     token,
+    unit,
     up,
 )
 from mlops_platform.cli.api import connection
@@ -69,6 +70,7 @@ app.command()(up.up)
 app.command()(up.down)
 app.command()(status.status)
 app.command()(doctor.doctor)
+app.command()(unit.unit)
 app.command()(token.token)
 app.command()(deployments.deploy)
 app.command()(predict.predict)

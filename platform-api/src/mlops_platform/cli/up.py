@@ -15,7 +15,7 @@ from mlops_platform.cli.output import HomeOption, Json, say, show, show_json, wa
 from mlops_platform.local import state as states
 from mlops_platform.local.events import Event, Report, follow
 from mlops_platform.local.home import AlreadyRunning, Home
-from mlops_platform.local.options import Options
+from mlops_platform.local.options import Options, Patience
 
 _STOP_SECONDS = 45.0
 
@@ -25,11 +25,19 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API, the console and predictions.")] = 8000,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the MLflow server.")] = 5000,
     prometheus_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prometheus.")] = 9090,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="API processes; one per core is the useful maximum.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="API processes: with two, one that dies is not missed.")
+    ] = 2,
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in the background: return when the platform is ready.")
     ] = False,
     no_demo: Annotated[bool, typer.Option("--no-demo", help="Do not prepare the churn feature project.")] = False,
+    start_seconds: Annotated[
+        float, typer.Option(min=1, envvar="MLOPS_START_SECONDS", help="How long a process may take to start.")
+    ] = Patience.start_seconds,
+    hung_seconds: Annotated[
+        float, typer.Option(min=5, envvar="MLOPS_HUNG_SECONDS", help="Silence after which a process is replaced.")
+    ] = Patience.hung_seconds,
     _json: Json = False,
 ) -> None:
     """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, models, Prometheus.
@@ -42,7 +50,16 @@ def up(
     _refuse_production()
     place = Home.at(home)
     refuse_unfinished(place)
-    options = Options(place.folder, "127.0.0.1", port, mlflow_port, prometheus_port, workers, demo=not no_demo)
+    options = Options(
+        place.folder,
+        port=port,
+        mlflow_port=mlflow_port,
+        prometheus_port=prometheus_port,
+        workers=workers,
+        demo=not no_demo,
+        start_seconds=start_seconds,
+        hung_seconds=hung_seconds,
+    )
     progress = Progress()
     try:
         if place.held():
@@ -59,6 +76,9 @@ def down(home: HomeOption = None, _json: Json = False) -> None:
     """Stop the platform of this home. All data is kept. Succeeds if nothing runs."""
     place = Home.at(home)
     state = states.read(place.run / "state.json")
+    if not place.held() and _end_what_a_killed_supervisor_left(place):
+        show({"stopped": True}, f"stopped what a killed supervisor had left; all data is kept in {place.folder}")
+        return
     if not place.held() or state is None or state.supervisor_pid is None:
         show({"stopped": False}, f"no platform runs in {place.folder}")
         return
@@ -73,11 +93,22 @@ def down(home: HomeOption = None, _json: Json = False) -> None:
             raise CommandFailed(
                 Exit.PROBLEM,
                 f"the supervisor (pid {state.supervisor_pid}) did not stop within {_STOP_SECONDS:g} s",
-                f"kill -9 {state.supervisor_pid} ends it; its watchdog then ends the rest and no data is lost",
+                f"kill -9 {state.supervisor_pid} ends it, `mlops down` then the rest; no data is lost",
             )
         time.sleep(0.1)
     seconds = round(time.monotonic() - began, 1)
     show({"stopped": True, "seconds": seconds}, f"stopped after {seconds:g} s; all data is kept in {place.folder}")
+
+
+def _end_what_a_killed_supervisor_left(place: Home) -> bool:
+    """End processes that wait for a successor, in order; return whether there were any."""
+    from mlops_platform.local import survivors
+
+    left = survivors.find(place)
+    if left:
+        say("stopping what a killed supervisor has left...")
+        left.end(_STOP_SECONDS)
+    return bool(left)
 
 
 def _refuse_production() -> None:

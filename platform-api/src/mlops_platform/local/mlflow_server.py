@@ -15,9 +15,10 @@ from mlops_platform.kit.keyfiles import load_or_create
 from mlops_platform.local.home import Home
 from mlops_platform.local.options import Options
 from mlops_platform.local.process import ProcessSpec
-from mlops_platform.local.readiness import answers
+from mlops_platform.local.readiness import answers, says_anything
 
 _UVICORN = ("--workers", "1", "--loop", "uvloop", "--no-access-log")
+_PROBE_SECONDS = 2.0
 _BOUNDED = "mlops_platform.predictions.bounded_protocol:BoundedProtocol"
 
 
@@ -76,7 +77,9 @@ def mlflow_server(home: Home, port: int, database_url: str) -> ProcessSpec:
             timeout_seconds=60,
             bearer=secret.read_text().strip(),
         ),
-        ready_seconds=150,
+        # 401 without the secret, from the event loop: an upload that keeps every thread busy is no hang
+        alive=says_anything(url),
+        probe_seconds=_PROBE_SECONDS,
         stop_seconds=6,
         stage=1,
         cwd=home.folder,
@@ -94,6 +97,8 @@ def mlflow_door(options: Options, env: Mapping[str, str]) -> ProcessSpec:
         ],
         env=env,
         ready=answers(f"{options.mlflow_url}/health"),
+        alive=says_anything(f"{options.mlflow_url}/"),
+        probe_seconds=_PROBE_SECONDS,
         stop_seconds=8,
         url=options.mlflow_url,
     )

@@ -76,7 +76,29 @@ class _Model:
             "restarts": self.process.restarts,
             "pid": running.pid if running else None,
             "process_started": running.created if running else None,
+            "fingerprint": self.process.spec.fingerprint(),
+            "made": self.made,
         }
+
+
+def survivors(runtime_dir: Path) -> dict[str, ChildState]:
+    """Return the model processes that an earlier host has left running, by revision; forget the status of those it has not."""
+    found = {}
+    for path in (runtime_dir / "status").glob("*.json"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            said = json.loads(path.read_text())
+            if Path(said["socket"]) != socket_path(runtime_dir, path.stem):
+                # a copied home: what it says of processes is about the home it was copied from, which may be running
+                path.unlink()
+                continue
+            child = ChildState(
+                path.stem, pid=said["pid"], created=said["process_started"], fingerprint=_asked(said)
+            )
+            if orphans.alive([child]):
+                found[path.stem] = child
+                continue
+        path.unlink(missing_ok=True)
+    return found
 
 
 class ModelHost:
@@ -96,6 +118,7 @@ class ModelHost:
         self._report = report
         self._command = command or (sys.executable, "-I", "-m", "model_server.serve")
         self._models: dict[str, _Model] = {}
+        self._survivors: dict[str, ChildState] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -103,7 +126,7 @@ class ModelHost:
         """Keep running what is specified, from now until `stop`. One bad specification stops no other."""
         for name in ("specs", "status", "s", "logs", "scratch"):
             (self._runtime / name).mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._end_orphans()
+        self._survivors = survivors(self._runtime)
         self._task = asyncio.create_task(self._run(), name="model host")
 
     async def stop(self) -> None:
@@ -145,6 +168,7 @@ class ModelHost:
         if failed:
             # one that the disk has no room for stops no other; all of them are tried again
             raise failed[0]
+        self._end_survivors()
 
     def _read_specs(self) -> dict[str, str]:
         found = {}
@@ -164,6 +188,12 @@ class ModelHost:
         log = self._runtime / "logs" / f"{revision_id}.log"
         made = _made(bundle)
         process = SupervisedProcess(spec, log, self._watchdog, self._changed)
+        survivor = self._survivors.pop(revision_id, None)
+        if survivor is not None and survivor.pid and survivor.created and survivor.fingerprint == f"{spec.fingerprint()} {made}":
+            process.offer(survivor.pid, survivor.created)
+        else:
+            orphans.end([survivor] if survivor else [], patience_seconds=0)
+            self._empty_scratch(revision_id)
         process.keep_running()
         return _Model(text, process, bundle=bundle, made=made)
 
@@ -178,7 +208,7 @@ class ModelHost:
         if model.process is not None:
             await model.process.stop()
         self._status(revision_id).unlink(missing_ok=True)
-        shutil.rmtree(self._runtime / "scratch" / revision_id, ignore_errors=True)
+        shutil.rmtree(self._scratch(revision_id), ignore_errors=True)
 
     def _process_spec(self, revision_id: str, order: dict[str, Any]) -> ProcessSpec:
         socket, bundle = socket_path(self._runtime, revision_id), folder_of(self._bundles, order["bundle"])
@@ -207,12 +237,15 @@ class ModelHost:
         )
 
     def _scratch(self, revision_id: str) -> Path:
-        """Return an empty folder for what a model process writes: nothing of an earlier one is left in it."""
-        folder = self._runtime / "scratch" / revision_id
+        """Return the folder for what a model process writes."""
+        return self._runtime / "scratch" / revision_id
+
+    def _empty_scratch(self, revision_id: str) -> None:
+        """Leave nothing of an earlier process in that folder."""
+        folder = self._scratch(revision_id)
         shutil.rmtree(folder, ignore_errors=True)
         # what could not be removed is the same model's: it stops no other
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        return folder
 
     def _write_status(self, revision_id: str, model: _Model) -> None:
         text = json.dumps(model.status())
@@ -223,19 +256,19 @@ class ModelHost:
     def _status(self, revision_id: str) -> Path:
         return self._runtime / "status" / f"{revision_id}.json"
 
-    def _end_orphans(self) -> None:
-        """Kill the model processes of a supervisor that was killed together with its watchdog; forget their status.
+    def _end_survivors(self) -> None:
+        """Kill what an earlier host started and nobody wants, or wants otherwise; forget its status."""
+        gone, self._survivors = self._survivors, {}
+        orphans.end(gone.values(), patience_seconds=0)
+        for revision_id, survivor in gone.items():
+            assert survivor.pid is not None
+            if revision_id not in self._models:
+                self._watchdog.remove(survivor.pid)
+                self._status(revision_id).unlink(missing_ok=True)
 
-        What a copied home says of processes is about the home it was copied from, which may be running.
-        """
-        recorded = []
-        for path in (self._runtime / "status").glob("*.json"):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                status = json.loads(path.read_text())
-                if Path(status["socket"]) == socket_path(self._runtime, path.stem):
-                    recorded.append(ChildState(path.stem, pid=status["pid"], created=status["process_started"]))
-            path.unlink(missing_ok=True)
-        orphans.end(recorded, patience_seconds=0)
+
+def _asked(said: dict[str, Any]) -> str:
+    return f"{said.get('fingerprint')} {said.get('made')}"
 
 
 def _made(bundle: Path | None) -> float:

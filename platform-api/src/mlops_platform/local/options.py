@@ -5,6 +5,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long a process may take to start, and how long it may stand still."""
+
+    start_seconds: float = 600
+    hung_seconds: float = 20
+
+
+@dataclass(frozen=True)
 class Options:
     """The choices of one start; a supervisor gets them as JSON, so they hold no secret."""
 
@@ -13,8 +21,10 @@ class Options:
     port: int = 8000
     mlflow_port: int = 5000
     prometheus_port: int = 9090
-    workers: int = 1
+    workers: int = 2
     demo: bool = True
+    start_seconds: float = 600
+    hung_seconds: float = 20
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""Processes of an earlier run that outlived their supervisor: waited for, then killed, before a new run starts."""
+"""Processes that outlived their supervisor: which they are, and how they end when nobody takes them over."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ def alive(recorded: Collection[ChildState]) -> list[ChildState]:
 def end(recorded: Collection[ChildState], patience_seconds: float = 20) -> list[str]:
     """Kill the processes that still live when patience ends; return their names.
 
-    The watchdog of the killed run is ending them meanwhile. A later process with the same number is never touched.
+    A watchdog may be ending them meanwhile. A later process with the same number is never touched.
     """
     deadline = time.monotonic() + patience_seconds
     while (left := alive(recorded)) and time.monotonic() < deadline:

@@ -7,16 +7,17 @@ import time
 from http import HTTPStatus
 
 from mlops_platform.identity.scraping import scrape_token
-from mlops_platform.local import counters, feature_project, orphans, ports, process_specs, readiness, state
+from mlops_platform.local import counters, feature_project, ports, process_specs, readiness, survivors
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.home import Home
 from mlops_platform.local.mlflow_server import mlflow_door, mlflow_server
 from mlops_platform.local.model_host import ModelHost
-from mlops_platform.local.options import Options
+from mlops_platform.local.options import Options, Patience
 from mlops_platform.local.postgres import EmbeddedPostgres, PostgresFailed
 from mlops_platform.local.supervised import ProcessFailed
 from mlops_platform.local.supervisor import Supervisor
+from mlops_platform.local.survivors import Survivors
 from mlops_platform.local.watchdog_client import Watchdog
 
 _READY_SECONDS = 60.0
@@ -32,12 +33,9 @@ def run(options: Options, report: Report) -> int:
     with home.locked():
         began = time.monotonic()
         recorded = EventFile(home.run / "events.jsonl")
-        earlier = state.read(home.run / "state.json")
-        # a copied home tells of the processes of the one it was copied from
-        if earlier is not None and earlier.home in {"", str(home.folder)}:
-            orphans.end(earlier.children.values())
+        left = survivors.find(home)
         try:
-            _ensure_ports(options)
+            _ensure_ports(options, left)
         except ports.PortTaken as taken:
             recorded(Event("failed", "", str(taken)))
             raise
@@ -47,24 +45,32 @@ def run(options: Options, report: Report) -> int:
             report(event)
 
         with Watchdog() as watchdog:
-            return asyncio.run(_run(options, home, watchdog, report_both, began))
+            left.watch(watchdog)
+            return asyncio.run(_run(options, home, watchdog, report_both, began, left))
 
 
-def _ensure_ports(options: Options) -> None:
-    ports.ensure_free(options.port, "--port", options.host)
-    ports.ensure_free(options.mlflow_port, "--mlflow-port", options.host)
+def _ensure_ports(options: Options, left: Survivors) -> None:
+    """Return when every port is free, or held by what is about to be taken over. Raises PortTaken."""
+    wanted = [
+        ("api", options.port, "--port", options.url),
+        ("mlflow-door", options.mlflow_port, "--mlflow-port", options.mlflow_url),
+    ]
     if prometheus_server.program():
-        ports.ensure_free(options.prometheus_port, "--prometheus-port", options.host)
+        wanted.append(("prometheus", options.prometheus_port, "--prometheus-port", options.prometheus_url))
+    for name, port, option, url in wanted:
+        if name not in left.children or left.children[name].url != url:
+            ports.ensure_free(port, option, options.host)
 
 
-async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report, began: float) -> int:
-    supervisor = Supervisor(home, watchdog, report)
+async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report, began: float, left: Survivors) -> int:
+    patience = Patience(options.start_seconds, options.hung_seconds)
+    supervisor = Supervisor(home, watchdog, report, patience=patience, survivors=left.children)
     models = ModelHost(home.folder / "runtime", home.folder / "bundles", watchdog, report)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(_start(options, home, supervisor, models))
+    starting = asyncio.create_task(_start(options, home, supervisor, models, left))
     stopping = asyncio.create_task(stop.wait())
     code = 0
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -102,15 +108,17 @@ def _failures(outcome: object) -> list[str]:
             return []
 
 
-async def _start(options: Options, home: Home, supervisor: Supervisor, models: ModelHost) -> str:
+async def _start(options: Options, home: Home, supervisor: Supervisor, models: ModelHost, left: Survivors) -> str:
     """Start everything; return what is missing ('' when the platform says it is ready)."""
     prometheus = prometheus_server.program()
-    server = EmbeddedPostgres(home.folder / "postgres", _kept_port(home, "postgres"))
-    mlflow_port = _kept_port(home, "mlflow")
+    server = EmbeddedPostgres(home.folder / "postgres", _kept_port(home, "postgres", held="postgres" in left.children))
+    mlflow_port = _kept_port(home, "mlflow", held="mlflow" in left.children)
+    counting = home.run / _COUNTERS
     env = process_specs.settings_environment(
         options,
         home,
-        counters.new_folder(home.run / _COUNTERS),
+        # who goes on counts on
+        counting.resolve() if left and counting.is_dir() else counters.new_folder(counting),
         server.url(),
         f"http://127.0.0.1:{mlflow_port}",
         prometheus=prometheus is not None,
@@ -137,6 +145,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
                     prometheus_server.prometheus(home, prometheus, options.host, options.prometheus_port, targets)
                 )
             )
+    await supervisor.end_survivors()
     return await _until_ready(options, home)
 
 
@@ -168,7 +177,11 @@ async def _platform_side(
     await features
     models.start()
     async with asyncio.TaskGroup() as group:
-        for spec in (process_specs.api(options, env), process_specs.worker(env), mlflow_door(options, env)):
+        for spec in (
+            process_specs.api(options, env),
+            process_specs.worker(options, env),
+            mlflow_door(options, env),
+        ):
             group.create_task(supervisor.start(spec))
 
 
@@ -225,10 +238,10 @@ def _what_is_missing(answer: tuple[int, bytes] | None) -> str:
     return "; ".join(f"{name}: {check['message']}" for name, check in checks.items() if not check["ok"])
 
 
-def _kept_port(home: Home, name: str) -> int:
-    """Return the port that nobody types: the one this part had last time when it is free, else another one."""
+def _kept_port(home: Home, name: str, *, held: bool) -> int:
+    """Return the port that nobody types: the one this part had last time when it is free or still `held` by it, else another."""
     path = home.run / f"{name}-port"
-    if path.exists() and ports.is_free(int(path.read_text())):
+    if path.exists() and (held or ports.is_free(int(path.read_text()))):
         return int(path.read_text())
     port = ports.free_port()
     path.write_text(str(port))

@@ -121,7 +121,8 @@ class EmbeddedPostgres:
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": "",
-            "max_connections": "100",
+            # what the pools of two API processes, the worker, the door and MLflow may open together
+            "max_connections": "200",
             "shared_buffers": "128MB",
             "fsync": "on" if self._fsync else "off",
             "synchronous_commit": "on" if self._fsync else "off",
@@ -156,6 +157,14 @@ class EmbeddedPostgres:
             psycopg.connect(self.url("postgres", "postgresql"), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
+        return True
+
+    def lives(self) -> bool:
+        """Return whether the server says anything: one that has no connection left, or recovers, does not hang."""
+        try:
+            psycopg.connect(self.url("postgres", "postgresql"), connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            return "FATAL" in str(error)
         return True
 
     def ensure_database(self, name: str) -> None:

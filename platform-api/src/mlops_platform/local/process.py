@@ -1,5 +1,7 @@
 """One process of the platform: its specification, and a started one."""
 
+import hashlib
+import json
 import math
 import os
 import signal
@@ -11,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlops_platform import __version__
 from mlops_platform.local import watchdog
-from mlops_platform.local.state import created_at
+from mlops_platform.local.state import created_at, same_process
 from mlops_platform.local.watchdog_client import Watchdog
 
 
@@ -33,11 +36,16 @@ class ProcessSpec:
     socket: Path | None = None
     """The Unix socket it listens on; what an earlier start left there is removed."""
     ready: "Callable[[Process], Awaitable[bool]]" = at_once
-    ready_seconds: float = 90
+    ready_seconds: float = 600
+    """How long it may take to its readiness before it is killed and begun again: the slower the machine, the longer."""
+    alive: "Callable[[Process], Awaitable[bool]] | None" = None
+    """What a ready process is asked again and again; None: whether it is ready."""
     probe_seconds: float | None = None
-    """How often a ready process is asked again whether it is; None: never."""
+    """How often it is asked; None: never."""
     hung_seconds: float = math.inf
     """How long a process that was ready may be silent before it counts as hung, is killed and started again."""
+    hands_over: bool = False
+    """The processes it started answer without it: when it ends, they go on until its successor is ready."""
     final_codes: frozenset[int] = frozenset()
     """Exit codes after which a restart would not help."""
     stop_signal: signal.Signals = signal.SIGTERM
@@ -50,6 +58,11 @@ class ProcessSpec:
         """Return the whole environment of the process."""
         own = os.environ.items()
         return {**{name: value for name, value in own if self.inherit is None or name in self.inherit}, **self.env}
+
+    def fingerprint(self) -> str:
+        """Return what two specifications share when the same process serves both. Tells nothing of the environment."""
+        asked = [__version__, self.argv, sorted(self.env.items()), str(self.cwd), str(self.socket)]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 class Process:
@@ -112,15 +125,61 @@ class Process:
 
     def terminate(self) -> None:
         """Send its stop signal to the process, which ends its own children."""
-        if self._process.poll() is None:
-            self._process.send_signal(self.spec.stop_signal)
+        if self.exit_code() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, self.spec.stop_signal)
+
+    def kill(self) -> None:
+        """Kill the process, and nothing that it started."""
+        if self.exit_code() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def terminate_group(self) -> None:
+        """Send its stop signal to everything it started, once it has ended itself."""
+        if not self._group_ended:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, self.spec.stop_signal)
 
     def kill_group(self) -> None:
         """Kill the process and whatever it started in its group."""
         if self._group_ended:
             # the number may belong to somebody else by now
             return
-        self._group_ended = self._process.poll() is not None
+        self._group_ended = self.exit_code() is not None
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._watchdog.remove(self.pid)
+
+
+class AdoptedProcess(Process):
+    """A process that an earlier supervisor started, and that outlived it: not a child of this one."""
+
+    # nobody can know how it ended
+    _ENDED = 255
+
+    def __init__(self, spec: ProcessSpec, log: Path, groups: Watchdog, pid: int, created: float) -> None:
+        self.spec = spec
+        self.log = log
+        self.log_begins = log.stat().st_size if log.exists() else 0
+        self.began = time.monotonic()
+        self._watchdog = groups
+        self._group_ended = False
+        self._pid = pid
+        self._ended = False
+        self.created = created
+        groups.add(pid, spec.stop_signal, spec.stage)
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is also the group's."""
+        return self._pid
+
+    def exit_code(self) -> int | None:
+        """Return 255 when it has ended, None while it runs."""
+        self._ended = self._ended or not same_process(self._pid, self.created)
+        return self._ENDED if self._ended else None
+
+    def how_it_ended(self) -> str:
+        """Say whether it ended."""
+        return "is running" if self.exit_code() is None else "ended"

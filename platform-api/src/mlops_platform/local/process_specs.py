@@ -10,7 +10,15 @@ from mlops_platform.local.mlflow_server import secret_file
 from mlops_platform.local.options import Options
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.local.process import Process, ProcessSpec
-from mlops_platform.local.readiness import answers, log_says
+from mlops_platform.local.readiness import beats
+
+# how often a process that is ready is asked whether it still turns
+PROBE_SECONDS = 2.0
+_ONE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    **({"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"} if sys.platform == "darwin" else {}),
+}
 
 
 def settings_environment(
@@ -22,6 +30,8 @@ def settings_environment(
         "MLOPS_HOST": options.host,
         "MLOPS_PORT": str(options.port),
         "MLOPS_API_WORKERS": str(options.workers),
+        "MLOPS_START_SECONDS": str(options.start_seconds),
+        "MLOPS_HUNG_SECONDS": str(options.hung_seconds),
         "MLOPS_DATABASE_URL": database_url,
         "MLOPS_MLFLOW_URL": inner_mlflow_url,
         "MLOPS_MLFLOW_PUBLIC_URL": options.mlflow_url,
@@ -41,6 +51,9 @@ def postgres(server: EmbeddedPostgres) -> ProcessSpec:
     async def ready(_process: Process) -> bool:
         return await asyncio.to_thread(server.answers)
 
+    async def alive(_process: Process) -> bool:
+        return await asyncio.to_thread(server.lives)
+
     return ProcessSpec(
         name="postgres",
         argv=server.command(),
@@ -49,6 +62,8 @@ def postgres(server: EmbeddedPostgres) -> ProcessSpec:
         stop_seconds=15,
         ready_seconds=60,
         stage=2,
+        alive=alive,
+        probe_seconds=PROBE_SECONDS,
         url=f"postgresql://mlops@127.0.0.1:{server.port}/mlops",
     )
 
@@ -64,47 +79,30 @@ def demo(env: dict[str, str]) -> ProcessSpec:
 
 
 def api(options: Options, env: dict[str, str]) -> ProcessSpec:
-    """The API, console and data plane: one uvicorn process per worker."""
+    """The API, console and data plane: a parent that imports, and the processes that answer."""
+    heartbeat = options.home / "run" / "api.alive"
     return ProcessSpec(
         name="api",
-        argv=[
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--factory",
-            "mlops_platform.app:create",
-            "--host",
-            options.host,
-            "--port",
-            str(options.port),
-            "--workers",
-            str(options.workers),
-            "--loop",
-            "uvloop",
-            "--http",
-            "mlops_platform.predictions.protocol:PredictionProtocol",
-            "--no-access-log",
-            "--no-server-header",
-            "--no-proxy-headers",
-            "--timeout-graceful-shutdown",
-            "5",
-            "--log-level",
-            "warning",
-        ],
-        env=env,
-        ready=answers(f"{options.url}/health"),
+        argv=[sys.executable, "-m", "mlops_platform.api_server"],
+        # a parent that forks has no other threads; macOS refuses forks of programs that have loaded some of its libraries
+        env={**env, **_ONE_THREAD, "MLOPS_HEARTBEAT_FILE": str(heartbeat)},
+        ready=beats(heartbeat),
+        probe_seconds=PROBE_SECONDS,
+        hands_over=True,
         stop_seconds=8,
         url=options.url,
     )
 
 
-def worker(env: dict[str, str]) -> ProcessSpec:
+def worker(options: Options, env: dict[str, str]) -> ProcessSpec:
     """The worker that runs every room's jobs."""
+    heartbeat = options.home / "run" / "worker.alive"
     # a job that is under way when we stop is killed after a while: every job is safe to kill at any point
     return ProcessSpec(
         name="worker",
         argv=[sys.executable, "-m", "mlops_platform.worker"],
-        env=env,
-        ready=log_says("worker started"),
+        env={**env, "MLOPS_HEARTBEAT_FILE": str(heartbeat)},
+        ready=beats(heartbeat),
+        probe_seconds=PROBE_SECONDS,
         stop_seconds=5,
     )

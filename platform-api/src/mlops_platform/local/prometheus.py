@@ -8,7 +8,7 @@ import yaml
 from mlops_platform.identity.scraping import scrape_token
 from mlops_platform.local.home import Home
 from mlops_platform.local.process import ProcessSpec
-from mlops_platform.local.readiness import answers
+from mlops_platform.local.readiness import answers, says_anything
 
 HOW_TO_GET_IT = (
     "Prometheus is not on the PATH: metrics are at /metrics but nothing stores them "
@@ -78,6 +78,8 @@ def prometheus(home: Home, path: str, host: str, port: int, targets: dict[str, s
             "--log.level=warn",
         ],
         ready=answers(f"{url}/-/ready"),
+        alive=says_anything(f"{url}/-/healthy"),
+        probe_seconds=2.0,
         stage=0,
         url=url,
         cwd=folder,

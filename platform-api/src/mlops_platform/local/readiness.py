@@ -7,7 +7,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mlops_platform.kit.heartbeat import heard
 from mlops_platform.local.process import Process
+
+# a heartbeat comes every second
+_FRESH_SECONDS = 5.0
 
 
 def http_status(url: str, timeout_seconds: float = 5, bearer: str = "") -> tuple[int, bytes] | None:
@@ -31,6 +35,24 @@ def answers(url: str, timeout_seconds: float = 20, bearer: str = "") -> Callable
     async def ready(_process: Process) -> bool:
         answer = await asyncio.to_thread(http_status, url, timeout_seconds, bearer)
         return answer is not None and answer[0] == http.HTTPStatus.OK
+
+    return ready
+
+
+def says_anything(url: str, timeout_seconds: float = 5) -> Callable[[Process], Awaitable[bool]]:
+    """Alive when the URL is answered at all: by its event loop, however busy the rest is."""
+
+    async def alive(_process: Process) -> bool:
+        return await asyncio.to_thread(http_status, url, timeout_seconds) is not None
+
+    return alive
+
+
+def beats(heartbeat: Path) -> Callable[[Process], Awaitable[bool]]:
+    """Ready when this start of the process touched its file of heartbeats, just now."""
+
+    async def ready(process: Process) -> bool:
+        return heard(heartbeat, process.created or 0.0, _FRESH_SECONDS)
 
     return ready
 

@@ -20,6 +20,8 @@ class ChildState:
     seconds_to_ready: float | None = None
     url: str | None = None
     log: str | None = None
+    fingerprint: str = ""
+    """Of what was asked for: a successor takes over only what it would have started itself."""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class PlatformState:
     phase: str = "starting"
     supervisor_pid: int | None = None
     supervisor_created: float | None = None
+    watchdog_pid: int | None = None
+    watchdog_created: float | None = None
     started_at: str = ""
     seconds_to_ready: float | None = None
     urls: dict[str, str] = field(default_factory=dict)

@@ -3,18 +3,26 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from mlops_platform.local.process import Process, ProcessSpec
+from mlops_platform.local.process import AdoptedProcess, Process, ProcessSpec
 from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.watchdog_client import Watchdog
 
 State = Literal["waiting", "starting", "ready", "unready", "restarting", "failed", "stopped"]
 
 _POLL_SECONDS = 0.1
+# how often a start that takes long is said to go on
+_PROGRESS_SECONDS = 15.0
+# how long a process of an earlier supervisor may take to answer before another is started in its place
+_ADOPTION_SECONDS = 10.0
+# a gap in our own time: this process, or the whole machine, stood still, and nobody else is to blame
+_OWN_GAP_SECONDS = 3.0
+# how long requests that an ended process has left may take to be answered
+_HAND_OVER_SECONDS = 5.0
 # even SIGKILL waits for a process that is inside a disk read
 _STUCK_SECONDS = 5.0
 
@@ -55,6 +63,13 @@ class SupervisedProcess:
         self._changed = changed
         self._restart_policy = restart_policy or RestartPolicy()
         self._task: asyncio.Task[None] | None = None
+        self._offered: tuple[int, float] | None = None
+        # ended themselves; what they started answers until a successor does
+        self._outgoing: list[Process] = []
+
+    def offer(self, pid: int, created: float) -> None:
+        """Have the next start take over this process of an earlier supervisor, if it answers, instead of another."""
+        self._offered = (pid, created)
 
     async def start(self) -> None:
         """Start it, return when it is ready, and keep it running from then on. Raises ProcessFailed: then it is ended."""
@@ -91,6 +106,7 @@ class SupervisedProcess:
             process.terminate()
             await _ended_within(process, self.spec.stop_seconds)
             await self._kill()
+        await self._end_outgoing()
         if self.spec.socket is not None:
             self.spec.socket.unlink(missing_ok=True)
         self._set("stopped", "")
@@ -102,10 +118,15 @@ class SupervisedProcess:
             try:
                 if self.state != "ready":
                     await self._begin()
+                    await self._end_outgoing()
                 healthy_for, reason = await self._until_it_ends()
             except ProcessFailed as failure:
                 reason = failure.reason
-            await self._kill()
+            if self.spec.hands_over and self.process is not None and self.state in {"ready", "unready"}:
+                self.process.kill()
+                self._outgoing.append(self.process)
+            else:
+                await self._kill()
             if self.process is not None and self.process.exit_code() in self.spec.final_codes:
                 self._set("failed", (self.process.last_lines(1) or [reason])[0][-500:])
                 return
@@ -125,8 +146,11 @@ class SupervisedProcess:
         return self.process
 
     async def _begin(self) -> None:
-        """Start it and wait until it is ready. Raises ProcessFailed."""
+        """Start it, or take over the one that was offered, and wait until it is ready. Raises ProcessFailed."""
+        if await self._adopted():
+            return
         process = self._spawn()
+        said = process.began
         while process.exit_code() is None:
             if await self._is_ready(process):
                 self.seconds_to_ready = round(time.monotonic() - process.began, 2)
@@ -134,12 +158,30 @@ class SupervisedProcess:
                 return
             if time.monotonic() - process.began > self.spec.ready_seconds:
                 raise ProcessFailed(self.spec, f"was not ready after {self.spec.ready_seconds:g} s", process)
+            if time.monotonic() - said > _PROGRESS_SECONDS:
+                said = time.monotonic()
+                self._set("starting", f"still starting after {said - process.began:.0f} s (log: {self.log})")
             await asyncio.sleep(_POLL_SECONDS)
         raise ProcessFailed(self.spec, f"{process.how_it_ended()} before it was ready", process)
 
-    async def _is_ready(self, process: Process) -> bool:
+    async def _adopted(self) -> bool:
+        """Take over the process that was offered; one that does not answer is killed. Return whether there is one."""
+        if self._offered is None:
+            return False
+        (pid, created), self._offered = self._offered, None
+        self.process = process = AdoptedProcess(self.spec, self.log, self._watchdog, pid, created)
+        deadline = time.monotonic() + _ADOPTION_SECONDS
+        while process.exit_code() is None and time.monotonic() < deadline:
+            if await self._is_ready(process, self.spec.alive):
+                self._set("ready", "")
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        await self._kill()
+        return False
+
+    async def _is_ready(self, process: Process, asked: Callable[[Process], Awaitable[bool]] | None = None) -> bool:
         try:
-            return await self.spec.ready(process)
+            return await (asked or self.spec.ready)(process)
         except OSError:
             # such as a log that somebody removed: not known to be ready
             return False
@@ -149,22 +191,28 @@ class SupervisedProcess:
         process = self.process
         assert process is not None
         ready_since: float | None = time.monotonic()
-        silent_since = 0.0
+        answered = time.monotonic()
         next_probe = time.monotonic() + (self.spec.probe_seconds or 0)
         while process.exit_code() is None:
+            asleep = time.monotonic()
             await asyncio.sleep(_POLL_SECONDS)
+            if time.monotonic() - asleep > _OWN_GAP_SECONDS:
+                answered = time.monotonic()
             self._watchdog.ensure_running()
             if self.spec.probe_seconds is None or time.monotonic() < next_probe:
                 continue
-            ready = await self._is_ready(process)
+            asked = time.monotonic()
+            ready = await self._is_ready(process, self.spec.alive)
             next_probe = time.monotonic() + self.spec.probe_seconds
+            if ready:
+                answered = asked
             if ready and ready_since is None:
                 ready_since = time.monotonic()
                 self._set("ready", "")
             elif not ready and ready_since is not None:
-                ready_since, silent_since = None, time.monotonic()
+                ready_since = None
                 self._set("unready", f"{self.spec.name} does not answer")
-            elif not ready and time.monotonic() - silent_since > self.spec.hung_seconds:
+            elif not ready and time.monotonic() - answered > self.spec.hung_seconds:
                 # whoever called it stops it: a hung process ends at no signal but SIGKILL
                 return 0.0, f"did not answer for {self.spec.hung_seconds:g} s"
         healthy_for = time.monotonic() - ready_since if ready_since is not None else 0.0
@@ -175,6 +223,16 @@ class SupervisedProcess:
         if self.process is not None:
             self.process.kill_group()
             await _ended_within(self.process, _STUCK_SECONDS)
+
+    async def _end_outgoing(self) -> None:
+        """End what ended processes have left answering, now that others answer."""
+        outgoing, self._outgoing = self._outgoing, []
+        for process in outgoing:
+            process.terminate_group()
+        if outgoing:
+            await asyncio.sleep(_HAND_OVER_SECONDS)
+        for process in outgoing:
+            process.kill_group()
 
     def _set(self, state: State, message: str) -> None:
         self.state, self.message = state, message

@@ -1,10 +1,11 @@
 """A program that leaves no orphans. Run by the path of this file with `python -I -S`; standard library only, so that it is
 small and starts at once.
 
-Without arguments it is the watchdog of a supervisor, which holds the other end of its standard input. Lines: `+ PGID SIGNAL
+`watch SECONDS` is the watchdog of a supervisor, which holds the other end of its standard input. Lines: `+ PGID SIGNAL
 STAGE` (a process group lives; end it with this signal, lower stages first), `- PGID` (gone), `bye` (the supervisor ended
-everything itself). End of file without `bye` means that the supervisor was killed: the watchdog ends every group. A pipe works
-on every Unix, and the kernel closes it however the supervisor ends.
+everything itself), `end` (end what is left now). End of file without these means that the supervisor was killed: the groups go
+on for so many seconds, in which a successor may take them over and dismiss this watchdog (SIGUSR1); then the watchdog ends every
+group, at once on SIGUSR2. A pipe works on every Unix, and the kernel closes it however the supervisor ends.
 
 `exec FD PROGRAM ARGUMENTS...` becomes the program once the watchdog knows its group. Between the fork and that moment a killed
 supervisor would leave an orphan; so the new process waits for one byte, and end of file ends it.
@@ -46,10 +47,14 @@ def end(groups: dict[int, tuple[int, int]]) -> None:
             _send(group, signal.SIGKILL)
 
 
-def watch() -> None:
-    """Read the pipe until it ends, then end what is left."""
+def watch(patience_seconds: float) -> None:
+    """Read the pipe until it ends, give a successor its time, then end what is left."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    hurried = []
+    # the successor watches the groups before it sends this
+    signal.signal(signal.SIGUSR1, lambda *_: os._exit(0))
+    signal.signal(signal.SIGUSR2, lambda *_: hurried.append(True))
     groups: dict[int, tuple[int, int]] = {}
     for line in sys.stdin:
         match line.split():
@@ -59,6 +64,12 @@ def watch() -> None:
                 groups.pop(int(group), None)
             case ["bye"]:
                 return
+            case ["end"]:
+                hurried.append(True)
+                break
+    deadline = time.monotonic() + patience_seconds
+    while not hurried and time.monotonic() < deadline and any(_alive(group) for group in groups):
+        time.sleep(0.1)
     end(groups)
 
 
@@ -80,4 +91,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["exec"]:
         become(int(sys.argv[2]), sys.argv[3:])
     else:
-        watch()
+        watch(float(sys.argv[2]))
