@@ -71,7 +71,7 @@ async def test_the_model_host_goes_on_when_neither_status_nor_event_can_be_writt
     runtime = Runtime(disk.folder)
     report = EventFile(disk.folder / "events.jsonl")
     with Watchdog() as watchdog:
-        host = ModelHost(disk.folder, watchdog, report, [sys.executable, str(HOSTED)])
+        host = ModelHost(disk.folder, disk.folder / "bundles", watchdog, report, [sys.executable, str(HOSTED)])
         host.start()
         try:
             runtime.order("good")

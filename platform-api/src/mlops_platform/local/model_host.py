@@ -91,9 +91,7 @@ def survivors(runtime_dir: Path) -> dict[str, ChildState]:
                 # a copied home: what it says of processes is about the home it was copied from, which may be running
                 path.unlink()
                 continue
-            child = ChildState(
-                path.stem, pid=said["pid"], created=said["process_started"], fingerprint=_asked(said)
-            )
+            child = ChildState(path.stem, pid=said["pid"], created=said["process_started"], fingerprint=_asked(said))
             if orphans.alive([child]):
                 found[path.stem] = child
                 continue
@@ -189,7 +187,12 @@ class ModelHost:
         made = _made(bundle)
         process = SupervisedProcess(spec, log, self._watchdog, self._changed)
         survivor = self._survivors.pop(revision_id, None)
-        if survivor is not None and survivor.pid and survivor.created and survivor.fingerprint == f"{spec.fingerprint()} {made}":
+        if (
+            survivor is not None
+            and survivor.pid
+            and survivor.created
+            and survivor.fingerprint == f"{spec.fingerprint()} {made}"
+        ):
             process.offer(survivor.pid, survivor.created)
         else:
             orphans.end([survivor] if survivor else [], patience_seconds=0)

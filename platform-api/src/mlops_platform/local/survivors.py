@@ -37,7 +37,8 @@ class Survivors:
 def find(home: Home) -> Survivors:
     """Return what is left of an earlier run in this home; needs the home's lock, or that nobody has it."""
     earlier = state.read(home.run / "state.json")
-    if earlier is None:
+    # a copied home tells of the processes of the one it was copied from
+    if earlier is None or earlier.home not in {"", str(home.folder)}:
         return Survivors()
     return Survivors(
         {child.name: child for child in orphans.alive(earlier.children.values())},
