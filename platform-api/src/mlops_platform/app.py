@@ -17,6 +17,8 @@ from mlops_platform import __version__, api_docs, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
 from mlops_platform.console.rendering import PREFIX as CONSOLE
+from mlops_platform.database.errors import ChangesMet
+from mlops_platform.database.retries import RetriedWrites
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import RoutingSnapshot
 from mlops_platform.errors import PROBLEM_JSON, BadRequest, Invalid, NotFound, PlatformError, ServerError
@@ -24,6 +26,7 @@ from mlops_platform.idempotency.middleware import Idempotency
 from mlops_platform.identity.admission import Admission
 from mlops_platform.identity.dependencies import permission_of
 from mlops_platform.identity.hosts import TrustedHosts
+from mlops_platform.kit.deadline import Deadlines
 from mlops_platform.kit.replies import problem_reply
 from mlops_platform.predictions import description
 from mlops_platform.predictions.bundles import fetch_bundles
@@ -124,10 +127,12 @@ def compose(services: BuiltServices) -> Gateway:
     """Return the ASGI application over the given parts: the data plane in front, the control plane behind it."""
     settings = services.settings
     control_plane = create_control_plane(services)
-    once = Idempotency(control_plane, services, partial(permission_of, ROUTERS))
+    again = RetriedWrites(control_plane, settings.max_body_bytes)
+    once = Idempotency(again, services, partial(permission_of, ROUTERS))
     hosts = TrustedHosts(settings.url, settings.trusted_hosts)
     bodies = BodyLimit(once, settings.max_body_bytes)
-    guarded = RequestIds(Admission(bodies, services.identity, hosts, PUBLIC, pages=CONSOLE))
+    admitted = Admission(bodies, services.identity, hosts, PUBLIC, pages=CONSOLE)
+    guarded = RequestIds(Deadlines(admitted, settings.request_seconds))
 
     async def routes() -> RoutingSnapshot:
         async with services.database.read_session() as session:
@@ -180,6 +185,8 @@ def _answer(request: Request, error: PlatformError) -> Response:
 
 async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
+    if isinstance(error, ChangesMet):
+        request.state.changes_met = True
     if request.url.path.startswith(CONSOLE):
         return console.problem_page(request, error)
     return _answer(request, error)

@@ -201,6 +201,7 @@ class Settings(BaseSettings):
     max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
     request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
     request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
+    request_seconds: float = Field(60, ge=5, description="Longest time to the answer of a control-plane request.")
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(
         6_000_000_000, description="Address space a model may use while it is built and proven."

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client import Gauge, start_http_server
 
 from mlops_platform.adapters.mlflow.registry import MlflowRegistry
-from mlops_platform.database.session import Database, DatabaseUnavailable
+from mlops_platform.database.errors import DatabaseUnavailable
+from mlops_platform.database.session import Database
 from mlops_platform.models.interfaces import RegistryUnavailable
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.exposition import exposition, registry

@@ -10,8 +10,10 @@ from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from mlops_platform.database.errors import DatabaseUnavailable, ValueNotStorable, meaning
+from mlops_platform.database.patience import PatientConnection, be_patient
 from mlops_platform.database.watch import watch
-from mlops_platform.errors import Invalid, Unavailable
+from mlops_platform.errors import Unavailable
 from mlops_platform.telemetry import metrics
 
 _WRITE, _READ = "write", "read"
@@ -19,26 +21,6 @@ _WRITE, _READ = "write", "read"
 # two types, so that a read path cannot be handed to a method that writes
 Session = NewType("Session", AsyncSession)
 ReadSession = NewType("ReadSession", AsyncSession)
-
-
-class DatabaseUnavailable(Unavailable):
-    """PostgreSQL does not answer."""
-
-    title = "The database is not answering"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing was changed. Live models keep answering; try this again in a few seconds.", retry_after=2
-        )
-
-
-class ValueNotStorable(Invalid):
-    """PostgreSQL cannot hold the value: a NUL character in text, or a number out of range."""
-
-    title = "A value cannot be stored"
-
-    def __init__(self) -> None:
-        super().__init__("A text holds a NUL character, or a number is out of range; send it without.")
 
 
 class Database:
@@ -71,7 +53,8 @@ class Database:
         """Yield a session that commits when the block ends and rolls back when it raises.
 
         Raises DatabaseUnavailable when PostgreSQL cannot be reached; then nothing was changed unless the connection
-        was lost during COMMIT itself, which PostgreSQL cannot tell apart.
+        was lost during COMMIT itself, which PostgreSQL cannot tell apart. Raises ChangesMet, StatementTooSlow,
+        DatabaseDiskFull and ValueNotStorable: then nothing was changed.
         """
         try:
             async with self._sessions() as session:
@@ -80,12 +63,12 @@ class Database:
                 if self._after_commit is not None:
                     await self._after_commit(Session(session))
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise _unavailable(_WRITE) from error
+            raise _meaning(error, _WRITE) from error
         except DataError as error:
             raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise _unavailable(_WRITE) from error
+                raise _meaning(error, _WRITE) from error
             raise
 
     @asynccontextmanager
@@ -95,12 +78,12 @@ class Database:
             async with self._read_sessions() as session:
                 yield ReadSession(session)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise _unavailable(_READ) from error
+            raise _meaning(error, _READ) from error
         except DataError as error:
             raise ValueNotStorable from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise _unavailable(_READ) from error
+                raise _meaning(error, _READ) from error
             raise
 
     async def dispose(self) -> None:
@@ -109,13 +92,15 @@ class Database:
         await self._reading.dispose()
 
 
-def _unavailable(pool: str) -> DatabaseUnavailable:
-    metrics.database_unavailable_total.labels(pool).inc()
-    return DatabaseUnavailable()
+def _meaning(error: BaseException, pool: str) -> Unavailable:
+    found = meaning(error)
+    if isinstance(found, DatabaseUnavailable):
+        metrics.database_unavailable_total.labels(pool).inc()
+    return found
 
 
 def _engine(url: str, pool_size: int, options: str = "", **extra: Any) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -124,11 +109,18 @@ def _engine(url: str, pool_size: int, options: str = "", **extra: Any) -> AsyncE
         pool_timeout=5,
         json_deserializer=orjson.loads,
         connect_args={
+            "async_creator_fn": PatientConnection.connect,
             "connect_timeout": 5,
+            # a peer that vanished without a word is noticed within half a minute, also by who waits for nothing
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "options": f"-c timezone=UTC -c lock_timeout=10s -c statement_timeout=30s {options}",
         },
         **extra,
     )
+    be_patient(engine)
+    return engine
 
 
 async def _session(request: Request) -> AsyncIterator[Session]:

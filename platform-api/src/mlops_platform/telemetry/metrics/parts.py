@@ -27,6 +27,9 @@ database_pool_limit = Gauge(
 )
 database_pool_in_use = Gauge("database_pool_in_use", "Connections in use now.", ["pool"], multiprocess_mode=TOGETHER)
 database_connections_total = Counter("database_connections_total", "Connections opened to PostgreSQL.", ["pool"])
+database_retries_total = Counter(
+    "database_retries_total", "Writes done again because they met another in the database."
+)
 database_unavailable_total = Counter(
     "database_unavailable_total", "Units of work PostgreSQL did not answer, or no connection was free for.", ["pool"]
 )
