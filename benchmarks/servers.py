@@ -93,22 +93,27 @@ class Platform:
         self.port, self.mlflow_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.mlflow_url = f"http://127.0.0.1:{self.mlflow_port}"
+        self._prometheus_port = free_port()
         self._arguments = ["--workers", str(workers), *([] if demo else ["--no-demo"])]
         self.seconds_to_ready = 0.0
 
     def __enter__(self) -> Self:
         began = time.monotonic()
+        self.up()
+        self.seconds_to_ready = time.monotonic() - began
+        return self
+
+    def up(self) -> None:
+        """Start it, or have a new supervisor take it over."""
         ports = [
             "--port",
             str(self.port),
             "--mlflow-port",
             str(self.mlflow_port),
             "--prometheus-port",
-            str(free_port()),
+            str(self._prometheus_port),
         ]
         self.mlops("up", "--detach", *ports, *self._arguments)
-        self.seconds_to_ready = time.monotonic() - began
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.mlops("down")
