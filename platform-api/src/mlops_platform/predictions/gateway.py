@@ -35,7 +35,7 @@ from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
 from mlops_platform.predictions.trust import Trust
-from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry import metrics, tracing
 from mlops_platform.telemetry.gauges import Family
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
@@ -244,6 +244,7 @@ class Gateway:
             return None
         request_id = self.request_id(headers, named)
         current = CURRENT.set(request_id)
+        trace = tracing.begin(headers) if tracing.HEADER in named else None
         try:
             if url == _PREDICT:
                 return self._door.at_once(caller, body, request_id, began)
@@ -251,6 +252,7 @@ class Gateway:
         except TakesLong:
             return None
         finally:
+            tracing.end(trace)
             CURRENT.reset(current)
 
     def _infer_at_once(
@@ -274,7 +276,7 @@ class Gateway:
         headers = dict(scope["headers"])
         request_id = self.request_id(scope["headers"], headers)
         # every line that is logged from here on, in threads too, names the request
-        current = CURRENT.set(request_id)
+        current, trace = CURRENT.set(request_id), tracing.begin(scope["headers"])
         try:
             given = await answer(Incoming(scope, headers, receive, request_id, began))
             if given.status == 401:  # noqa: PLR2004
@@ -283,6 +285,7 @@ class Gateway:
             self._services.prediction_log.commit()
             await send_reply(send, given)
         finally:
+            tracing.end(trace)
             CURRENT.reset(current)
 
     async def _predict(self, incoming: Incoming) -> Reply:

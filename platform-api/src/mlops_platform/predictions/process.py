@@ -17,6 +17,8 @@ from mlops_platform.predictions.problems import (
     ModelProcessDown,
     ModelRefusesInput,
 )
+from mlops_platform.telemetry import tracing
+from mlops_platform.telemetry.requests import CURRENT
 from model_server.contract.decoder import Row
 from model_server.contract.problems import MAX_PROBLEMS, Problem
 
@@ -121,9 +123,10 @@ class ModelProcess:
         body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
         if self._client.is_closed:
             self._client = _client(self._address)
+        headers = {"content-type": "application/json", **tracing.handed_on(CURRENT.get(""))}
         self._in_flight += 1
         try:
-            response = await self._client.post(path, content=body, headers={"content-type": "application/json"})
+            response = await self._client.post(path, content=body, headers=headers)
             return response.status_code, orjson.loads(response.content)
         except (httpx.HTTPError, orjson.JSONDecodeError) as error:
             raise ModelProcessDown(self._name) from error

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict
 
 from mlops_platform.kit.ids import new_id
+from mlops_platform.telemetry import tracing
 
 HEADER = b"x-request-id"
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -18,10 +19,12 @@ CURRENT: ContextVar[str] = ContextVar("request_id")
 
 
 def name_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Add the current request's id to a log line: a structlog processor."""
+    """Add the current request's id, and its caller's trace, to a log line: a structlog processor."""
     request_id = CURRENT.get("")
     if request_id:
         event.setdefault("request_id", request_id)
+    if trace := tracing.CURRENT.get(None):
+        event.setdefault("trace_id", trace[0])
     return event
 
 
@@ -51,8 +54,9 @@ class RequestIds:
                 message["headers"] = [*message.get("headers", []), (HEADER, request_id.encode())]
             await send(message)
 
-        token = CURRENT.set(request_id)
+        token, trace = CURRENT.set(request_id), tracing.begin(scope["headers"])
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            tracing.end(trace)
             CURRENT.reset(token)

@@ -5,8 +5,9 @@ time: each uses a whole core.
 """
 
 import logging
+import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -48,6 +49,11 @@ logger = logging.getLogger("model_server")
 _JSON: Headers = ((b"content-type", b"application/json"),)
 # Triton's name for the length of the JSON before binary values
 _JSON_LENGTH = b"inference-header-content-length"
+
+
+_REQUEST_ID = b"x-request-id"
+# anything else is free text of a caller and must not reach a log
+_PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Response(NamedTuple):
@@ -99,7 +105,7 @@ class ModelServerApp:
         elif scope["type"] == "http":
             began = time.perf_counter()
             answer = await self._answer(scope["method"], scope["path"], dict(scope["headers"]), receive)
-            await _send(send, answer.status, answer.body, *answer.headers, *self._approval)
+            await _send(send, answer.status, answer.body, *answer.headers, *self._approval, *_asked(scope["headers"]))
             self._metrics.count(scope["path"], answer.status, time.perf_counter() - began)
 
     async def _answer(self, method: str, path: str, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
@@ -175,12 +181,24 @@ async def _handled(handler: Handler, headers: Mapping[bytes, bytes], receive: Re
         said = f"the body is not JSON: {error}" if isinstance(error, NotJson) else sentence or str(error)
         return _error(status, reason, said, problems)
     except Refused as refusal:
-        logger.exception("the model's files are no longer those that were approved")
+        logger.exception("the model's files are no longer those that were approved%s", _named(headers))
         return _error(409, refusal.code, refusal.sentence)
     except Exception:
         # The process boundary: a library may raise anything for rows it dislikes; the caller gets no internals.
-        logger.exception("the model failed")
+        logger.exception("the model failed%s", _named(headers))
         return _error(500, "model_failed", "the model failed to answer these rows")
+
+
+def _asked(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the request's own id, as the answer names it."""
+    return tuple(header for header in headers if header[0] == _REQUEST_ID and _PLAIN.fullmatch(header[1]))
+
+
+def _named(headers: Mapping[bytes, bytes]) -> str:
+    """Say in a log line which request it was, and which trace it belongs to."""
+    named = ((b"request", headers.get(_REQUEST_ID, b"")), (b"traceparent", headers.get(b"traceparent", b"")))
+    said = [b"%b %b" % (what, value) for what, value in named if _PLAIN.fullmatch(value)]
+    return f" ({b', '.join(said).decode()})" if said else ""
 
 
 def _json(content: dict[str, Any], status: int = 200) -> Response:
