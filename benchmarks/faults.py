@@ -234,12 +234,13 @@ def _full(platform: Platform, token: str, disk: Path) -> Outcome:
 
 
 def _pid(platform: Platform, part: str) -> int:
+    state = json.loads((platform.home / "run" / "state.json").read_text())
     if part == "api process":
-        return psutil.Process(platform.pid("api")).children()[0].pid
+        return psutil.Process(state["children"]["api"]["pid"]).children()[0].pid
     if part == "model":
         (status,) = (platform.home / "runtime" / "status").glob("*.json")
         return int(json.loads(status.read_text())["pid"])
-    return platform.pid(part)
+    return int(state["supervisor_pid"] if part == "supervisor" else state["children"][part]["pid"])
 
 
 def _replaced(platform: Platform, part: str, pid: int, since: float, seconds: float = 90) -> float | None:
@@ -272,12 +273,13 @@ def _until_explained(platform: Platform, token: str) -> None:
 
 def _memory(platform: Platform) -> str:
     """Return the proportional share of memory (PSS) of every part, in MB; of its children too."""
-    parts = json.loads(platform.mlops("status", "--json"))["processes"]
     shares = {}
-    for part in parts:
-        process = psutil.Process(int(part["pid"]))
-        family = [process] if part["process"] == "supervisor" else [process, *process.children(recursive=True)]
-        shares[part["process"]] = sum(getattr(one.memory_full_info(), "pss", 0) for one in family) / 1e6
+    for part in PARTS:
+        if part in {"api process", "model"}:
+            continue
+        process = psutil.Process(_pid(platform, part))
+        family = [process] if part == "supervisor" else [process, *process.children(recursive=True)]
+        shares[part] = sum(getattr(one.memory_full_info(), "pss", 0) for one in family) / 1e6
     each = ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
     return f"{sum(shares.values()):.0f} MB ({each})"
 

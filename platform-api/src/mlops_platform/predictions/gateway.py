@@ -51,8 +51,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PREDICT = PREDICT.encode()
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
 Answering = Callable[[Incoming], Awaitable[Reply]]
 Routes = Callable[[], Awaitable[RoutingSnapshot]]
 Generation = Callable[[], Awaitable[int]]
