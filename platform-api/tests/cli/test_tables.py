@@ -50,13 +50,21 @@ def test_one_object_is_shown_in_sections_and_never_as_json(capsys: pytest.Captur
     lineage = {"run_id": "r1", "dataset": None}
     checks = [{"check": "scan", "status": "passed"}, {"check": "card", "status": "failed", "detail": "no owner"}]
     show_fields(
-        {"name": "churn", "lineage": lineage, "checks": checks, "tags": [], "requirements": [{"roles": ["a", "b"]}]}
+        {
+            "name": "churn",
+            "lineage": lineage,
+            "checks": checks,
+            "tags": [],
+            "requirements": [{"roles": ["a", "b"]}],
+            "history": [{"actor": "ana", "details": {"x": 1}}],
+        }
     )
     shown = capsys.readouterr().out
     assert shown.splitlines()[0] == "name  churn"
     assert "\nlineage\n  run id   r1\n  dataset  -\n" in shown
     assert "card   failed  no owner" in shown
     assert "\nrequirements\nroles\na, b" in shown
+    assert "\nhistory\nactor\nana  \n--json shows details of each\n" in shown
     assert "{" not in shown
 
 

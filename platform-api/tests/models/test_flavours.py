@@ -7,6 +7,7 @@ import mlflow
 import pytest
 import yaml
 from mlflow import MlflowClient
+from sklearn.linear_model import LinearRegression
 from sqlalchemy import select
 
 from mlops_platform.bootstrap import BuiltServices
@@ -88,6 +89,17 @@ async def test_what_is_served_is_registered_with_its_check(
             session, services.registry, principal("asha@example.com", "data-scientist"), asked(name, uri)
         )
     assert (await _check(services, name)).detail == {"flavour": "pyfunc", "code": "declared"}
+
+
+async def test_the_address_that_mlflow_gives_a_logged_model_is_read(
+    services: BuiltServices, mlflow_server: str
+) -> None:
+    mlflow.set_tracking_uri(mlflow_server)
+    with mlflow.start_run(experiment_id=mlflow.set_experiment(f"flavours-{new_id()[-8:]}").experiment_id):
+        uri = mlflow.sklearn.log_model(LinearRegression().fit([[0.0], [1.0]], [0, 1]), name="model").model_uri
+    assert uri.startswith("models:/m-")
+    assert flavours.finding(await services.registry.description(uri, tenant="default")).sentence == "sklearn is served"
+    assert await services.registry.description(f"models:/m-{'0' * 32}", tenant="default") is None
 
 
 async def test_a_version_by_plain_mlflow_has_its_check_after_a_pass(

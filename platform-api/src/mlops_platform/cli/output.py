@@ -123,15 +123,17 @@ def _show_section(field: Any) -> None:
     if isinstance(field, dict):
         _show_lines(field, "  ")
         return
-    # what differs from row to row may have other fields: every column that some row has
-    columns = list(dict.fromkeys(name for row in field for name in row))
-    wide = [name for name in columns if any(is_nested(row.get(name)) for row in field)]
-    if wide:
+    # rows may differ: every column that some row has, but for what would need a section of its own
+    named = dict.fromkeys(name for row in field for name in row)
+    nested = {name for name in named if any(is_nested(row.get(name)) for row in field)}
+    columns = [name for name in named if name not in nested]
+    if not columns:
         for row in field:
             _show_lines(row, "  ")
-            sys.stdout.write("\n" if row is not field[-1] else "")
         return
     show_table(field, columns, "")
+    if nested:
+        sys.stdout.write(f"--json shows {' and '.join(sorted(nested)).replace('_', ' ')} of each\n")
 
 
 def show_error(failed: CommandFailed) -> None:

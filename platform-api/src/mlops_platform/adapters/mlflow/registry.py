@@ -6,6 +6,7 @@ A tenant's things are in the MLflow workspace of its name, and a model's name is
 
 import asyncio
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -44,6 +45,7 @@ Result = TypeVar("Result")
 SAMPLE = "background.json"
 _STORE = "mlflow-artifacts:/"
 _PROMPT = "mlflow.prompt.is_prompt"
+_LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})/?")
 _STATUSES: dict[type[Exception], str] = {
     NotInRegistry: "missing",
     RegistryRefused: "refused",
@@ -195,8 +197,8 @@ class MlflowRegistry(ModelRegistry):
     async def description(self, model_uri: str, *, tenant: str) -> bytes | None:
         def read() -> bytes | None:
             with ServerWorkspaceContext(tenant), tempfile.TemporaryDirectory(prefix="mlops-mlmodel-") as folder:
-                address = f"{model_uri.rstrip('/')}/MLmodel"
                 try:
+                    address = f"{self._place_of(model_uri).rstrip('/')}/MLmodel"
                     return Path(
                         download_artifacts(artifact_uri=address, dst_path=folder, tracking_uri=self._url)
                     ).read_bytes()
@@ -211,6 +213,11 @@ class MlflowRegistry(ModelRegistry):
                     return None
 
         return await self._call("description", read)
+
+    def _place_of(self, model_uri: str) -> str:
+        """Return an address to which a file's name can be added: MLflow would read `models:/m-ID/file` as a model's name."""
+        logged = _LOGGED_MODEL.fullmatch(model_uri)
+        return str(self._client.get_logged_model(logged[1]).artifact_location) if logged else model_uri
 
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         def fetch(_workspace: str) -> Path | None:
