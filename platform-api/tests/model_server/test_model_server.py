@@ -78,6 +78,15 @@ def test_binary_prediction_is_the_positive_class_probability(server: Server, bui
     assert answer["labels"] == sample.model.predict(sample.frame.head(5)).tolist()
 
 
+@pytest.mark.parametrize(("sent", "named"), [("r-1", "r-1"), ("a b\tc", None), ("x" * 65, None)])
+def test_an_answer_names_its_request_when_the_name_is_plain(
+    server: Server, built: Callable[[str], Built], sent: str, named: str | None
+) -> None:
+    body = rows_of(built("hist gradient boosting"), 1)
+    answer = server.client.post("/predict", json=body, headers={"x-request-id": sent})
+    assert answer.headers.get("x-request-id") == named
+
+
 def test_order_of_columns_does_not_matter(server: Server, built: Callable[[str], Built]) -> None:
     body = rows_of(built("hist gradient boosting"), 3)
     turned = {"columns": body["columns"][::-1], "rows": [row[::-1] for row in body["rows"]]}

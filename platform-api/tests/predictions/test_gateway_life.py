@@ -20,7 +20,8 @@ from mlops_platform.predictions import gateway as gateway_module
 from mlops_platform.predictions.answers import AnswerForm
 from mlops_platform.predictions.gateway import Gateway
 from mlops_platform.predictions.process import ModelProcess
-from mlops_platform.telemetry.requests import name_request
+from mlops_platform.telemetry import tracing
+from mlops_platform.telemetry.requests import CURRENT, name_request
 from tests.support.trust import EveryBuild, nothing_revoked
 
 from .conftest import live
@@ -184,11 +185,13 @@ class Slow:
     def __init__(self) -> None:
         self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
         self.connected = 0
+        self.heads: list[bytes] = []
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected += 1
         try:
             while head := await self._head(reader):
+                self.heads.append(head)
                 length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
                 await reader.readexactly(int(length.split(b":")[1]))
                 self.asked.set()
@@ -237,6 +240,23 @@ async def test_a_request_in_flight_gets_its_answer_and_then_the_connection_ends(
     model.may_answer.set()
     assert await asyncio.gather(*waiting) == [([0.5], None, None)] * 2
     await model.nobody_is_connected()
+
+
+async def test_a_model_process_is_told_which_request_and_which_trace_it_works_for(slow: tuple[Slow, str]) -> None:
+    model, address = slow
+    model.may_answer.set()
+    process = ModelProcess("m", address, ["x"], AnswerForm((), "FP64"))
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    request, within = CURRENT.set("r-1"), tracing.begin([(b"traceparent", f"00-{trace}-00f067aa0ba902b7-01".encode())])
+    await process.predict([(1.0,)])
+    tracing.end(within)
+    CURRENT.reset(request)
+    await process.predict([(1.0,)])
+    told, untold = (head.lower() for head in model.heads)
+    assert b"x-request-id: r-1\r\n" in told
+    assert f"traceparent: 00-{trace}-".encode() in told
+    assert b"traceparent" not in untold
+    await process.close()
 
 
 async def test_a_request_that_comes_after_is_answered_and_leaves_no_connection(slow: tuple[Slow, str]) -> None:

@@ -228,6 +228,32 @@ async def test_a_request_begun_before_the_end_is_still_answered(gateway: Watched
         writer.close()
 
 
+async def test_a_request_that_was_on_its_way_when_the_process_ended_is_answered_as_the_last_of_its_connection(
+    gateway: Watched, token: str
+) -> None:
+    whole = request(token)
+    async with serving(gateway, PredictionProtocol) as (server, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        idle, other = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(whole)
+            await reader.readuntil(b'"prediction":[1.5]')
+        server.should_exit = True
+
+        async def closing() -> bool:
+            return not any(listening.is_serving() for listening in server.servers)
+
+        await eventually_async(closing, 5)
+        writer.write(whole)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+            assert await idle.read() == b"", "who sends nothing is not waited for"
+        assert b'"prediction":[1.5]' in answer
+        assert b"connection: close" in answer.lower()
+        for each in (writer, other):
+            each.close()
+
+
 async def test_an_orderly_stop_hands_the_last_predictions_to_the_worker(
     services: BuiltServices, gateway: Watched, token: str
 ) -> None:

@@ -19,6 +19,9 @@ _SLICE = 4_096
 _BODY_SLICE = 65_536
 _SWEEP_SECONDS = 1.0
 
+# a request that was sent before the caller could hear that this process ends: longer than a round trip
+_LAST_CALL_SECONDS = 0.5
+
 _TOO_LONG = (
     b'{"type":"/problems/head-too-long","title":"The head of the request is too long","status":431,'
     b'"detail":"The request line and the headers are too long together; send less in them."}'
@@ -64,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._in_message = True
         self._begun = 0
+        self._leaving = False
         # what the sweeper saw last, and for how many sweeps
         self._seen = (0, True, True)
         self._sweeps = 0
@@ -108,6 +112,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._heard = True
         super().on_headers_complete()
+        if self._leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Count what follows this part."""
@@ -118,6 +124,15 @@ class BoundedProtocol(HttpToolsProtocol):
         """Wait for nothing more."""
         self._in_message = False
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """End gracefully: a request that is on its way to an idle connection is still answered, as its last."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and not self._leaving:
+            self._leaving = True
+            self.loop.call_later(_LAST_CALL_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def sweep(self) -> None:
         """Look, once a second, whether the request that is waited for makes steps."""

@@ -115,6 +115,9 @@ class PredictionProtocol(BoundedProtocol):
         parser = self.parser
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
             return False
+        if self._leaving:
+            # the last answer says so
+            return False
         owes_answer = self.cycle is not None and not self.cycle.response_complete
         if owes_answer or self.flow.write_paused or parser.should_upgrade():
             return False
