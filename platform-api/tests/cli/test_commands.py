@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from joserfc import jwt
 from typer.main import get_command
 
+from mlops_platform.cli.examples import EXAMPLES, words
 from mlops_platform.cli.main import app
 from mlops_platform.identity.development import DevelopmentIssuer
 
@@ -38,6 +40,24 @@ def test_every_command_says_what_it_does_and_speaks_json(name: str, command: obj
     assert (getattr(command, "help", "") or "").strip(), f"`mlops {name}` has no help"
     options = {option for parameter in command.params for option in parameter.opts}  # type: ignore[attr-defined]
     assert "--json" in options, f"`mlops {name}` has no --json"
+
+
+@pytest.mark.parametrize("name", [name for name, _ in _commands()])
+def test_every_command_has_an_example_that_parses(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for file in ("plan.json", "head.json", "proof.json", "rows.json", "team.yaml"):
+        (tmp_path / file).write_text("[]")
+    command: Any = get_command(app)
+    arguments = words(EXAMPLES[name])
+    # group by group, as the program does; what is left are the command's own
+    for _ in name.split():
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    command.make_context(name, arguments)
+    assert f"Example: {EXAMPLES[name]}" in command.epilog
+
+
+def test_no_example_is_of_a_command_that_is_gone() -> None:
+    assert EXAMPLES.keys() == {name for name, _ in _commands()}
 
 
 def test_the_promised_commands_exist() -> None:

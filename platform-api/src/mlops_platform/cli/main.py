@@ -14,6 +14,7 @@ from mlops_platform.cli import (
     database,
     deployments,
     doctor,
+    examples,
     features,
     infrastructure,
     models,
@@ -87,6 +88,7 @@ app.add_typer(costs.app, name="costs")
 app.add_typer(infrastructure.app, name="infrastructure")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(database.app, name="database")
+examples.show_in_help(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
