@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mlops_platform.cli import names
+from mlops_platform.cli import names, people
 from mlops_platform.cli.approvals import standing
 from mlops_platform.cli.exits import CommandFailed, Exit
 
@@ -99,3 +99,17 @@ def test_how_far_a_request_is() -> None:
     request = {"status": "pending", "requirements": needs, "missing": ["cab-member", "cab-member"]}
     assert standing(request) == "3 of 5 approvals; still needed: 2 x cab-member"
     assert standing({**request, "status": "approved"}) == "the request is approved"
+
+
+@pytest.mark.parametrize(
+    ("named", "page"),
+    [
+        (None, ""),
+        ("team/credit", "/models/team%2Fcredit"),
+        ("churn/production", f"/deployments/{IDS[2]}"),
+        ("churn:3", f"/approvals/{IDS[1]}"),
+        ("churn:9", "/models/churn/versions/9"),
+    ],
+)
+def test_a_page_is_opened_by_the_same_names(named: str | None, page: str) -> None:
+    assert people._page(named) == page

@@ -13,6 +13,8 @@ EXAMPLES = {
     "doctor": "mlops doctor",
     "unit": "mlops unit",
     "token": "mlops token max@company.com --role manager --save",
+    "whoami": "mlops whoami",
+    "open": "mlops open churn:3",
     "deploy": "mlops deploy churn 3 --to staging --justification 'quarterly retraining'",
     "predict": "mlops predict churn --entity customer_id=42 --explain",
     "restore": "mlops restore --from /mnt/backups --home restored",

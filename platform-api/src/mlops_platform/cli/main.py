@@ -18,6 +18,7 @@ from mlops_platform.cli import (
     features,
     infrastructure,
     models,
+    people,
     pipeline,
     predict,
     restore,
@@ -73,6 +74,8 @@ app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(unit.unit)
 app.command()(token.token)
+app.command()(people.whoami)
+app.command("open")(people.open_page)
 app.command()(deployments.deploy)
 app.command()(predict.predict)
 app.command()(restore.restore)

@@ -1,0 +1,54 @@
+"""`mlops whoami` and `mlops open`."""
+
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from mlops_platform.cli.api import base_url, call
+from mlops_platform.cli.exits import CommandFailed, Exit
+from mlops_platform.cli.names import approval_id, deployment_id
+from mlops_platform.cli.output import Json, say, show, show_json, wants_json
+
+
+def whoami(_json: Json = False) -> None:
+    """Show who you are to the platform: as whom your token signs you in, with which roles, in which team."""
+    answer = call("GET", "/api/v1/me")
+    roles = ", ".join(answer["roles"]) or "no role"
+    show(answer, f"{answer['subject']} ({answer['kind']}): {roles}; team {answer['tenant']}; at {base_url()}")
+
+
+def open_page(
+    named: Annotated[
+        str | None,
+        typer.Argument(
+            help="MODEL, MODEL:VERSION (the request that is open for it, else its page) or MODEL/ENVIRONMENT."
+        ),
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Open the console in your browser, at a model, a version's request or a deployment. Prints the address too."""
+    address = f"{base_url()}/console{_page(named)}"
+    if wants_json():
+        show_json({"url": address})
+        return
+    say(address)
+    webbrowser.open(address)
+
+
+def _page(named: str | None) -> str:
+    from urllib.parse import quote
+
+    if named is None:
+        return ""
+    if named.endswith(("/staging", "/production")):
+        return f"/deployments/{deployment_id(named)}"
+    model, colon, version = named.rpartition(":")
+    if not colon:
+        return f"/models/{quote(named, safe='')}"
+    try:
+        return f"/approvals/{approval_id(named, 'pending')}"
+    except CommandFailed as failed:
+        if failed.code != Exit.PROBLEM or (failed.problem or {}).get("status") is not None:
+            raise
+        return f"/models/{quote(model, safe='')}/versions/{quote(version, safe='')}"
