@@ -74,11 +74,21 @@ def refuse_unfinished(home: Home) -> None:
 @app.command()
 def upgrade(home: HomeOption = None, _json: Json = False) -> None:
     """Bring the schema to the newest version. Safe to repeat."""
+    bring_to_newest(Home.at(home or connection.home))
+    show({"upgraded": True}, "the schema is at the newest version")
+
+
+def bring_to_newest(home: Home) -> tuple[str | None, str | None]:
+    """Migrate the schema; return its version before and after. Raises CommandFailed when a newer program wrote it."""
     from mlops_platform.database import migrate
 
-    with reachable_database(Home.at(home or connection.home)) as url:
-        migrate.upgrade(url)
-    show({"upgraded": True}, "the schema is at the newest version")
+    with reachable_database(home) as url:
+        before = migrate.current(url)
+        try:
+            migrate.upgrade(url)
+        except migrate.SchemaTooNew as newer:
+            raise CommandFailed(Exit.PROBLEM, str(newer)) from newer
+        return before, migrate.current(url)
 
 
 @app.command()

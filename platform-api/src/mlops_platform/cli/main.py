@@ -14,6 +14,7 @@ from mlops_platform.cli import (
     database,
     deployments,
     doctor,
+    drill,
     examples,
     features,
     infrastructure,
@@ -28,6 +29,7 @@ from mlops_platform.cli import (
     token,
     unit,
     up,
+    upgrade,
 )
 from mlops_platform.cli.api import connection
 from mlops_platform.cli.exits import CommandFailed
@@ -79,6 +81,8 @@ app.command("open")(people.open_page)
 app.command()(deployments.deploy)
 app.command()(predict.predict)
 app.command()(restore.restore)
+app.command()(drill.drill)
+app.command()(upgrade.upgrade)
 app.add_typer(backup.app, name="backup")
 app.add_typer(models.app, name="models")
 app.add_typer(deployments.app, name="deployments")

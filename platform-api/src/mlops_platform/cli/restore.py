@@ -66,6 +66,7 @@ def _restore(
 ) -> None:
     import time
 
+    from mlops_platform.audit.restored import AfterRestore
     from mlops_platform.backup.manifest import choose
     from mlops_platform.backup.reading import Reader, backups
     from mlops_platform.local.backup_keys import opener_for
@@ -77,7 +78,11 @@ def _restore(
     found: dict[str, AfterRestore] = {}
 
     def after(server: "EmbeddedPostgres", manifest: "Manifest") -> None:
-        found["audit"] = _settled(home, server, manifest, moment or manifest.database.at)
+        # without a schema the backup was taken before the platform had made its tables
+        empty = AfterRestore(None, None)
+        found["audit"] = (
+            settled(home, server, manifest.id, moment or manifest.database.at) if manifest.schema else empty
+        )
 
     with said():
         opener, signer = opener_for(store, *key)
@@ -118,7 +123,8 @@ def _chosen(reader: Any, points: list[tuple[str, datetime]], backup_id: str | No
     return choose(exact, backup_id, at)
 
 
-def _settled(home: Home, server: "EmbeddedPostgres", manifest: "Manifest", moment: datetime) -> "AfterRestore":
+def settled(home: Home, server: "EmbeddedPostgres", backup: str, moment: datetime) -> "AfterRestore":
+    """Return what the restored audit log lacks, after recording it."""
     import asyncio
 
     from pydantic import SecretStr
@@ -127,14 +133,10 @@ def _settled(home: Home, server: "EmbeddedPostgres", manifest: "Manifest", momen
     from mlops_platform.bootstrap import build_database
     from mlops_platform.settings import Settings
 
-    if not manifest.schema:
-        # the backup was taken before the platform had made its tables
-        return AfterRestore(None, None)
-
     async def run() -> AfterRestore:
         database = build_database(Settings(home=home.folder, database_url=SecretStr(server.url())))
         try:
-            return await settle(database, manifest.id, moment)
+            return await settle(database, backup, moment)
         finally:
             await database.dispose()
 

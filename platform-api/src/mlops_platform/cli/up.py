@@ -2,8 +2,6 @@
 
 import os
 import signal
-import time
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -13,11 +11,10 @@ from mlops_platform.cli.database import refuse_unfinished
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show, show_json, wants_json
 from mlops_platform.local import state as states
+from mlops_platform.local import stopping
 from mlops_platform.local.events import Event, Report, follow
 from mlops_platform.local.home import AlreadyRunning, Home
 from mlops_platform.local.options import Options, Patience
-
-_STOP_SECONDS = 45.0
 
 
 def up(
@@ -75,28 +72,19 @@ def up(
 def down(home: HomeOption = None, _json: Json = False) -> None:
     """Stop the platform of this home. All data is kept. Succeeds if nothing runs."""
     place = Home.at(home)
-    state = states.read(place.run / "state.json")
     if not place.held() and _end_what_a_killed_supervisor_left(place):
         show({"stopped": True}, f"stopped what a killed supervisor had left; all data is kept in {place.folder}")
         return
-    if not place.held() or state is None or state.supervisor_pid is None:
+    if place.held():
+        say("stopping...")
+    try:
+        seconds = stopping.stop(place)
+    except stopping.DidNotStop as still:
+        todo = f"kill -9 {still.pid} ends it, `mlops down` then the rest; no data is lost"
+        raise CommandFailed(Exit.PROBLEM, str(still), todo) from still
+    if seconds is None:
         show({"stopped": False}, f"no platform runs in {place.folder}")
         return
-    began = time.monotonic()
-    if states.same_process(state.supervisor_pid, state.supervisor_created):
-        with suppress(ProcessLookupError):
-            os.kill(state.supervisor_pid, signal.SIGTERM)
-    say("stopping...")
-    # the lock is free a moment before the process is gone
-    while place.held() or states.same_process(state.supervisor_pid, state.supervisor_created):
-        if time.monotonic() - began > _STOP_SECONDS:
-            raise CommandFailed(
-                Exit.PROBLEM,
-                f"the supervisor (pid {state.supervisor_pid}) did not stop within {_STOP_SECONDS:g} s",
-                f"kill -9 {state.supervisor_pid} ends it, `mlops down` then the rest; no data is lost",
-            )
-        time.sleep(0.1)
-    seconds = round(time.monotonic() - began, 1)
     show({"stopped": True, "seconds": seconds}, f"stopped after {seconds:g} s; all data is kept in {place.folder}")
 
 
@@ -107,7 +95,7 @@ def _end_what_a_killed_supervisor_left(place: Home) -> bool:
     left = survivors.find(place)
     if left:
         say("stopping what a killed supervisor has left...")
-        left.end(_STOP_SECONDS)
+        left.end(stopping.STOP_SECONDS)
     return bool(left)
 
 
@@ -159,11 +147,11 @@ def _start_detached(options: Options, place: Home, progress: Report) -> None:
             progress(event)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
-        process.wait(_STOP_SECONDS)
+        process.wait(stopping.STOP_SECONDS)
         raise
     if last is None or last.kind != "platform-ready":
         # what had started is being stopped: when we return, nothing of it is left
-        process.wait(_STOP_SECONDS)
+        process.wait(stopping.STOP_SECONDS)
         sentence = last.sentence if last is not None and last.kind == "failed" else "the platform did not start"
         raise CommandFailed(Exit.PROBLEM, sentence, f"the logs are in {place.logs}; `mlops doctor` checks this machine")
     _show_banner(place)
