@@ -1,4 +1,6 @@
-"""A small model for drills, logged and registered as anybody does it."""
+"""`python -m mlops_platform.adapters.mlflow.drill_model URI NAME`: a small model for drills, logged and registered as anybody does."""
+
+import sys
 
 import numpy as np
 import pandas as pd
@@ -23,3 +25,7 @@ def register(tracking_uri: str, name: str) -> None:
             model, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
         )
     mlflow.register_model(logged.model_uri, name, tags={"risk_level": "low"})
+
+
+if __name__ == "__main__":
+    register(*sys.argv[1:])

@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +13,6 @@ from pathlib import Path
 
 from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 from mlops_platform.adapters.local.backup_folder import BackupFolder
-from mlops_platform.adapters.mlflow import drill_model
 from mlops_platform.backup.reading import Reader
 from mlops_platform.backup.sealing import Opener, Seal, new_identity
 from mlops_platform.kit.clock import now
@@ -49,7 +50,7 @@ def ground(folder: Path, say: Callable[[str], None]) -> Iterator[Ground]:
         subject.up()
         made.client = Client(subject.home, subject.options.url)
         say("putting a model on it")
-        drill_model.register(subject.options.mlflow_url, MODEL)
+        _register(subject.options.mlflow_url)
         made.deployment = made.client.deploy()
         wait_until(lambda: made.client.predict() is not None, _LIVE_SECONDS, "the drill's model answering")
         yield made
@@ -124,6 +125,14 @@ def lost_disk(on: Ground, seconds: float, settle: Settle) -> Drill:
 def points(crashes: int) -> list[str]:
     """Return what to kill: every part once, then parts at random."""
     return [*PARTS[:crashes], *(random.choice(PARTS) for _ in range(crashes - len(PARTS)))]  # noqa: S311 - no secret
+
+
+def _register(tracking_uri: str) -> None:
+    """Let a process of its own log the model: training libraries are in no image that the command line is in."""
+    command = [sys.executable, "-m", "mlops_platform.adapters.mlflow.drill_model", tracking_uri, MODEL]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_LIVE_SECONDS)
+    if result.returncode:
+        raise DidNotStart(f"the drill's model could not be registered: {result.stderr.strip()[-500:]}")
 
 
 def _there(home: Home, client: Client, written: list[Acknowledged]) -> set[str]:
