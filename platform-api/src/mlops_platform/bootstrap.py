@@ -58,6 +58,8 @@ class BuiltServices:
     """Which versions hold the bytes whose risk is recorded."""
     audit_verifier: Verifier
     costs: Bill | Meter
+    backups: BackupStore | None
+    """Where this platform's backups are kept, when a setting names it."""
 
 
 # the rooms whose rows must follow from the audit log
@@ -261,4 +263,7 @@ def build(settings: Settings) -> BuiltServices:
         holders=Catalogue(),
         audit_verifier=ProcessVerifier(settings),
         costs=build_costs(settings),
+        backups=None
+        if settings.backup_uri is None
+        else build_backup_store(settings.backup_uri, settings.s3_endpoint_url),
     )

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 if TYPE_CHECKING:
     from mlops_platform.approvals.interfaces import Notifier, Subjects
     from mlops_platform.audit.interfaces import Verifier
+    from mlops_platform.backup.interfaces import BackupStore
     from mlops_platform.builds.interfaces import BundleSigner, BundleStore
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
@@ -58,6 +59,8 @@ class Services(Protocol):
     def holders(self) -> "Holders": ...
     @property
     def audit_verifier(self) -> "Verifier": ...
+    @property
+    def backups(self) -> "BackupStore | None": ...
     @property
     def costs(self) -> "Bill | Meter": ...
 

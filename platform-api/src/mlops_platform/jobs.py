@@ -2,6 +2,7 @@
 
 from mlops_platform.approvals import jobs as approvals
 from mlops_platform.audit import jobs as audit
+from mlops_platform.backup import jobs as backup
 from mlops_platform.builds import jobs as builds
 from mlops_platform.costs import jobs as costs
 from mlops_platform.deployments import jobs as deployments
@@ -31,4 +32,5 @@ JOBS: tuple[Job, ...] = (
     *idempotency.JOBS,
     *identity.JOBS,
     *costs.JOBS,
+    *backup.JOBS,
 )

@@ -197,6 +197,11 @@ class Settings(BaseSettings):
         description="Where the table of predictions lies (s3://bucket/prefix); by default <home>/predictions/table. "
         "Segments stay below <home>.",
     )
+    backup_uri: str | None = Field(
+        None,
+        description="Where backups are kept (a folder, or s3://bucket/prefix): what `mlops backup` and `mlops restore` take when no place "
+        "is named, and whose newest backup's age the worker shows.",
+    )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
     max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
     request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")

@@ -42,6 +42,7 @@ WITHOUT_ITEMS = {
     "idempotency-keys": "one statement",
     "revocation-list": "one list",
     "ended-sessions": "one statement",
+    "backup-age": "one listing of names",
 }
 
 

@@ -39,6 +39,12 @@ tls_certificate_expiry_timestamp_seconds = Gauge(
     ["address"],
     multiprocess_mode=NEWEST,
 )
+backup_newest_timestamp_seconds = Gauge(
+    "backup_newest_timestamp_seconds",
+    "When the newest finished backup at MLOPS_BACKUP_URI was begun (Unix seconds); 0 when there is none.",
+    ["place"],
+    multiprocess_mode=NEWEST,
+)
 idempotent_replays_total = Counter(
     "idempotent_replays_total", "Writes answered from memory because their Idempotency-Key was known."
 )
