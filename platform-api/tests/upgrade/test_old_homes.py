@@ -58,6 +58,20 @@ async def test_its_schema_comes_forward_goes_back_by_one_and_nothing_is_lost(
     assert found.events > 0
 
 
+def _deploy_with_agreement(platform: Platform) -> None:
+    """Ask for the version again; since its time people have to agree to a risk level that is only a tag."""
+    body = {"model_name": "old", "model_version": "1", "target_stage": "staging", "justification": "upgraded"}
+    asked = platform.ask("POST", "/api/v1/models/deploy", "ana@company.com", "data-scientist", json=body)
+    assert asked.is_success, asked.text
+    if (approval := asked.json()["approval_id"]) is None:
+        return
+    for person, role in (("sam@company.com", "senior-data-scientist"), ("max@company.com", "manager")):
+        decision = {"decision": "approve", "comment": "looked at"}
+        path = f"/api/v1/approvals/{approval}/decisions"
+        answer = platform.ask("POST", path, person, role, json=decision)
+        assert answer.is_success, answer.text
+
+
 @pytest.mark.whole("starts a platform on the home of an earlier version, twice for each: four minutes")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("commit", COMMITS)
@@ -88,7 +102,7 @@ def test_its_model_answers_by_grace_and_after_it_was_deployed_again(
     platform.up()
     try:
         assert not platform.predict("old").is_success, "nothing is served without a statement of approval"
-        platform.deploy("old")
+        _deploy_with_agreement(platform)
         eventually(lambda: platform.predict("old").is_success, 180)
         assert platform.predict("old").json()["prediction"] == [ANSWER]
     finally:

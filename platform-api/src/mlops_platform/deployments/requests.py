@@ -29,6 +29,7 @@ from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import Environment, Policy, RiskLevel
 from mlops_platform.policy.loading import load
 from mlops_platform.risk import service as risk
+from mlops_platform.statements import service as statements
 
 
 class NotADeploymentTarget(Invalid):
@@ -158,11 +159,19 @@ async def _next_number(session: Session, deployment: DeploymentRow, version: Ver
     """Return the number of the next revision. Raises AlreadyDeployed and AnotherRolloutRuns."""
     existing = await repository.revisions(session, deployment.id)
     for revision in existing:
-        if revision.state in PENDING | {"live"} and revision.version == version.version:
+        same = revision.state in PENDING | {"live"} and revision.version == version.version
+        if same and not await _needs_another_approval(session, revision):
             raise AlreadyDeployed(version.model_name, version.version, deployment.environment, revision.state)
         if revision.state in IN_MOTION | {"approved"}:
             raise AnotherRolloutRuns(revision.version, revision.state)
     return max((row.number for row in existing), default=0) + 1
+
+
+async def _needs_another_approval(session: Session, revision: RevisionRow) -> bool:
+    """Return whether what is live has to be asked for again: it has no statement of approval, or is due for review."""
+    if revision.state != "live":
+        return False
+    return revision.review_since is not None or not await statements.of_revisions(session, [revision.id])
 
 
 def _revision(

@@ -161,7 +161,7 @@ async def keep(session: Session, signed: Signed) -> None:
     )
 
 
-async def of_revisions(session: ReadSession, revision_ids: Sequence[str]) -> dict[str, Kept]:
+async def of_revisions(session: ReadSession | Session, revision_ids: Sequence[str]) -> dict[str, Kept]:
     """Return the statements of these revisions, by revision; one without a statement is not among them."""
     query = select(StatementRow).where(StatementRow.revision_id.in_(revision_ids))
     return {
