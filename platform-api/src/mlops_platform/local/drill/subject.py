@@ -71,14 +71,21 @@ class Subject:
         supervisor = psutil.Process(known.supervisor_pid)
         if part == "supervisor":
             return [supervisor]
-        everyone = supervisor.children(recursive=True)
-        if part == "everything":
-            # the supervisor first: nothing is started again meanwhile
-            return [supervisor, *everyone]
+        statuses = (self.home.folder / "runtime" / "status").glob("*.json")
+        models = _processes([pid for _, pid in map(_status, statuses)])
         if part == "model":
-            return [process for process in everyone if "model_server.serve" in _command(process)]
-        child = known.children[part]
-        return [process for process in everyone if process.pid == child.pid]
+            return models
+        if part != "everything":
+            return _processes([known.children[part].pid])
+        # taken over from a supervisor that was killed before, they are nobody's children
+        parts = _processes([child.pid for child in known.children.values()])
+        theirs = [child for process in (*parts, *models) for child in process.children(recursive=True)]
+        # the supervisor first: nothing is started again meanwhile
+        return list(dict.fromkeys([supervisor, *supervisor.children(recursive=True), *parts, *models, *theirs]))
+
+
+def _processes(pids: Sequence[int | None]) -> list[psutil.Process]:
+    return [psutil.Process(pid) for pid in pids if pid is not None and psutil.pid_exists(pid)]
 
 
 def _status(path: Path) -> tuple[str, int | None]:
@@ -87,13 +94,6 @@ def _status(path: Path) -> tuple[str, int | None]:
         return str(told["state"]), told["pid"]
     except (OSError, ValueError, KeyError, TypeError):
         return "unknown", None
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def scratch(folder: Path) -> Path:
