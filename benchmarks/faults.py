@@ -160,9 +160,11 @@ def _faults(parts: tuple[str, ...], *, everything: bool) -> Iterator[Callable[[P
     for part in parts:
         yield partial(_killed, part=part)
     for part in parts if everything else ():
-        # who is answered by nobody is stopped without harm, and so is who starts others
+        # nobody asks the supervisor anything
         if part != "supervisor":
             yield partial(_stopped, part=part)
+        # a model's process has limits of its own, which nobody else may change
+        if part not in {"supervisor", "model"}:
             yield partial(_without_descriptors, part=part)
 
 

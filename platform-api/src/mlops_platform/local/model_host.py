@@ -31,8 +31,10 @@ from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 
 _PASS_SECONDS = 0.25
 _PROBE_SECONDS = 2.0
-# longer than any request may take: an answer that is computed is not a hung process
-_HUNG_SECONDS = 60.0
+# health is answered beside what is computed: who is silent for this long stands still, and its callers wait 30 s
+_HUNG_SECONDS = 25.0
+# on a busy machine an answer takes its time
+_ANSWER_SECONDS = 5.0
 # after an error of the host itself, such as a full disk
 _ERROR_SECONDS = 5.0
 # the model server's exit code for a bundle that is not what was approved: a restart would not help
@@ -230,7 +232,7 @@ class ModelHost:
             },
             inherit=_INHERITED,
             socket=socket,
-            ready=socket_answers(socket, "/health/ready"),
+            ready=socket_answers(socket, "/health/ready", _ANSWER_SECONDS),
             # a large model takes what it takes; whoever ordered it has a limit of its own
             ready_seconds=math.inf,
             probe_seconds=_PROBE_SECONDS,
