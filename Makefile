@@ -51,8 +51,8 @@ TEST = cd $(API) && ../$(BIN)/python -m pytest $(TESTS) -n $(PROCESSES) --dist l
 test-fast: setup ## run the tests that need no server of their own, while you work
 	@$(TEST) --level fast $(ARGS)
 
-test: setup ## run the test suite; at its end it says what it left out and why
-	@$(TEST) --level standard $(ARGS)
+test: setup ## run the test suite; at its end it says what took longest, what it left out and why
+	@$(TEST) --level standard --durations=60 --durations-min=5 $(ARGS)
 
 test-all: setup ## run everything; interrupted, it goes on after what has passed as long as no file changes
 	@$(TEST) --level all --resume --state-minutes 10 $(ARGS)
