@@ -2,15 +2,16 @@
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from mlops_platform import mlflow_front, worker
-from mlops_platform.local.options import Options
-from mlops_platform.local.process_specs import api as local_api
+from mlops_platform import api_server, app, mlflow_front, worker
+from mlops_platform.predictions.protocol import PredictionProtocol
 from tests.house import declared
 from tests.house.images import IMAGES, OURS, Image
 
@@ -124,15 +125,26 @@ def test_mlflow_image_has_the_platforms_mlflow() -> None:
     assert version(MLFLOW.parent / "requirements.lock") == version(API.parent / "requirements.lock")
 
 
-def test_image_starts_the_api_as_the_laptop_does(tmp_path: Path) -> None:
+def test_image_starts_the_api_as_the_laptop_does(monkeypatch: pytest.MonkeyPatch) -> None:
     command = " ".join(re.findall(r'"([^"]+)"', _stages(API)["api"].split("\nCMD", 1)[1]))
-    for argument in (
-        "--factory mlops_platform.app:create",
-        "--http mlops_platform.predictions.protocol:PredictionProtocol",
-        "--no-proxy-headers",
-    ):
-        assert argument in command
-        assert argument in " ".join(local_api(Options(home=tmp_path), {}).argv)
+    started: list[uvicorn.Config] = []
+
+    class Started:
+        def __init__(self, config: uvicorn.Config, _beat: object) -> None:
+            started.append(config)
+
+        def run(self, sockets: list[socket.socket]) -> None:
+            assert sockets
+
+    monkeypatch.setattr(api_server, "_Server", Started)
+    with socket.socket() as bound:
+        api_server.serve(bound, lambda: None)
+    [config] = started
+    assert (config.factory, config.app, config.http) == (True, app.create, PredictionProtocol)
+    assert "--factory mlops_platform.app:create" in command
+    assert "--http mlops_platform.predictions.protocol:PredictionProtocol" in command
+    assert not config.proxy_headers
+    assert "--no-proxy-headers" in command
 
 
 @pytest.mark.external("kubectl")
