@@ -10,12 +10,14 @@ from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, show_json, show_table, wants_json
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
+from mlops_platform.local.model_processes import ModelProcess, model_processes
 
 
 def status(home: HomeOption = None, _json: Json = False) -> None:
     """Show every process of the platform in this home, and whether the platform is ready.
 
-    Memory is the resident size of the process and everything below it. Exits 3 when nothing runs, 1 when not ready.
+    Memory is that of the process and everything below it, each page that several share counted in equal parts (PSS, on Linux).
+    Exits 3 when nothing runs, 1 when not ready.
     """
     from mlops_platform.identity.scraping import scrape_token
     from mlops_platform.local.readiness import http_status
@@ -24,7 +26,8 @@ def status(home: HomeOption = None, _json: Json = False) -> None:
     state = states.read(place.run / "state.json")
     if state is None or not place.held():
         raise CommandFailed(Exit.UNREACHABLE, f"no platform runs in {place.folder}", "start it with `mlops up`")
-    processes = [_supervisor(state), *(_child(child) for child in state.children.values())]
+    models = model_processes(place.folder / "runtime")
+    processes = [_supervisor(state), *(_child(child) for child in state.children.values()), *map(_model, models)]
     token = scrape_token(place.scrape_token_file)
     answer = http_status(f"{state.urls['platform']}/ready", bearer=token) if "platform" in state.urls else None
     readiness = _readiness(answer)
@@ -65,6 +68,10 @@ def _child(child: states.ChildState) -> dict[str, Any]:
     return _row(child.name, child.pid, child.created, child.state, child.restarts, child.url)
 
 
+def _model(running: ModelProcess) -> dict[str, Any]:
+    return _row(f"model {running.name}", running.pid, running.created, running.state, running.restarts, None)
+
+
 def _row(
     name: str, pid: int | None, created: float | None, state: str, restarts: int, url: str | None, *, below: bool = True
 ) -> dict[str, Any]:
@@ -89,10 +96,18 @@ def _memory(pid: int, *, below: bool) -> int:
     total = 0
     for member in family:
         try:
-            total += member.memory_info().rss
+            total += _share(member)
         except psutil.NoSuchProcess:
             continue
     return total
+
+
+def _share(process: psutil.Process) -> int:
+    """Return bytes: what is its own, and its part of what it shares; all of both where nobody may look closer."""
+    try:
+        return int(getattr(process.memory_full_info(), "pss", 0)) or int(process.memory_info().rss)
+    except psutil.AccessDenied:
+        return int(process.memory_info().rss)
 
 
 def _duration(seconds: float) -> str:
