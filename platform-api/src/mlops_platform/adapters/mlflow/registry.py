@@ -22,7 +22,7 @@ import structlog
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
 from mlops_platform.adapters.mlflow import credentials
@@ -52,6 +52,7 @@ _STATUSES: dict[type[Exception], str] = {
     RegistryUnavailable: "unavailable",
 }
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+_OWN_FAILURE = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "BAD_REQUEST", "PERMISSION_DENIED"}
 
 
@@ -235,6 +236,10 @@ class MlflowRegistry(ModelRegistry):
         refused = RegistryRefused("MLflow does not accept this name, source or tag; check the model URI and try again.")
         if error.error_code in _REFUSED:
             return refused
+        own_failure = isinstance(error, RestException) and error.error_code in _OWN_FAILURE
+        if own_failure or isinstance(error.__context__, requests.RequestException):
+            # the server's own failure (a full disk, a database that is away), not a word on what was asked
+            return RegistryUnavailable()
         # the client has one code for 'cannot connect' and for 'this URI makes no sense': only the server can tell them apart
         return refused if await anyio.to_thread.run_sync(self._healthy) else RegistryUnavailable()
 
