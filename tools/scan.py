@@ -36,6 +36,7 @@ WAIVED = {
     "cedarpy": "Apache-2.0 by its LICENSE file; the package names none",
     "huey": "MIT by its LICENSE file; the package names none; comes with MLflow",
     "sigstore-models": "Apache-2.0 by its LICENSE file; the package names none",
+    "pyrage": "MIT by its LICENSE file; the package names none",
     "skops": "MIT by its LICENSE file; the package names none",
     "psycopg": "LGPL-3.0, used as a library, unchanged (ADR-023)",
     "psycopg-binary": "LGPL-3.0, used as a library, unchanged (ADR-023)",

@@ -138,11 +138,13 @@ def test_what_does_not_exist_is_a_problem_not_a_traceback(mlops: Callable[..., R
     for arguments in (
         ["models", "show", "no-such-model"],
         ["models", "versions", "no-such-model"],
-        ["deployments", "show", "no-such-deployment"],
-        ["approvals", "show", "no-such-approval"],
+        ["deployments", "show", "00000000-0000-4000-8000-000000000000"],
+        ["approvals", "show", "00000000-0000-4000-8000-000000000000"],
         ["predict", "no-such-model", "--input", '{"x": 1}'],
     ):
         ran = mlops(*arguments, "--json", **env)
         assert ran.code == 1, (arguments, ran.err)
         assert ran.problem["status"] == 404, (arguments, ran.err)
         assert ran.problem["request_id"]
+    assert mlops("deployments", "show", "churn/staging", **env).code == 1
+    assert mlops("approvals", "show", "no-such-approval", **env).code == 2

@@ -125,6 +125,7 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     assert platform.run("status").code == 3
 
 
+@pytest.mark.whole("waits for the minute in which a successor may come; tests/local does so with seconds")
 def test_a_killed_supervisor_leaves_no_orphans_and_the_next_up_has_all_data(platform: Platform) -> None:
     assert platform.up().code == 0
     _query(platform.state, platform.home, "CREATE TABLE kept (n int)")

@@ -127,6 +127,7 @@ class TestAwsAuditMirror(MirrorContract):
         s3.put_object(Bucket=name, Key="heads/zzz", Body=b"", ChecksumAlgorithm="SHA256")
         assert mirror.newest() is None
 
+    @pytest.mark.whole("AWS's client tries again for half a minute")
     def test_a_server_that_is_away_is_said_to_be_away(
         self, name: str, aws: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:

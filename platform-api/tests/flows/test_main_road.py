@@ -193,6 +193,7 @@ async def test_a_deployed_version_cannot_be_deleted_until_it_is_undeployed(live_
     assert (await road.client.get(f"/api/v1/models/{name}", headers=engineer)).status_code == 404
 
 
+@pytest.mark.whole("brings a model to life; tests/examples has the first explanation")
 async def test_a_model_without_a_training_sample_is_explained_by_what_it_was_asked(
     road: Road, log_model: Callable[..., str]
 ) -> None:

@@ -121,8 +121,8 @@ def test_every_command_of_the_pipeline_exists_with_these_options(job: str, comma
 
 def test_expressions_are_read_as_github_reads_them() -> None:
     until = load()["jobs"]["deploy"]["steps"][-1]["env"]["UNTIL"]
-    seen = {risk: evaluate(until, {"inputs": {"risk_level": risk}}) for risk in ("low", "medium", "high")}
-    assert seen == {"low": "live", "medium": "live", "high": "answering"}
+    seen = {to: evaluate(until, {"inputs": {"target_environment": to}}) for to in ("staging", "production")}
+    assert seen == {"staging": "live", "production": "answering"}
 
 
 _ALONE = """

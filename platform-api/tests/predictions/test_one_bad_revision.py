@@ -33,7 +33,8 @@ async def _nothing(_scope: Any, _receive: Any, _send: Any) -> None:
 class Served:
     """A gateway over routes that a test changes."""
 
-    def __init__(self, services: BuiltServices, token: str) -> None:
+    def __init__(self, services: BuiltServices, token: str, root: Path) -> None:
+        self.bundles = LocalBundles(root)
         self.snapshot = RoutingSnapshot(0, ())
         self.gateway = Gateway(_nothing, services, self._routes, self._generation, nothing_revoked, EveryBuild())
         self.read = 0
@@ -44,7 +45,7 @@ class Served:
 
     async def _routes(self) -> RoutingSnapshot:
         self.read += 1
-        return fetch_bundles(self.snapshot, LocalBundles())
+        return fetch_bundles(self.snapshot, self.bundles)
 
     async def _generation(self) -> int:
         return self.snapshot.generation
@@ -59,9 +60,9 @@ class Served:
 
 @pytest.fixture
 async def served(
-    services: BuiltServices, token_for: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    services: BuiltServices, token_for: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Served]:
-    made = Served(services, token_for("ana@company.com", "data-scientist"))
+    made = Served(services, token_for("ana@company.com", "data-scientist"), tmp_path)
     # the tests say when routes are read
     monkeypatch.setattr(made.gateway, "_follow_routes", asyncio.Event().wait)
     yield made

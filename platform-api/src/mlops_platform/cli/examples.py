@@ -18,6 +18,8 @@ EXAMPLES = {
     "deploy": "mlops deploy churn 3 --to staging --justification 'quarterly retraining'",
     "predict": "mlops predict churn --entity customer_id=42 --explain",
     "restore": "mlops restore --from /mnt/backups --home restored",
+    "drill": "mlops drill --crashes 3 --lost-disks 1",
+    "upgrade": "mlops upgrade --home .mlops",
     "backup list": "mlops backup list --from /mnt/backups",
     "backup new-key": "mlops backup new-key backup.key",
     "backup verify": "mlops backup verify --from /mnt/backups",
