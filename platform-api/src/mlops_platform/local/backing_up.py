@@ -95,7 +95,8 @@ def back_up(
         writer = Writer(place.store, seal, anew=full)
         archive = DatabaseArchive(server, spool, slot_name(place.name))
         taken_at = now()
-        backup_id = f"{taken_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        # sorted by name they are sorted by time: `prune` keeps the newest of two within one second too
+        backup_id = f"{taken_at:%Y%m%dT%H%M%SZ}-{taken_at.microsecond:05x}{secrets.token_hex(2)[:3]}"
         before = _before(spool, writer.known)
         if archive.ensure_slot():
             before = None
