@@ -62,11 +62,17 @@ def wrk(
     named = {"Content-Type": "application/json", **(headers or {})}
     if token:
         named["Authorization"] = f"Bearer {token}"
-    lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in named.items())
+    lines = "\n".join(
+        f'wrk.headers["{name}"] = "{value}"' for name, value in named.items()
+    )
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "body"
         content.write_bytes(body if isinstance(body, bytes) else body.encode())
-        script = _SCRIPT.replace("{headers}", lines).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
+        script = (
+            _SCRIPT.replace("{headers}", lines)
+            .replace("{body}", str(content))
+            .replace('"POST"', f'"{method}"')
+        )
         path = Path(folder) / "request.lua"
         path.write_text(script)
         command = [
@@ -80,21 +86,39 @@ def wrk(
             str(path),
             url,
         ]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
+        printed = subprocess.run(
+            command, check=True, capture_output=True, text=True, timeout=seconds + 60
+        ).stdout
     found = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) (\d+)", printed)
     assert found, printed
-    requests, duration, p95, errors = int(found[1]), float(found[2]), float(found[3]), int(found[4])
+    requests, duration, p95, errors = (
+        int(found[1]),
+        float(found[2]),
+        float(found[3]),
+        int(found[4]),
+    )
     return Result(requests / duration, p95, errors, requests)
 
 
 def watched(pid: int, measure: Callable[[], Result]) -> Result:
     """Measure, and say what each answer cost the server in processor time: other work on the machine is not in it."""
+    # a server may be a parent whose children answer
     process = psutil.Process(pid)
-    before = process.cpu_times()
+    family = [process, *process.children(recursive=True)]
+    before = sum(_spent(member) for member in family)
     result = measure()
-    after = process.cpu_times()
-    spent = after.user + after.system - before.user - before.system
-    return replace(result, cpu_us=spent / result.requests * 1e6)
+    return replace(
+        result,
+        cpu_us=(sum(_spent(member) for member in family) - before)
+        / result.requests
+        * 1e6,
+    )
+
+
+def _spent(process: psutil.Process) -> float:
+    """Return the processor time of a process so far, in seconds."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 def machine() -> str:

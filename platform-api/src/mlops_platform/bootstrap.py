@@ -20,6 +20,7 @@ from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
 from mlops_platform.features.interfaces import FeatureStore
+from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
@@ -111,6 +112,7 @@ def build_database(settings: Settings) -> Database:
         settings.database_url.get_secret_value(),
         settings.database_pool_size,
         {"audit_log": audit, "recorded_states": RECORDED_STATES},
+        before_commit=record_effect,
         after_commit=anchor_committed,
     )
 

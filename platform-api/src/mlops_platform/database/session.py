@@ -31,13 +31,16 @@ class Database:
         url: str,
         pool_size: int = 10,
         info: dict[str, Any] | None = None,
+        before_commit: Callable[[Session], Awaitable[None]] | None = None,
         after_commit: Callable[[Session], Awaitable[None]] | None = None,
     ) -> None:
-        """`info` is put into every session's `info`; `after_commit` is awaited with each session that has committed.
+        """`info` is put into every session's `info`; the others are awaited with each session around its commit.
 
-        What is committed is committed: `after_commit` must not raise.
+        `before_commit` writes in the same transaction; when it raises, nothing is committed. What is committed is committed:
+        `after_commit` must not raise.
         """
         self.url = url
+        self._before_commit = before_commit
         self._after_commit = after_commit
         self.engine = _engine(url, pool_size)
         # reads need no transaction: two round trips less for each, and PostgreSQL itself refuses what would write
@@ -60,6 +63,8 @@ class Database:
             async with self._sessions() as session:
                 async with session.begin():
                     yield Session(session)
+                    if self._before_commit is not None:
+                        await self._before_commit(Session(session))
                 if self._after_commit is not None:
                     await self._after_commit(Session(session))
         except (OperationalError, InterfaceError, PoolTimeout) as error:

@@ -1,20 +1,21 @@
 """`Idempotency-Key` (IETF draft-ietf-httpapi-idempotency-key-header): a repeated write answers what the first one answered.
 
 Keys belong to one caller and live for 24 hours. The same key with another request is 422; a key whose first request is
-still running is 409. A 5xx answer is not kept, so that the caller may try again; nor is a 401 or 403, which says something of
-the caller and nothing of the write. A kept answer is for who may still do what it answers.
+still running is 409. A 5xx answer is not kept, so that the caller may try again, unless something was changed: that is never
+done twice. Nor is a 401 or 403, which says something of the caller and nothing of the write. A kept answer is for who may
+still do what it answers.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.dialects.postgresql import insert
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import Conflict, Invalid, PlatformError, Unauthenticated
+from mlops_platform.errors import Invalid, PlatformError, Unauthenticated
+from mlops_platform.idempotency import claims
+from mlops_platform.idempotency.claims import AnswerLost, Claim, RequestInProgress
 from mlops_platform.idempotency.tables import IdempotencyKeyRow
 from mlops_platform.identity.admission import bearer_of
 from mlops_platform.identity.authorizer import OWNABLE
@@ -22,7 +23,6 @@ from mlops_platform.identity.dependencies import NotPermitted
 from mlops_platform.identity.principal import Principal
 from mlops_platform.identity.tokens import MissingToken
 from mlops_platform.kit.bodies import read_body, replayed
-from mlops_platform.kit.clock import now
 from mlops_platform.kit.replies import Reply, problem_reply, send_reply
 from mlops_platform.telemetry import metrics
 
@@ -53,17 +53,6 @@ class IdempotencyKeyReused(Invalid):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key was used for a different request; use a new key for a new request.")
-
-
-class RequestInProgress(Conflict):
-    """The first request with this key has no answer yet."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The first request with this Idempotency-Key has not been answered. If it was interrupted, look whether it "
-            "took effect before you send it again with a new key.",
-            retry_after=1,
-        )
 
 
 class Idempotency:
@@ -105,23 +94,30 @@ class Idempotency:
         caller = sha256(f"{principal.tenant}\0{principal.subject}".encode()).hexdigest()
         target = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')}\n".encode()
         request = sha256(target + body).hexdigest()
-        row = await self._claim(caller, key, request)
-        if row is not None:
-            if row.request != request:
-                raise IdempotencyKeyReused
-            if row.status is None:
-                raise RequestInProgress
-            self._still_permitted(principal, scope)
-            metrics.idempotent_replays_total.inc()
-            await send_reply(send, _kept(row))
+        longest = timedelta(seconds=self._services.settings.request_seconds)
+        found = await claims.take(self._services.database, caller, key, request, longest)
+        if isinstance(found, Claim):
+            await self._carry_out(found, scope, replayed(body, receive), send)
             return
+        if found.request != request:
+            raise IdempotencyKeyReused
+        self._still_permitted(principal, scope)
+        if found.status is None:
+            raise AnswerLost if found.took_effect else RequestInProgress
+        metrics.idempotent_replays_total.inc()
+        await send_reply(send, _kept(found))
+
+    async def _carry_out(self, claim: Claim, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(send)
         finished = False
+        token = claims.current.set(claim)
         try:
-            await self._app(scope, replayed(body, receive), answer)
+            await self._app(scope, receive, answer)
             finished = True
         finally:
-            await self._settle(caller, key, answer if finished else None)
+            # what is kept of the answer is no effect of the request
+            claims.current.reset(token)
+            await self._settle(claim, answer if finished else None)
         await answer.release()
 
     def _still_permitted(self, principal: Principal, scope: Scope) -> None:
@@ -131,25 +127,14 @@ class Idempotency:
         if action is not None and not authorizer.allowed(principal, action, None, own=action in OWNABLE):
             raise NotPermitted(action, principal, authorizer)
 
-    async def _claim(self, caller: str, key: str, request: str) -> IdempotencyKeyRow | None:
-        """Return None when this request is the first with its key, else what is known of the first."""
-        async with self._services.database.session() as session:
-            fresh = insert(IdempotencyKeyRow).values(caller=caller, key=key, request=request, started_at=now())
-            claimed = await session.execute(fresh.on_conflict_do_nothing().returning(IdempotencyKeyRow.key))
-            if claimed.scalar_one_or_none() is not None:
-                return None
-            return (await session.execute(select(IdempotencyKeyRow).where(*_is(caller, key)))).scalar_one_or_none()
-
-    async def _settle(self, caller: str, key: str, answer: "_Answer | None") -> None:
-        async with self._services.database.session() as session:
-            if answer is None or answer.status >= 500 or answer.status in _ABOUT_THE_CALLER:  # noqa: PLR2004 - may be tried again
-                await session.execute(delete(IdempotencyKeyRow).where(*_is(caller, key)))
-                return
-            await session.execute(
-                update(IdempotencyKeyRow)
-                .where(*_is(caller, key))
-                .values(status=answer.status, content_type=answer.content_type, body=bytes(answer.body))
-            )
+    async def _settle(self, claim: Claim, answer: "_Answer | None") -> None:
+        database = self._services.database
+        if answer is not None and answer.status in _ABOUT_THE_CALLER:
+            await claims.give_back(database, claim, even="with effect")
+        elif answer is None or answer.status >= 500:  # noqa: PLR2004 - may be tried again, if nothing was changed
+            await claims.give_back(database, claim, even="without effect")
+        else:
+            await claims.keep(database, claim, answer.status, answer.content_type, bytes(answer.body))
 
 
 class _Answer:
@@ -173,10 +158,6 @@ class _Answer:
     async def release(self) -> None:
         for message in self._messages:
             await self._send(message)
-
-
-def _is(caller: str, key: str) -> tuple[ColumnElement[bool], ...]:
-    return (IdempotencyKeyRow.caller == caller, IdempotencyKeyRow.key == key)
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
