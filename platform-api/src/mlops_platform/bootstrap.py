@@ -10,12 +10,12 @@ from pathlib import Path
 from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Notifier, Subjects
 from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
-from mlops_platform.audit.service import anchor_committed
+from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
-from mlops_platform.database.session import Database
+from mlops_platform.database.session import Database, Session
 from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
@@ -112,9 +112,15 @@ def build_database(settings: Settings) -> Database:
         settings.database_url.get_secret_value(),
         settings.database_pool_size,
         {"audit_log": audit, "recorded_states": RECORDED_STATES},
-        before_commit=record_effect,
+        before_commit=_before_commit,
         after_commit=anchor_committed,
     )
+
+
+async def _before_commit(session: Session) -> None:
+    """Locks are taken in this order; see docs/architecture/locks-and-states.md."""
+    await append(session)
+    await record_effect(session)
 
 
 def build_costs(settings: Settings) -> Bill | Meter:

@@ -38,7 +38,8 @@ async def write(database: Database, count: int = 1) -> None:
 
 async def killed_before_anchoring(services: BuiltServices, count: int = 1) -> None:
     """Commit events as a process does that dies between the commit and the append."""
-    database = Database(services.settings.database_url.get_secret_value(), 1, {"audit_log": await log_of(services)})
+    url, log = services.settings.database_url.get_secret_value(), await log_of(services)
+    database = Database(url, 1, {"audit_log": log}, before_commit=service.append)
     await write(database, count)
     await database.dispose()
 

@@ -1,5 +1,6 @@
 """The log finds whatever somebody with database rights did to it."""
 
+import asyncio
 from collections.abc import Callable
 
 import httpx
@@ -43,6 +44,32 @@ async def test_a_read_session_cannot_write(log_of_nine: Database) -> None:
     with pytest.raises(InternalError, match="read-only transaction"):
         async with log_of_nine.read_session() as session:
             await session.execute(text("DELETE FROM audit_events"))
+
+
+async def test_a_transaction_that_goes_on_after_its_event_makes_nobody_wait(log_of_nine: Database) -> None:
+    """The lock on the order of all events is held for the commit alone; before, the second writer waited for the first."""
+    actor = SystemActor("test")
+    async with log_of_nine.session() as slow:
+        for name in ("model:slow:1", "model:slow:2"):
+            action = Action.MODEL_VERSION_REGISTERED
+            await service.record(slow, action=action, actor=actor, resource=name, tenant="default", details={})
+        async with asyncio.timeout(5):
+            await _write(log_of_nine, 1, actor)
+    async with log_of_nine.read_session() as session:
+        newest = (await service.events(session, limit=3)).items
+    assert [event.resource for event in newest] == ["model:slow:2", "model:slow:1", "model:churn:0"]
+    assert (await _verify(log_of_nine)).intact
+
+
+async def test_a_transaction_that_fails_leaves_no_event(log_of_nine: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with log_of_nine.session() as session:
+            action, actor = Action.MODEL_VERSION_REGISTERED, SystemActor("test")
+            await service.record(
+                session, action=action, actor=actor, resource="model:x:1", tenant="default", details={}
+            )
+            raise RuntimeError
+    assert (await _verify(log_of_nine)).events == 9
 
 
 async def test_an_untouched_log_is_intact(log_of_nine: Database) -> None:

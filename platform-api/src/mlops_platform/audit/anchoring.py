@@ -85,6 +85,7 @@ async def renew(session: Session, reason: str) -> int:
         tenant="default",
         details={"heads": len(heads), "reason": reason},
     )
+    await service.append(session)
     # last: a file that was renewed without the event would say nothing of it
     audit.anchors.replace(heads)
     return len(heads)

@@ -1,5 +1,6 @@
 """Recording events in the caller's transaction, and reading them."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,13 +25,25 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-_PENDING = "audit_heads_to_anchor"
+_TO_APPEND, _TO_ANCHOR = "audit_events_to_append", "audit_heads_to_anchor"
 
 
 def audit_log(session: Session | ReadSession) -> AuditLog:
     """Return the keys and anchor this session's database was opened with."""
     found: AuditLog = session.info["audit_log"]
     return found
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An event that is appended when its transaction commits."""
+
+    action: Action
+    actor: str
+    shown: str
+    resource: str
+    tenant: str
+    details: dict[str, Any]
 
 
 async def record(
@@ -41,57 +54,57 @@ async def record(
     resource: str,
     tenant: str,
     details: dict[str, Any],
-) -> AuditEvent:
-    """Append one event to the log, in the caller's transaction: both happen or neither.
+) -> None:
+    """Record one event with what the caller's transaction changes: both happen or neither.
 
-    The lock on the tree's single row gives all events one order, from here to the commit; keep little work after it.
-    People appear as keyed hashes in what is hashed. `details` must be JSON and must not name data subjects.
-    Raises ValueError for an action that audit/actions.py does not declare.
+    It gets its place in the log when the transaction commits (`append`). People appear as keyed hashes in what is hashed.
+    `details` must be JSON and must not name data subjects. Raises ValueError for an action that audit/actions.py does not
+    declare.
     """
     action = Action(action)
-    audit = audit_log(session)
-    name = f"system:{actor.name}" if isinstance(actor, SystemActor) else audit.pseudonym(actor.subject)
+    name = f"system:{actor.name}" if isinstance(actor, SystemActor) else audit_log(session).pseudonym(actor.subject)
     if isinstance(actor, Principal):
         await session.execute(
             insert(AuditIdentityRow).values(actor=name, subject=actor.subject).on_conflict_do_nothing()
         )
-    tree = await locked_tree(session)
-    at = now()
-    seq = tree.size + 1
-    payload = canonical_bytes(
-        {
-            "seq": seq,
-            "at": at.isoformat(),
-            "action": action.value,
-            "actor": name,
-            "resource": resource,
-            "tenant": tenant,
-            "details": details,
-        }
-    )
-    frontier = Frontier(tree.size, tuple(tree.frontier)).append(leaf_hash(payload))
-    head = audit.sign(frontier.size, frontier.root().hex(), at)
-    tree.size, tree.frontier = frontier.size, list(frontier.roots)
-    session.add(
-        AuditEventRow(
-            seq=seq,
-            at=at,
-            action=action.value,
-            actor=name,
-            resource=resource,
-            tenant=tenant,
-            payload=payload.decode(),
-        )
-    )
-    await session.flush()
-    session.add(AuditHeadRow(size=head.size, root=head.root, at=head.at, signature=head.signature))
-    await session.flush()
-    session.info.setdefault(_PENDING, []).append(head)
-    metrics.audit_events_total.labels(action.value).inc()
     shown = actor.name if isinstance(actor, SystemActor) else actor.subject
-    return AuditEvent(
-        seq=seq, at=at, action=action.value, actor=shown, resource=resource, tenant=tenant, details=details
+    session.info.setdefault(_TO_APPEND, []).append(_Waiting(action, name, shown, resource, tenant, details))
+
+
+async def append(session: Session) -> list[AuditEvent]:
+    """Append what this session has recorded; bootstrap gives this to the database, which calls it before each commit.
+
+    The lock on the tree's single row gives all events one order, from here to the commit: whoever calls this earlier, to
+    learn an event's number, makes every other transaction wait until then.
+    """
+    waiting: list[_Waiting] = session.info.pop(_TO_APPEND, [])
+    if not waiting:
+        return []
+    audit = audit_log(session)
+    tree = await locked_tree(session)
+    frontier = Frontier(tree.size, tuple(tree.frontier))
+    at = now()
+    appended, heads = [], []
+    for event in waiting:
+        told: dict[str, Any] = {"seq": frontier.size + 1, "action": event.action.value}
+        told |= {"resource": event.resource, "tenant": event.tenant}
+        hashed = {**told, "at": at.isoformat(), "actor": event.actor, "details": event.details}
+        payload = canonical_bytes(hashed)
+        frontier = frontier.append(leaf_hash(payload))
+        heads.append(audit.sign(frontier.size, frontier.root().hex(), at))
+        session.add(AuditEventRow(**told, at=at, actor=event.actor, payload=payload.decode()))
+        appended.append(AuditEvent(**told, at=at, actor=event.shown, details=event.details))
+    tree.size, tree.frontier = frontier.size, list(frontier.roots)
+    # heads refer to events
+    await session.flush()
+    session.add_all(
+        AuditHeadRow(size=head.size, root=head.root, at=head.at, signature=head.signature) for head in heads
     )
+    await session.flush()
+    session.info.setdefault(_TO_ANCHOR, []).extend(heads)
+    for event in waiting:
+        metrics.audit_events_total.labels(event.action.value).inc()
+    return appended
 
 
 async def locked_tree(session: Session) -> AuditTreeRow:
@@ -109,7 +122,7 @@ async def anchor_committed(session: Session) -> None:
 
     The file is flushed to disk in a thread, so that no other request waits for it. Never raises.
     """
-    heads: list[SignedHead] = session.info.pop(_PENDING, [])
+    heads: list[SignedHead] = session.info.pop(_TO_ANCHOR, [])
     if not heads:
         return
     try:

@@ -214,7 +214,7 @@ async def record_run(
     """Write what a pipeline run did into the audit log."""
     view = await models.get_version(session, caller, model_name, version)
     demand(services.authorizer, caller, "gate:record", view.tenant)
-    event = await audit.record(
+    await audit.record(
         session,
         action=Action.PIPELINE_RUN_RECORDED,
         actor=caller,
@@ -222,6 +222,7 @@ async def record_run(
         tenant=view.tenant,
         details={**body.model_dump(), "digest": view.digest, "risk_level": view.risk_level},
     )
+    event = (await audit.append(session))[-1]
     return RunReceipt(seq=event.seq, at=event.at, digest=view.digest)
 
 

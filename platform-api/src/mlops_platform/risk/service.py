@@ -1,7 +1,6 @@
 """The risk record of a digest: raised at once, lowered only by two people, and every change an audit event.
 
-Locks: the record's row, then rows of the catalogue, then the audit tree. A transaction that has recorded an event takes no
-lock here any more.
+Locks: the record's row, then rows of the catalogue; the audit tree at the commit.
 """
 
 from collections.abc import Mapping, Sequence
