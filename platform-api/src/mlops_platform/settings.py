@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from mlops_platform.settings_limits import Limits
 from mlops_platform.settings_rules import check_cluster
 
 PACKAGE = Path(__file__).parent
 
 
-class Settings(BaseSettings):
+class Settings(Limits):
     """Where things are and how large they may be. Illegal combinations raise at start, with a sentence."""
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="ignore", frozen=True)
@@ -203,16 +204,6 @@ class Settings(BaseSettings):
         "is named, and whose newest backup's age the worker shows.",
     )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
-    max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
-    request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
-    request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
-    request_seconds: float = Field(60, ge=5, description="Longest time to the answer of a control-plane request.")
-    max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
-    build_memory_bytes: int = Field(
-        6_000_000_000, description="Address space a model may use while it is built and proven."
-    )
-    build_cpu_seconds: int = Field(120, ge=1, description="CPU time a model may use while it is built and proven.")
-    build_timeout_seconds: int = Field(240, ge=1, description="Wall-clock limit of one build.")
 
     @property
     def feast_folder(self) -> Path:

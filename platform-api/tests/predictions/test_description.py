@@ -261,7 +261,9 @@ def test_the_data_planes_schemas_take_no_other_rooms_name(
 
 # what a caller may write where, good or not
 words = st.sampled_from(["customers:whole", "a:b", "whole", "a b:c", ":", "", "x" * 501, "v:" + "f" * 299])
-keys = words | st.integers(-5, 5) | st.booleans() | st.none() | st.floats(allow_nan=False)
+# 1.0 is an integer for JSON Schema, and no id for the decoder: it would be another text than 1
+fractions = st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer())
+keys = words | st.integers(-5, 5) | st.booleans() | st.none() | fractions
 REQUEST_BODIES = {
     schemas.RetrieveRequest: st.fixed_dictionaries(
         {"feature_refs": st.lists(words, max_size=3) | st.just(["v:f"] * 201) | words},

@@ -64,7 +64,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     made = Served(services, token_for("ana@company.com", "data-scientist"), tmp_path)
     # the tests say when routes are read
-    monkeypatch.setattr(made.gateway, "_follow_routes", asyncio.Event().wait)
+    monkeypatch.setattr(made.gateway.following, "follow", asyncio.Event().wait)
     yield made
     await made.client.aclose()
     await made.gateway.stop()

@@ -31,7 +31,7 @@ async def serving(
         raise AssertionError("only predictions are asked for")
 
     gateway = Gateway(inner, services, routes, generation, nothing_revoked, EveryBuild())
-    monkeypatch.setattr(gateway, "_follow_routes", asyncio.Event().wait)
+    monkeypatch.setattr(gateway.following, "follow", asyncio.Event().wait)
     yield gateway
     await gateway.stop()
 

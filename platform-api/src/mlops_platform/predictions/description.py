@@ -57,7 +57,11 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation) -> dict[int, str]:
-    found = {} if operation.public else dict(_NO_CALLER)
+    found = (
+        {}
+        if operation.public
+        else {**_NO_CALLER, 429: "The caller's tenant is over its share; try again after Retry-After seconds"}
+    )
     if operation.body:
         found |= _BODY
     if operation.body or _PARAMETER.search(operation.path):

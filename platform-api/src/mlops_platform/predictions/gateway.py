@@ -9,13 +9,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
-import anyio
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.dependencies import Services
-from mlops_platform.deployments.schemas import RoutingSnapshot
-from mlops_platform.errors import PlatformError
 from mlops_platform.features import service as features
 from mlops_platform.identity.admission import refuse_two_tokens
 from mlops_platform.kit.ids import new_id
@@ -25,6 +22,7 @@ from mlops_platform.predictions.aliases import is_alias
 from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.predictions.callers import Caller, Callers
 from mlops_platform.predictions.endpoint_recorders import EndpointRecorders
+from mlops_platform.predictions.fair_share import BUCKETS, FairShare, OverItsShare
 from mlops_platform.predictions.feature_retrieval import retrieve_raw
 from mlops_platform.predictions.incoming import Incoming
 from mlops_platform.predictions.operations import INFERENCE, PLAIN, PREDICT, RETRIEVE
@@ -33,7 +31,8 @@ from mlops_platform.predictions.predict_door import PredictDoor
 from mlops_platform.predictions.predictor import Predictor, TakesLong
 from mlops_platform.predictions.replies import as_refusal, refused, reply
 from mlops_platform.predictions.reporting import Reporter
-from mlops_platform.predictions.routing import Loaded, RoutingTable, Target
+from mlops_platform.predictions.route_following import Generation, Revocations, RouteFollower, Routes, Sources
+from mlops_platform.predictions.routing import RoutingTable
 from mlops_platform.predictions.trust import Trust
 from mlops_platform.telemetry import metrics, tracing
 from mlops_platform.telemetry.gauges import Family
@@ -41,10 +40,7 @@ from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
 log = structlog.get_logger(__name__)
 
-# how often a process asks whether routes changed: the promise is one second
-_POLL_SECONDS = 0.4
 _FLUSH_SECONDS = 0.25
-_REVOCATIONS_SECONDS = 30.0
 # any other method is free text of the caller and must not become a label value
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -52,9 +48,6 @@ _PREDICT = PREDICT.encode()
 
 Headers = Sequence[tuple[bytes, bytes]]
 Answering = Callable[[Incoming], Awaitable[Reply]]
-Routes = Callable[[], Awaitable[RoutingSnapshot]]
-Generation = Callable[[], Awaitable[int]]
-Revocations = Callable[[], Awaitable[bytes | None]]
 
 
 class Gateway:
@@ -74,11 +67,6 @@ class Gateway:
     ) -> None:
         self._inner = inner
         self._services = services
-        self._routes = routes
-        self._generation = generation
-        self._revocations = revocations
-        self._revocations_due = 0.0
-        self._look_again = False
         settings = services.settings
         self.limit = settings.max_body_bytes
         self.patience = Patience(settings.max_head_bytes, settings.request_head_seconds, settings.request_body_seconds)
@@ -87,10 +75,19 @@ class Gateway:
         self.table = RoutingTable(trust)
         self._refused_codes = Family(metrics.revisions_refused, gone=0)
         self._reporter = Reporter(services)
+        self._recorders = EndpointRecorders()
+        self.following = RouteFollower(
+            Sources(routes, generation, revocations), self.table, trust, self._reporter, self._recorders
+        )
+        self._shares = FairShare(
+            BUCKETS,
+            settings.tenant_requests_per_second,
+            settings.tenant_requests_burst,
+            settings.tenant_requests_in_flight,
+        )
         self._predictor = Predictor(services, self.table)
         self._door = PredictDoor(self._predictor, self._record)
         self._oip = oip.OpenInference(self.table, self._predictor)
-        self._recorders = EndpointRecorders()
         self.outbox = Outbox(services.prediction_log)
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False
@@ -135,9 +132,9 @@ class Gateway:
         if self._started:
             return
         self._started = True
-        await self._try_refresh()
+        await self.following.look()
         self._tasks = [
-            asyncio.create_task(self._follow_routes()),
+            asyncio.create_task(self.following.follow()),
             asyncio.create_task(self._keep_flushing()),
             asyncio.create_task(features.follow_definitions(self._services.features)),
         ]
@@ -153,51 +150,9 @@ class Gateway:
         # otherwise the worker takes them when it sees that this process is gone, and nobody after a change of host
         self._services.prediction_log.close()
 
-    async def _follow_routes(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_SECONDS)
-            await self._try_refresh()
-
-    async def _try_refresh(self) -> None:
-        try:
-            await self._read_revocations()
-            await self.refresh()
-            if self.table.generation >= 0:
-                await self._reporter.report(self.table.generation, self.table.not_loaded)
-        except PlatformError as error:
-            # the last table keeps answering; /ready says what is wrong
-            log.warning("routes not read", reason=error.title)
-        except Exception:  # a background task's boundary: the next tick tries again, the table stays as it was
-            log.exception("routes not read")
-
-    async def _read_revocations(self) -> None:
-        """Read the list of withdrawn approvals twice a minute, before what is loaded is looked at again."""
-        if time.monotonic() < self._revocations_due:
-            return
-        self._trust.take_revocations(await self._revocations())
-        self._revocations_due = time.monotonic() + _REVOCATIONS_SECONDS
-        self._look_again = True
-
     async def refresh(self) -> None:
-        """Read the routes when they changed or a revision is due to be tried again; load new ones off the event loop."""
-        look_again, self._look_again = self._look_again, False
-        unchanged = await self._generation() == self.table.generation
-        if unchanged and not self.table.is_due() and not (look_again and self.table.has_ended()):
-            return
-        snapshot = await self._routes()
-        targets = await anyio.to_thread.run_sync(self.table.load, snapshot)
-        for gone in self.table.swap(snapshot, targets):
-            await self._let_go(gone)
-        for name in self.table.models:
-            self._recorders.of_model(name, self.table.models)
-
-    async def _let_go(self, target: Loaded) -> None:
-        try:
-            target.recorder.flush()
-            if isinstance(target, Target) and target.process:
-                await target.process.close()
-        except Exception:  # one revision that cannot be let go must not keep the others, nor the routes
-            log.exception("revision not let go", revision=target.live.revision_id, model=target.live.model_name)
+        """Read the routes when they changed or a revision is due to be tried again."""
+        await self.following.refresh()
 
     async def _keep_flushing(self) -> None:
         while True:
@@ -243,15 +198,30 @@ class Gateway:
         request_id = self.request_id(headers, named)
         current = CURRENT.set(request_id)
         trace = tracing.begin(headers) if tracing.HEADER in named else None
+        answer = None
         try:
+            self._shares.admit(caller.principal.tenant)
             if url == _PREDICT:
-                return self._door.at_once(caller, body, request_id, began)
-            return self._infer_at_once(caller, url, body, named, request_id, began)
+                answer = self._door.at_once(caller, body, request_id, began)
+            else:
+                answer = self._infer_at_once(caller, url, body, named, request_id, began)
         except TakesLong:
-            return None
+            pass
+        except OverItsShare as error:
+            return self._over(url, error, request_id, began)
         finally:
             tracing.end(trace)
             CURRENT.reset(current)
+        if answer is None:
+            # the long way asks again
+            self._shares.give_back(caller.principal.tenant)
+        return answer
+
+    def _over(self, url: bytes, error: OverItsShare, request_id: str, began: float) -> Reply:
+        """Refuse in the form of the door that was asked; the body was not read."""
+        predict = url == _PREDICT
+        self._recorders.of_endpoint("POST", PREDICT if predict else INFERENCE).record(429, time.perf_counter() - began)
+        return refused(error, request_id) if predict else oip.refused(error, request_id)
 
     def _infer_at_once(
         self, caller: Caller, url: bytes, body: bytes, named: dict[bytes, bytes], request_id: str, began: float
@@ -275,14 +245,17 @@ class Gateway:
         request_id = self.request_id(scope["headers"], headers)
         # every line that is logged from here on, in threads too, names the request
         current, trace = CURRENT.set(request_id), tracing.begin(scope["headers"])
+        incoming = Incoming(scope, headers, receive, request_id, began, [])
         try:
-            given = await answer(Incoming(scope, headers, receive, request_id, began))
+            given = await answer(incoming)
             if given.status == 401:  # noqa: PLR2004
                 # the body of a caller we do not know was not read: nothing else can follow on this connection
                 given.headers.append((b"connection", b"close"))
             self._services.prediction_log.commit()
             await send_reply(send, given)
         finally:
+            for tenant in incoming.inside:
+                self._shares.leave(tenant)
             tracing.end(trace)
             CURRENT.reset(current)
 
@@ -342,7 +315,10 @@ class Gateway:
 
     async def _caller(self, incoming: Incoming) -> Caller:
         refuse_two_tokens(incoming.scope["headers"])
-        return self._callers.known(incoming.headers) or await self._callers.ask(incoming.headers)
+        caller = self._callers.known(incoming.headers) or await self._callers.ask(incoming.headers)
+        self._shares.enter(caller.principal.tenant)
+        incoming.inside.append(caller.principal.tenant)
+        return caller
 
 
 def _method(scope: Scope) -> str:

@@ -17,6 +17,8 @@ class Incoming(NamedTuple):
     receive: Receive
     request_id: str
     began: float
+    inside: list[str]
+    """The tenant among whose requests in flight this one counts, once its caller is known."""
 
     async def body(self, limit: int) -> bytes:
         """Return the body as it was before it was encoded. Raises the refusals of kit/bodies.py and kit/content.py."""
