@@ -14,6 +14,7 @@ from mlops_platform.errors import PlatformError
 from mlops_platform.identity.authorizer import ACTIONS, Authorizer
 from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.settings import Settings
+from mlops_platform.settings_limits import Limits
 from mlops_platform.telemetry import metrics
 from model_server.serve.metrics import ServerMetrics
 
@@ -62,8 +63,11 @@ def _page(title: str, sentence: str, columns: tuple[str, ...], rows: list[tuple[
 
 def _settings() -> list[tuple[str, ...]]:
     rows = []
-    for name, field in Settings.model_fields.items():
-        default = str(field.default).replace(str(Path(mlops_platform.__file__).parent), "<package>")
+    # where things are comes before how large they may be
+    own = [name for name in Settings.model_fields if name not in Limits.model_fields]
+    for name in (*own, *Limits.model_fields):
+        field = Settings.model_fields[name]
+        default = str(field.get_default(call_default_factory=True, validated_data={})).replace(str(Path(mlops_platform.__file__).parent), "<package>")
         rows.append(
             (
                 f"`MLOPS_{name.upper()}`",
