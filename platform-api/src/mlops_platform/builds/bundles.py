@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -18,6 +19,7 @@ from mlops_platform.builds.interfaces import TRAINING_SAMPLE, SignatureNotValid
 from mlops_platform.dependencies import Services
 from mlops_platform.kit.digests import tree_digest
 from model_server.sandbox.limits import Limits
+from model_server.template.spawner import spawner
 
 log = structlog.get_logger(__name__)
 
@@ -137,9 +139,19 @@ async def _run(
     settings = services.settings
     limits = Limits(settings.build_memory_bytes, settings.build_cpu_seconds, settings.build_timeout_seconds)
     command = build_command(source, output, name, version, limits, refs)
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+    # one for every build of this worker; it ends by itself when none comes for a while
+    template = await anyio.to_thread.run_sync(spawner().lent)
+    kept = [] if template is None else [template]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(*command, *(part for number in kept for part in ("--template", str(number)))),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            pass_fds=kept,
+        )
+    finally:
+        for number in kept:
+            os.close(number)
     try:
         # the program enforces its own limits; this one is for a program that hangs
         printed, _ = await asyncio.wait_for(process.communicate(), settings.build_timeout_seconds + 60)

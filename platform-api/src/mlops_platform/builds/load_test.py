@@ -9,8 +9,9 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
 import httpx
@@ -22,6 +23,7 @@ from mlops_platform.policy.definition import PerformanceLimits
 from model_server.contract.known_row import EXAMPLE
 from model_server.sandbox import seatbelt
 from model_server.sandbox.protections import MODE_VARIABLE, mode_of
+from model_server.template.spawner import Started, end, spawner
 
 log = structlog.get_logger(__name__)
 
@@ -122,27 +124,27 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
     # the system's folder for temporary files: a Unix socket's path may have about a hundred characters
     folder = Path(tempfile.mkdtemp(prefix="mlops-trial-"))
     socket = folder / "s"
-    process = await asyncio.create_subprocess_exec(
-        *_command(bundle, folder),
-        env={
-            **{name: value for name, value in os.environ.items() if name in _INHERITED},
-            MODE_VARIABLE: mode_of(os.environ),
-        },
-        cwd=folder,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        transport = httpx.AsyncHTTPTransport(uds=str(socket))
-        async with httpx.AsyncClient(transport=transport, base_url="http://model", timeout=_ANSWER_SECONDS) as client:
-            await _until_ready(process, client)
-            yield client
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+    variables = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    with tempfile.TemporaryFile() as said:
+        start = partial(
+            spawner().spawn,
+            _command(bundle, folder),
+            {**variables, MODE_VARIABLE: mode_of(os.environ)},
+            folder,
+            errors=said.fileno(),
+        )
+        process = await anyio.to_thread.run_sync(start)
+        try:
+            transport = httpx.AsyncHTTPTransport(uds=str(socket))
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://model", timeout=_ANSWER_SECONDS
+            ) as client:
+                await _until_ready(process, said, client)
+                yield client
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(end, process)
+                await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 def _command(bundle: Path, folder: Path) -> list[str]:
@@ -155,13 +157,13 @@ def _command(bundle: Path, folder: Path) -> list[str]:
     return seatbelt.under(command, [bundle.absolute()], scratch, socket)
 
 
-async def _until_ready(process: asyncio.subprocess.Process, client: httpx.AsyncClient) -> None:
+async def _until_ready(process: Started, said: IO[bytes], client: httpx.AsyncClient) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
-        if process.returncode is not None:
-            assert process.stderr is not None
-            said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-            raise TrialFailed(f"the model server ended: {said[-1][-300:] if said else 'without a word'}")
+        if process.poll() is not None:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            raise TrialFailed(f"the model server ended: {lines[-1][-300:] if lines else 'without a word'}")
         try:
             if (await client.get("/health/ready")).is_success:
                 return

@@ -7,6 +7,7 @@ and 3 when the model is refused; BUNDLE_DIR/report.json says why in both cases.
 import argparse
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,9 @@ from model_server.formats.allowed import check_formats
 from model_server.refusals import Refused
 from model_server.sandbox.limits import Limits
 from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, mode_of
+from model_server.template.owner import OwnedTemplate
+from model_server.template.preload import BUILDS
+from model_server.template.spawner import Spawner
 
 EXIT_BUILT, EXIT_REFUSED = 0, 3
 
@@ -33,10 +37,13 @@ def build(
     limits: Limits | None = None,
     feature_refs: tuple[str, ...] = (),
     sandbox: str = BEST_EFFORT,
+    starter: Spawner | None = None,
 ) -> Report:
     """Build the bundle and write its report; the report's verdict says whether it was built.
 
     `sandbox` is `required` where a model may only be loaded in a process that is confined in every essential way.
+
+    `starter` starts its three processes; this process's own unless given.
 
     An earlier build in the output folder is removed first. A refused model leaves only report.json there.
     """
@@ -51,7 +58,7 @@ def build(
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
             digest = _check(source, Path(scratch), report)
             Path(scratch).chmod(0o711)
-            stages = Stages(Path(scratch), report, limits or Limits(), sandbox)
+            stages = Stages(Path(scratch), report, limits or Limits(), sandbox, starter)
             inspected = stages.inspect()
             content, proven = stages.prove(*stages.load())
             content |= {**inspected, "format": 1, "digest": digest, "model_name": name, "model_version": version}
@@ -102,6 +109,15 @@ def _assemble(scratch: Path, output: Path, content: dict[str, Any], proven: Path
     return bundle.engine
 
 
+def _starter(descriptor: int | None) -> Spawner:
+    if descriptor is not None:
+        return Spawner(BUILDS, inherited=OwnedTemplate(socket.socket(fileno=descriptor)))
+    starter = Spawner(BUILDS)
+    # its imports go on while the files are copied
+    starter.warm_up()
+    return starter
+
+
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
@@ -121,16 +137,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout-seconds", type=float, default=Limits.timeout_seconds)
     parser.add_argument("--sandbox", choices=(REQUIRED, BEST_EFFORT), default=mode_of(os.environ))
     parser.add_argument("--feature-ref", action="append", default=[], help="a feature the model is served from")
+    parser.add_argument("--template", type=int, help="descriptor of a template that the caller keeps; else one for this build")
     options = parser.parse_args(arguments)
-    report = build(
-        options.source,
-        options.output,
-        name=options.name,
-        version=options.version,
-        limits=Limits(options.memory_bytes, options.cpu_seconds, options.timeout_seconds),
-        feature_refs=tuple(options.feature_ref),
-        sandbox=options.sandbox,
-    )
+    with _starter(options.template) as starter:
+        report = build(
+            options.source,
+            options.output,
+            name=options.name,
+            version=options.version,
+            limits=Limits(options.memory_bytes, options.cpu_seconds, options.timeout_seconds),
+            feature_refs=tuple(options.feature_ref),
+            sandbox=options.sandbox,
+            starter=starter,
+        )
     sys.stdout.write(f"{report.verdict}: {report.sentence or options.output}\n")
     return EXIT_BUILT if report.verdict == "built" else EXIT_REFUSED
 

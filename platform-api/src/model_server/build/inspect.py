@@ -114,5 +114,10 @@ def _compare_versions(artifact: Any, step: Step) -> None:
     )
 
 
+def main() -> int:
+    """Run this part of a build: request and descriptor are in the command line."""
+    return run(_inspect)
+
+
 if __name__ == "__main__":
-    sys.exit(run(_inspect))
+    sys.exit(main())

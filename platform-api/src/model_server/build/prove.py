@@ -116,5 +116,10 @@ def _write_samples(names: list[str], samples: Rows, source: str | None, output: 
         write_json(output / "background.json", content)
 
 
+def main() -> int:
+    """Run this part of a build: request and descriptor are in the command line."""
+    return run(_prove)
+
+
 if __name__ == "__main__":
-    sys.exit(run(_prove))
+    sys.exit(main())

@@ -12,6 +12,7 @@ from model_server.build.report import Report
 from model_server.refusals import Refused
 from model_server.sandbox.isolation import Outcome, run_isolated
 from model_server.sandbox.limits import Limits
+from model_server.template.spawner import Spawner
 
 Stage = Literal["inspection", "model", "proof"]
 _MODULES: dict[Stage, str] = {
@@ -34,12 +35,15 @@ _LONGEST = 2_000
 class Stages:
     """Runs the processes on the tree in `scratch/native` and writes their steps into the report."""
 
-    def __init__(self, scratch: Path, report: Report, limits: Limits, sandbox: str) -> None:
+    def __init__(
+        self, scratch: Path, report: Report, limits: Limits, sandbox: str, starter: Spawner | None = None
+    ) -> None:
         self._scratch = scratch
         self._native = scratch / "native"
         self._report = report
         self._limits = limits
         self._sandbox = sandbox
+        self._starter = starter
 
     def inspect(self) -> dict[str, Any]:
         """Look into every file; return what they say: code, parameters, what becomes of extra inputs. Raises Refused."""
@@ -78,7 +82,7 @@ class Stages:
             "readable": [str(path) for path in readable],
             "sandbox": self._sandbox,
         }
-        outcome = run_isolated(_MODULES[stage], request, work, self._limits)
+        outcome = run_isolated(_MODULES[stage], request, work, self._limits, self._starter)
         return self._taken(stage, outcome), produced
 
     def _taken(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:

@@ -27,5 +27,10 @@ def _load(request: dict[str, Any], events: Events) -> None:
     events.send(event="described", content=description.as_json(), offered=offered)
 
 
+def main() -> int:
+    """Run this part of a build: request and descriptor are in the command line."""
+    return run(_load)
+
+
 if __name__ == "__main__":
-    sys.exit(run(_load))
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Run one process of a build, and collect what it says, whatever it does.
 
-Own session, clean environment, a deadline and a limit for what it writes to disk; the process confines itself before it
+Forked from a template where there is one. Own session, clean environment, a deadline and a limit for what it writes to disk; the process confines itself before it
 reads a model's bytes (build/child.py). It reports through a pipe.
 """
 
@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from model_server.sandbox import environment, seatbelt
 from model_server.sandbox.limits import Limits
+from model_server.template.spawner import Spawner, Started, end, spawner
 
 # More than any report of ours; a child that writes more is not telling us about a build.
 _MAX_EVENTS_BYTES = 16 << 20
@@ -38,10 +39,12 @@ class Outcome:
     detail: str = ""
 
 
-def run_isolated(module: str, request: dict[str, Any], scratch: Path, limits: Limits) -> Outcome:
+def run_isolated(
+    module: str, request: dict[str, Any], scratch: Path, limits: Limits, starter: Spawner | None = None
+) -> Outcome:
     """Run the module on the request and collect its events. Never raises for what the child does.
 
-    The request gets `scratch`, the one folder the child may write, and `limits`.
+    The request gets `scratch`, the one folder the child may write, and `limits`. `starter`: this process's own unless given.
     """
     described = {"memory_bytes": limits.memory_bytes, "cpu_seconds": limits.cpu_seconds}
     content = {**request, "scratch": str(scratch), "limits": described}
@@ -50,20 +53,18 @@ def run_isolated(module: str, request: dict[str, Any], scratch: Path, limits: Li
     # ours, without a name: the child cannot put anything else in its place
     with tempfile.TemporaryFile() as log:
         try:
-            child = subprocess.Popen(
+            child = (starter or spawner()).spawn(
                 seatbelt.under(
                     [sys.executable, "-I", "-m", module, str(scratch / "request.json"), str(writing)],
                     map(Path, request["readable"]),
                     scratch,
                     None,
                 ),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=scratch,
-                env={"PATH": os.defpath, **environment.clean({}, scratch)},
-                pass_fds=(writing,),
-                start_new_session=True,
+                {"PATH": os.defpath, **environment.clean({}, scratch)},
+                scratch,
+                output=log.fileno(),
+                errors=log.fileno(),
+                keep=[writing],
             )
         finally:
             os.close(writing)
@@ -72,7 +73,7 @@ def run_isolated(module: str, request: dict[str, Any], scratch: Path, limits: Li
             status = _end(child, wait=not stopped)
         finally:
             os.close(reading)
-            _end(child, wait=False)
+            end(child)
         return Outcome(_events(said), stopped or _how_it_ended(status), _last_line(log))
 
 
@@ -113,7 +114,7 @@ def _fills_the_disk(folder: Path) -> bool:
     return False
 
 
-def _end(child: "subprocess.Popen[bytes]", *, wait: bool) -> int:
+def _end(child: Started, *, wait: bool) -> int:
     """Give the child a moment when it has closed its pipe, then kill its whole group; return its status."""
     if wait:
         try:
