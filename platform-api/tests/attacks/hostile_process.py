@@ -17,14 +17,21 @@ assert spec.loader is not None
 payloads = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(payloads)
 
-name, mode, world = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-if mode == "confined":
-    limits = Limits(memory_bytes=2 << 30, file_bytes=16 << 20)
-    confine(Confinement((Path(world["bundle"]),), Path(world["scratch"]), limits, private=True))
-try:
-    got = payloads.PAYLOADS[name](world)
-except (OSError, KeyError) as error:
-    sys.stdout.write(f"withstood: {type(error).__name__} {error}\n")
-else:
-    sys.stdout.write("REACHED\n" if got else "withstood: nothing there\n")
-sys.stdout.flush()
+
+def main() -> int:
+    name, mode, world = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    if mode == "confined":
+        limits = Limits(memory_bytes=2 << 30, file_bytes=16 << 20)
+        confine(Confinement((Path(world["bundle"]),), Path(world["scratch"]), limits, private=True))
+    try:
+        got = payloads.PAYLOADS[name](world)
+    except (OSError, KeyError) as error:
+        sys.stdout.write(f"withstood: {type(error).__name__} {error}\n")
+    else:
+        sys.stdout.write("REACHED\n" if got else "withstood: nothing there\n")
+    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,5 @@
-"""Code of a hostile model reaches nothing: every payload is tried in a process confined as a model's is, and succeeds in its
-twin without. The twin is what makes the first half mean something.
+"""Code of a hostile model reaches nothing: every payload is tried in a process confined as a model's is, started and forked
+from a template, and succeeds in its twin without. The twin is what makes the first half mean something.
 """
 
 import json
@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import pytest
 
 from model_server.sandbox import environment
 from model_server.sandbox.confine import available
+from model_server.template.messages import Request
+from model_server.template.owner import OwnedTemplate
+from model_server.template.preload import VARIABLES
 
 from .payloads import PAYLOADS
 
@@ -97,8 +101,37 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         server.close()
 
 
-def tried(world: dict[str, Any], name: str, mode: str, scratch: Path) -> str:
-    """Run the payload and return what it says."""
+@pytest.fixture(scope="module")
+def template() -> Iterator[OwnedTemplate]:
+    """A template as the platform's own, whose children run a payload."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-I", str(PROCESS.with_name("hostile_template.py")), str(theirs.fileno())]
+    with theirs:
+        process = subprocess.Popen(command, env=VARIABLES, pass_fds=[theirs.fileno()], start_new_session=True)
+    owned = OwnedTemplate(ours, process)
+    yield owned
+    owned.close()
+
+
+def forked(template: OwnedTemplate, arguments: list[str], variables: dict[str, str], folder: Path, kept: int) -> str:
+    """Run the payload in a process forked from the template and return what it says."""
+    with tempfile.TemporaryFile() as said, Path(os.devnull).open("r+b") as nothing:
+        child = template.fork()
+        request = Request("hostile_process", arguments, variables, str(folder))
+        child.begin(request, {0: nothing.fileno(), 1: said.fileno(), 2: said.fileno(), kept: kept})
+        code = child.wait(60)
+        child.close()
+        said.seek(0)
+        text = said.read().decode()
+    return (
+        text
+        if "REACHED" in text or "withstood" in text
+        else f"withstood: Error: the process ended with {code} {text[-300:]}"
+    )
+
+
+def tried(world: dict[str, Any], name: str, mode: str, scratch: Path, template: OwnedTemplate | None = None) -> str:
+    """Run the payload and return what it says; in a process of its own, or forked from the template."""
     home = Path(world["home"])
     # what payloads change is there anew for each
     for changed in ("touched", "emptied", "moved", "runtime/replaced.sock"):
@@ -109,8 +142,11 @@ def tried(world: dict[str, Any], name: str, mode: str, scratch: Path) -> str:
         variables = (
             {**os.environ, **SECRETS} if mode == "free" else environment.clean({**os.environ, **SECRETS}, scratch)
         )
+        arguments = [name, mode, json.dumps(place)]
+        if template is not None:
+            return forked(template, arguments, variables, scratch, left_open.fileno())
         ended = subprocess.run(
-            [sys.executable, "-I", str(PROCESS), name, mode, json.dumps(place)],
+            [sys.executable, "-I", str(PROCESS), *arguments],
             env=variables,
             cwd=scratch,
             pass_fds=[left_open.fileno()],
@@ -125,14 +161,15 @@ def tried(world: dict[str, Any], name: str, mode: str, scratch: Path) -> str:
 
 @pytest.mark.parametrize("name", sorted(PAYLOADS))
 def test_hostile_code_reaches_nothing_and_its_twin_without_a_sandbox_does(
-    world: dict[str, Any], name: str, tmp_path: Path
+    world: dict[str, Any], template: OwnedTemplate, name: str, tmp_path: Path
 ) -> None:
-    for mode in ("confined", "free"):
+    for mode in ("confined", "forked", "free"):
         (tmp_path / mode).mkdir()
-    confined = tried(world, name, "confined", tmp_path / "confined")
-    assert "REACHED" not in confined
-    # a refusal of the kernel's, not an accident of the payload
-    assert "Error" in confined, confined
+    for way, parent in (("confined", None), ("forked", template)):
+        confined = tried(world, name, "confined", tmp_path / way, parent)
+        assert "REACHED" not in confined, way
+        # a refusal of the kernel's, not an accident of the payload
+        assert "Error" in confined, (way, confined)
     free = tried(world, name, "free", tmp_path / "free")
     if "REACHED" not in free and name in NOT_EVERYWHERE:
         pytest.skip(f"this system refuses it to everybody: {free}")

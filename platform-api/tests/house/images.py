@@ -54,6 +54,8 @@ IMAGES = (
             "model_server.build.inspect",
             "model_server.build.prove",
             "model_server.build.worker",
+            # what forks the three of them
+            "model_server.template.__main__",
             # the load test before a deployment
             "model_server.serve.__main__",
         ),

@@ -137,7 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--timeout-seconds", type=float, default=Limits.timeout_seconds)
     parser.add_argument("--sandbox", choices=(REQUIRED, BEST_EFFORT), default=mode_of(os.environ))
     parser.add_argument("--feature-ref", action="append", default=[], help="a feature the model is served from")
-    parser.add_argument("--template", type=int, help="descriptor of a template that the caller keeps; else one for this build")
+    parser.add_argument(
+        "--template", type=int, help="descriptor of a template that the caller keeps; else one for this build"
+    )
     options = parser.parse_args(arguments)
     with _starter(options.template) as starter:
         report = build(

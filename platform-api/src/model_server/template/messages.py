@@ -73,7 +73,7 @@ def receive_request(connection: socket.socket) -> tuple[Request, dict[int, int]]
     try:
         said = json.loads(content)
         wanted = said.pop("descriptors")
-    except (ValueError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadRequest("the request is not a JSON object with descriptors") from error
     request = _checked(said)
     if not _are_descriptors(wanted) or len(wanted) != len(received):

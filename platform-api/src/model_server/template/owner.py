@@ -16,6 +16,7 @@ from model_server.template.preload import VARIABLES
 # from the start of a template, which imports, to its first fork; a slow machine with other work
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
+_BEGIN_SECONDS = 10.0
 # how a process ended is told by the template; by nobody when that was killed
 _UNKNOWN = 255
 _TOLD_SECONDS = 5.0
@@ -51,13 +52,18 @@ class ForkedProcess:
             if kind != PID:
                 raise TemplateGone("the forked process ended at once")
             self._pidfd = os.pidfd_open(self.pid)
+            connection.setblocking(False)
         except OSError as error:
             connection.close()
             raise TemplateGone(str(error) or "the template does not answer") from error
 
     def begin(self, request: Request, descriptors: Mapping[int, int]) -> None:
         """Let it become what is asked, with these descriptors: {its number: ours}. Raises OSError when it has ended."""
-        send_request(self._connection, request, descriptors)
+        self._connection.settimeout(_BEGIN_SECONDS)
+        try:
+            send_request(self._connection, request, descriptors)
+        finally:
+            self._connection.setblocking(False)
 
     def poll(self) -> int | None:
         """Return how it ended (negative: by that signal; 255 when nobody can tell), None while it runs."""
@@ -74,7 +80,9 @@ class ForkedProcess:
                 raise subprocess.TimeoutExpired("a forked process", timeout or 0.0)
             watched = [] if self._template_gone else [self._connection.fileno()]
             # once it has ended, the template's word is what is waited for
-            select.select(watched, [], [], 0.5) if self._ended_at else select.select([*watched, self._pidfd], [], [], left)
+            select.select(watched, [], [], 0.5) if self._ended_at else select.select(
+                [*watched, self._pidfd], [], [], left
+            )
         return code
 
     def send_signal(self, number: int) -> None:
@@ -93,7 +101,7 @@ class ForkedProcess:
     def _listen(self) -> None:
         if not self._template_gone:
             try:
-                frame = self._connection.recv(FRAME.size, socket.MSG_DONTWAIT)
+                frame = self._connection.recv(FRAME.size)
             except BlockingIOError:
                 frame = None
             except OSError:

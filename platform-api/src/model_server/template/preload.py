@@ -10,6 +10,7 @@ import importlib
 import os
 import pkgutil
 import tempfile
+from pathlib import Path
 
 import model_server
 
@@ -63,7 +64,7 @@ def preload(name: str) -> None:
 
 def threads() -> int:
     """Return how many threads this process has."""
-    return len(os.listdir("/proc/self/task"))
+    return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
 def _ours() -> list[str]:
