@@ -7,6 +7,7 @@ from mlops_platform.audit import endpoints as audit
 from mlops_platform.builds import endpoints as builds
 from mlops_platform.costs import endpoints as costs
 from mlops_platform.deployments import endpoints as deployments
+from mlops_platform.failing import endpoints as failing
 from mlops_platform.features import endpoints as features
 from mlops_platform.identity import endpoints as identity
 from mlops_platform.models import endpoints as models
@@ -22,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     audit.router,
     identity.router,
     costs.router,
+    failing.router,
 )
 
 # the only paths that answer without a token; a house test compares this list with the application

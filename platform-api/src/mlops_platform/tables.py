@@ -7,6 +7,7 @@ from mlops_platform.checks import tables as checks
 from mlops_platform.costs import tables as costs
 from mlops_platform.database.base import Base
 from mlops_platform.deployments import tables as deployments
+from mlops_platform.failing import tables as failing
 from mlops_platform.idempotency import tables as idempotency
 from mlops_platform.identity import tables as identity
 from mlops_platform.mlflow_door import tables as mlflow_door
@@ -23,6 +24,7 @@ TABLES = (
     checks,
     costs,
     deployments,
+    failing,
     idempotency,
     identity,
     mlflow_door,

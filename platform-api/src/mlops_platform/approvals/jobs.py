@@ -3,12 +3,12 @@
 from mlops_platform.approvals import reading, service
 from mlops_platform.approvals.waiting import by_role
 from mlops_platform.dependencies import Services
+from mlops_platform.failing.attempts import Item, attempts
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
-from mlops_platform.telemetry.items import apart
 
 _PENDING = Family(metrics.approvals_pending, gone=0)
 _OLDEST = Family(metrics.approvals_oldest_pending_seconds, gone=0)
@@ -20,10 +20,11 @@ async def expire_overdue(services: Services) -> None:
     """Expire every request whose time is over, each in its own transaction: one that fails holds up no other."""
     async with services.database.read_session() as session:
         overdue = await service.overdue(session)
-    for approval_id in overdue:
-        with apart("approval-expiry", approval=approval_id):
-            async with services.database.session() as session:
-                await service.expire(session, services.approval_subjects, approval_id)
+    tries = await attempts(services.database, "approval-expiry", overdue)
+    for approval_id in filter(tries.due, overdue):
+        item = Item(approval_id, f"end of the approval request {approval_id}", overdue[approval_id])
+        async with tries.attempt(item), services.database.session() as session:
+            await service.expire(session, services.approval_subjects, approval_id)
 
 
 async def measure(services: Services) -> None:

@@ -232,10 +232,11 @@ async def close(session: Session, subject_id: str, reason: str) -> None:
         await _settle(session, row, "withdrawn", reason, SystemActor("deployments"))
 
 
-async def overdue(session: ReadSession) -> list[str]:
-    """Return the ids of open requests whose time is over, oldest first, at most a thousand."""
-    query = select(ApprovalRow.id).where(ApprovalRow.status == "pending", ApprovalRow.expires_at <= now())
-    return list((await session.execute(query.order_by(ApprovalRow.id).limit(1_000))).scalars())
+async def overdue(session: ReadSession) -> dict[str, str]:
+    """Return the open requests whose time is over, oldest first, at most a thousand: tenants by the requests' ids."""
+    row = ApprovalRow
+    query = select(row.id, row.tenant).where(row.status == "pending", row.expires_at <= now())
+    return {each.id: each.tenant for each in await session.execute(query.order_by(row.id).limit(1_000))}
 
 
 async def expire(session: Session, subjects: Subjects, approval_id: str) -> None:

@@ -39,4 +39,5 @@ class Action(StrEnum):
     RISK_LOWERING_PROPOSED = "risk:lowering:proposed"
     RISK_LOWERING_DECIDED = "risk:lowering:decided"
     PIPELINE_RUN_RECORDED = "pipeline:run:recorded"
+    JOB_ITEM_RETRIED = "job:item:retried"
     PLATFORM_RESTORED = "platform:home:restored"

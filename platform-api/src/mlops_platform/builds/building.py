@@ -20,8 +20,7 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.worklist import BuildOrder
-from mlops_platform.errors import PlatformError
-from mlops_platform.kit.backoff import Backoff
+from mlops_platform.failing.attempts import Attempt, Attempts, Item, attempts
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
@@ -29,43 +28,41 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
-_RETRIES = Backoff()
 
 
 async def build_pending(services: Services) -> None:
     """Build every revision that waits for it, approved ones first; one that another worker is building is left to it.
 
-    A revision whose build breaks off holds up no other: it says why and is tried again, later each time.
+    A revision whose build breaks off holds up no other: it says why and is tried again, later each time, until it has failed.
     """
     async with services.database.read_session() as session:
         waiting = await worklist.to_build(session)
+    tries = await attempts(services.database, "deployment-builds", [order.revision_id for order in waiting])
     for order in waiting:
-        if not _RETRIES.due(order.revision_id):
+        if not tries.due(order.revision_id):
             continue
         async with try_lock(services.database, lock_name(order.model_name, order.version)) as held:
             if held:
-                await _isolated(services, order)
+                await _isolated(services, tries, order)
 
 
-async def _isolated(services: Services, order: BuildOrder) -> None:
-    try:
+async def _isolated(services: Services, tries: Attempts, order: BuildOrder) -> None:
+    item = Item(order.revision_id, f"build of {order.model_name} version {order.version}", order.tenant, ends=True)
+    # a registry that does not give this version says nothing of the others
+    async with tries.attempt(item, through=None) as attempt:
         await _counted(services, order.revision_id)
-    except Exception as error:  # one item's boundary: logged, counted, shown and tried again
-        wait = _RETRIES.failed(order.revision_id)
-        log.exception("build broke off", model=order.model_name, version=order.version, again_in_seconds=wait)
-        why = error.detail if isinstance(error, PlatformError) else "the worker's log says why"
-        await _note(
-            services, order, f"Building version {order.version} broke off: {why}. It is tried again in {wait:.0f} s."
-        )
-    else:
-        _RETRIES.succeeded(order.revision_id)
+    if attempt.error is not None:
+        await _note(services, order, attempt)
 
 
-async def _note(services: Services, order: BuildOrder, sentence: str) -> None:
+async def _note(services: Services, order: BuildOrder, attempt: Attempt) -> None:
+    sentence = f"Building version {order.version} broke off: {attempt.sentence}"
     async with services.database.session() as session:
         revision, deployment = await revisions.locked(session, order.revision_id)
         await revisions.note(session, deployment.id, sentence)
         revisions.explain(revision, sentence)
+        if attempt.gave_up:
+            await revisions.end(session, deployment, revision, sentence, ACTOR)
 
 
 async def _counted(services: Services, revision_id: str) -> None:

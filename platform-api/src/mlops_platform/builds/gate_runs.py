@@ -26,13 +26,14 @@ from mlops_platform.database.locks import try_lock
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.dependencies import Services
 from mlops_platform.errors import Conflict, NotFound
+from mlops_platform.failing.attempts import Attempts, Item, attempts
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
-from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
 from mlops_platform.models import resolving
 from mlops_platform.models import service as models
+from mlops_platform.models.holding import tenant_of
 from mlops_platform.models.schemas import VersionView
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
@@ -40,7 +41,6 @@ from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
-_RETRIES = Backoff()
 # what a caller may read of an example: enough to ask with
 _EXAMPLE_ROWS = 20
 
@@ -157,23 +157,45 @@ async def measure_waiting(services: Services) -> None:
     async with services.database.read_session() as session:
         query = select(GateRunRow).where(GateRunRow.state == "waiting").order_by(GateRunRow.asked_at)
         waiting = list((await session.execute(query)).scalars())
+    tries = await attempts(services.database, "gate-measurements", [row.id for row in waiting])
     for row in waiting:
-        if not _RETRIES.due(row.id):
+        if not tries.due(row.id):
             continue
         async with try_lock(services.database, lock_name(row.name, row.version)) as held:
             if held:
-                await _isolated(services, row)
+                await _isolated(services, tries, row)
 
 
-async def _isolated(services: Services, row: GateRunRow) -> None:
-    try:
+async def _isolated(services: Services, tries: Attempts, row: GateRunRow) -> None:
+    async with services.database.read_session() as session:
+        tenant = await tenant_of(session, row.name)
+    item = Item(row.id, f"gate '{row.gate}' of {row.name} version {row.version}", tenant, ends=True)
+    async with tries.attempt(item, through=None) as attempt:
         await _measure(services, row)
-    except Exception:  # one item's boundary: logged, counted and tried again, later each time
-        wait = _RETRIES.failed(row.id)
+    if attempt.error is not None:
         metrics.gate_runs_broken_total.labels(row.gate).inc()
-        log.exception("gate not measured", model=row.name, version=row.version, gate=row.gate, again_in_seconds=wait)
-    else:
-        _RETRIES.succeeded(row.id)
+    if attempt.gave_up:
+        await _give_up(services, row, tenant or "", attempt.sentence)
+
+
+async def _give_up(services: Services, row: GateRunRow, tenant: str, sentence: str) -> None:
+    """Answer who waits for the measurement: the gate failed, and why."""
+    async with services.database.session() as session:
+        await gates.record(
+            session,
+            load(services.settings.policy_file),
+            ACTOR,
+            name=row.name,
+            version=row.version,
+            digest=row.digest,
+            tenant=tenant,
+            gate=cast("GateName", row.gate),
+            outcome=Outcome("failed", f"it could not be measured: {sentence}", {}),
+            source="platform",
+        )
+        current = await session.get(GateRunRow, row.id)
+        if current is not None:
+            current.state, current.ended_at = "done", now()
 
 
 async def _measure(services: Services, row: GateRunRow) -> None:

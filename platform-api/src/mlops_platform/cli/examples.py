@@ -24,6 +24,8 @@ EXAMPLES = {
     "backup new-key": "mlops backup new-key backup.key",
     "backup verify": "mlops backup verify --from /mnt/backups",
     "backup prune": "mlops backup prune --from /mnt/backups --keep 7",
+    "jobs failing": "mlops jobs failing",
+    "jobs retry": "mlops jobs retry deployment-builds 0196f2c4-8d51-7a3e-b0c6-2f7d1e9a4b58",
     "models check": "mlops models check ./model",
     "models list": "mlops models list --risk high --stage production",
     "models show": "mlops models show churn:3",

@@ -18,6 +18,7 @@ from mlops_platform.cli import (
     examples,
     features,
     infrastructure,
+    jobs,
     models,
     people,
     pipeline,
@@ -92,6 +93,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(risk.app, name="risk")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(costs.app, name="costs")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(infrastructure.app, name="infrastructure")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(database.app, name="database")

@@ -12,6 +12,7 @@ from mlops_platform.dependencies import ServicesDep
 from mlops_platform.deployments import operations
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.operations import Operation
+from mlops_platform.failing import service as failing
 from mlops_platform.identity.principal import Principal
 
 router = page_router()
@@ -22,10 +23,13 @@ async def deployment_list(
     request: Request,
     caller: Annotated[Principal, page("deployment:read")],
     session: ReadSessionDep,
+    services: ServicesDep,
     cursor: Cursor = None,
 ) -> HTMLResponse:
-    """What is deployed where."""
-    return render(request, "deployments.html", found=await deployments.list_deployments(session, caller, cursor=cursor))
+    """What is deployed where, and what the worker cannot do."""
+    found = await deployments.list_deployments(session, caller, cursor=cursor)
+    fails = await failing.failing(session, services.authorizer, caller)
+    return render(request, "deployments.html", found=found, failing=fails)
 
 
 @router.get("/deployments/{deployment_id}")

@@ -7,8 +7,13 @@ _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 300.0
 
 
+def pause_after(attempts: int) -> float:
+    """Return the seconds to wait after so many failed attempts: 1, 2, 4 …, at most 300."""
+    return min(_FIRST_SECONDS * 2.0 ** min(attempts - 1, 20), _LONGEST_SECONDS)
+
+
 class Backoff:
-    """Remembers, in this process, which items failed and when each is due again: after 1, 2, 4 … seconds, at most 300."""
+    """Remembers, in this process, which items failed and when each is due again; where a database is at hand: failing/."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,7 +26,7 @@ class Backoff:
     def failed(self, item: Hashable) -> float:
         """Note a failure; return the seconds until the item is due again."""
         attempts = self._failed.get(item, (0, 0.0))[0] + 1
-        wait = min(_FIRST_SECONDS * 2.0 ** min(attempts - 1, 20), _LONGEST_SECONDS)
+        wait = pause_after(attempts)
         self._failed[item] = (attempts, self._clock() + wait)
         return wait
 

@@ -7,12 +7,12 @@ from sqlalchemy import delete, select
 
 from mlops_platform.audit import service as audit
 from mlops_platform.dependencies import Services
+from mlops_platform.failing.attempts import Item, attempts
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.mlflow_door.tables import PendingChangeRow
 from mlops_platform.models import holding
-from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -28,14 +28,17 @@ async def write_down_pending(services: Services) -> None:
     The event says that the outcome was not seen: the change was asked for by this person, and MLflow may have refused it.
     """
     async with services.database.read_session() as session:
-        query = select(PendingChangeRow.id).where(PendingChangeRow.at < now() - _PATIENCE).limit(_MOST)
-        waiting = list((await session.execute(query.order_by(PendingChangeRow.at))).scalars())
+        row = PendingChangeRow
+        query = select(row.id, row.tenant, row.action, row.name).where(row.at < now() - _PATIENCE).limit(_MOST)
+        waiting = (await session.execute(query.order_by(row.at))).all()
+    tries = await attempts(services.database, NAME)
     for pending in waiting:
-        try:
-            await _write_down(services, pending)
-        except Exception:  # one item's boundary: logged, counted and tried at the next pass
-            metrics.worker_items_failed_total.labels(NAME).inc()
-            log.exception("pending change not written down", id=pending)
+        item = Item(
+            pending.id, f"event of {pending.action} for {pending.name}, whose outcome was not seen", pending.tenant
+        )
+        if tries.due(item.id):
+            async with tries.attempt(item, through=None):
+                await _write_down(services, pending.id)
 
 
 async def _write_down(services: Services, pending: str) -> None:

@@ -1,8 +1,9 @@
 """One pass of the registry mirror: what changed in the registry is copied into the catalogue, each version by itself."""
 
+import json
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from weakref import WeakKeyDictionary
 
@@ -11,12 +12,10 @@ from sqlalchemy import select
 
 from mlops_platform.database.session import Database
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import Unavailable
-from mlops_platform.kit.backoff import Backoff
+from mlops_platform.failing.attempts import Attempts, Item, attempts
 from mlops_platform.models import classified, mirror
 from mlops_platform.models.interfaces import NotInRegistry, RegisteredModel, RegisteredVersion
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
-from mlops_platform.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +41,6 @@ class Seen:
     compared: float | None = None
     # how long the last comparison of everything took, in seconds
     took: float = 0.0
-    retries: Backoff = field(default_factory=Backoff)
-    left: set[_Item] = field(default_factory=set)
 
 
 _SEEN: WeakKeyDictionary[Database, Seen] = WeakKeyDictionary()
@@ -65,10 +62,12 @@ async def copy_changes(services: Services) -> None:
     whole = seen.compared is None or began - seen.compared > max(_COMPARE_SECONDS, _COMPARE_SHARE * seen.took)
     models = await services.registry.changed_models(None if whole else seen.models)
     versions = await services.registry.changed_versions(None if whole else seen.versions)
-    retried = [item for item in seen.left if seen.retries.due(item)]
-    differing = [item for item in await _differing(services.database, models, versions) if item not in seen.left]
-    for item in (*differing, *retried):
-        await _isolated(services, seen, item)
+    # what failed before, in an earlier process too, is tried when it is due: the watermark has passed it
+    tries = await attempts(services.database, JOB)
+    differing = [_written(item) for item in await _differing(services.database, models, versions)]
+    for item in dict.fromkeys((*differing, *tries.items)):
+        if tries.due(item):
+            await _isolated(services, tries, item)
     seen.models = max((model.updated_at for model in models), default=seen.models)
     seen.versions = max((version.updated_at for version in versions), default=seen.versions)
     if whole:
@@ -103,23 +102,27 @@ async def _differing(
     ]
 
 
-async def _isolated(services: Services, seen: Seen, item: _Item) -> None:
-    try:
-        await _copy(services, item)
-    except NotInRegistry:
-        # deleted since it was listed
-        log.info("not copied: it is gone from the registry", model=item[0], version=item[1])
-    except Unavailable:
-        # no neighbour would do better
-        raise
-    except Exception:  # one item's boundary: logged, counted and tried again
-        seen.left.add(item)
-        wait = seen.retries.failed(item)
-        metrics.worker_items_failed_total.labels(JOB).inc()
-        log.exception("not copied from the registry", model=item[0], version=item[1], again_in_seconds=wait)
-        return
-    seen.left.discard(item)
-    seen.retries.succeeded(item)
+async def _isolated(services: Services, tries: Attempts, written: str) -> None:
+    name, version = _read(written)
+    async with services.database.read_session() as session:
+        tenant = await session.scalar(select(ModelRow.tenant).where(ModelRow.name == name))
+    what = f"copy of {name}" if version is None else f"copy of {name} version {version}"
+    async with tries.attempt(Item(written, f"{what} from the registry", tenant)):
+        try:
+            await _copy(services, (name, version))
+        except NotInRegistry:
+            # deleted since it was listed
+            log.info("not copied: it is gone from the registry", model=name, version=version)
+
+
+def _written(item: _Item) -> str:
+    """Return an item as text; a name may hold anything."""
+    return json.dumps(item)
+
+
+def _read(written: str) -> _Item:
+    name, version = json.loads(written)
+    return str(name), None if version is None else int(version)
 
 
 async def _copy(services: Services, item: _Item) -> None:

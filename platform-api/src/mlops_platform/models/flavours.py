@@ -6,10 +6,8 @@ from sqlalchemy import select
 from mlops_platform.checks import service as checks
 from mlops_platform.checks.scoring import Finding
 from mlops_platform.dependencies import Services
-from mlops_platform.errors import Unavailable
-from mlops_platform.kit.backoff import Backoff
+from mlops_platform.failing.attempts import Item, attempts
 from mlops_platform.models.tables import ModelRow, ModelVersionRow
-from mlops_platform.telemetry import metrics
 from model_server.formats.artifact import chosen, parsed
 from model_server.refusals import Refused
 
@@ -17,7 +15,6 @@ log = structlog.get_logger(__name__)
 
 CHECK = "flavour"
 _AT_ONCE = 50
-_RETRIES = Backoff()
 
 
 def finding(content: bytes | None) -> Finding:
@@ -48,20 +45,12 @@ async def check_new(services: Services) -> None:
     async with services.database.read_session() as session:
         rows = (await session.execute(unchecked.order_by(line.created_at.desc()).limit(_AT_ONCE))).all()
     waiting = [(row.name, row.version, row.tenant) for row in rows]
+    tries = await attempts(services.database, "flavour-checks")
     for name, version, tenant in waiting:
-        if not _RETRIES.due((name, version)):
-            continue
-        try:
-            await _check(services, name, version, tenant)
-        except Unavailable:
-            # no neighbour would do better
-            raise
-        except Exception:  # one item's boundary: logged, counted and tried again
-            wait = _RETRIES.failed((name, version))
-            metrics.worker_items_failed_total.labels("flavour-checks").inc()
-            log.exception("flavour not checked", model=name, version=version, again_in_seconds=wait)
-        else:
-            _RETRIES.succeeded((name, version))
+        item = Item(f"{name}:{version}", f"flavour of {name} version {version}", tenant, ends=True)
+        if tries.due(item.id):
+            async with tries.attempt(item):
+                await _check(services, name, version, tenant)
 
 
 async def _check(services: Services, name: str, version: int, tenant: str) -> None:

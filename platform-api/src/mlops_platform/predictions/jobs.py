@@ -13,12 +13,12 @@ from mlops_platform.builds.interfaces import RECENT_INPUTS, TRAINING_SAMPLE
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import service as deployments
 from mlops_platform.deployments.schemas import LiveRevision
+from mlops_platform.failing.attempts import Item, attempts
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.jobs import Job
 from mlops_platform.predictions.bundles import fetch_bundles
 from mlops_platform.predictions.process import ENOUGH_ROWS
 from mlops_platform.telemetry import metrics
-from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +54,14 @@ async def keep_backgrounds(services: Services) -> None:
     async with services.database.read_session() as session:
         snapshot = await deployments.live_routes(session, services.runtime.address)
     snapshot = await anyio.to_thread.run_sync(fetch_bundles, snapshot, services.bundles)
+    tries = await attempts(
+        services.database, "explanation-backgrounds", [live.revision_id for live in snapshot.revisions]
+    )
     for live in snapshot.revisions:
-        with apart("explanation-backgrounds", model=live.model_name, version=live.version):
+        if not tries.due(live.revision_id):
+            continue
+        what = f"inputs to explain {live.model_name} version {live.version} with"
+        async with tries.attempt(Item(live.revision_id, what, live.tenant)):
             await anyio.to_thread.run_sync(_keep_background, services, live)
 
 

@@ -9,15 +9,14 @@ import structlog
 
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds.bundles import lock_name, obtain
-from mlops_platform.builds.interfaces import BundleDamaged
+from mlops_platform.builds.interfaces import BundleDamaged, BundleUnavailable
 from mlops_platform.checks import gates
 from mlops_platform.database.locks import try_lock
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import RUNNING
-from mlops_platform.errors import PlatformError
-from mlops_platform.kit.backoff import Backoff
+from mlops_platform.failing.attempts import Attempts, CannotBeDone, Item, attempts
 from mlops_platform.rollouts.subjects import subject_of
 from mlops_platform.rollouts.sweep import hold_up, spec_of
 from mlops_platform.statements import service as statements
@@ -25,13 +24,10 @@ from mlops_platform.statements.agreement import NotProven
 from mlops_platform.statements.bundle_hashes import statement_file
 from mlops_platform.statements.composition import GateResult
 from mlops_platform.statements.service import Kept
-from mlops_platform.telemetry import metrics
-from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
 JOB = "lost-bundles"
-_RETRIES = Backoff()
 
 
 async def build_again(services: Services) -> None:
@@ -42,25 +38,41 @@ async def build_again(services: Services) -> None:
     async with services.database.read_session() as session:
         running = await worklist.running(session)
         signed = await statements.of_revisions(session, [revision.id for revision, _ in running])
+    tries = await attempts(services.database, JOB, [revision.id for revision, _ in running])
     for revision, deployment in running:
-        if revision.bundle is None or not _RETRIES.due(revision.id):
-            continue
-        with apart(JOB, revision=revision.id, model=deployment.model_name):
-            await _look(services, deployment, revision, revision.bundle, signed.get(revision.id))
+        if revision.bundle is not None and tries.due(revision.id):
+            await _look(services, tries, deployment, revision, revision.bundle, signed.get(revision.id))
 
 
 async def _look(
-    services: Services, deployment: Deployment, revision: Revision, address: str, kept: Kept | None
+    services: Services, tries: Attempts, deployment: Deployment, revision: Revision, address: str, kept: Kept | None
 ) -> None:
-    try:
-        await anyio.to_thread.run_sync(services.bundles.fetch, address)
-    except BundleDamaged as damaged:
-        async with try_lock(services.database, lock_name(deployment.model_name, revision.version)) as held:
-            if held:
-                await _isolated(services, deployment, revision, kept, damaged.detail)
-        return
-    if kept is not None:
-        await anyio.to_thread.run_sync(_put_back, services, revision, address, kept)
+    what = f"bundle of {deployment.model_name} version {revision.version}"
+    lost = False
+    # a registry that does not give this version says nothing of the others; a store of bundles that is away says all
+    async with tries.attempt(
+        Item(revision.id, what, deployment.tenant, ends=True), through=BundleUnavailable
+    ) as attempt:
+        try:
+            await anyio.to_thread.run_sync(services.bundles.fetch, address)
+        except BundleDamaged as damaged:
+            async with try_lock(services.database, lock_name(deployment.model_name, revision.version)) as held:
+                if held:
+                    lost = True
+                    await _told(services, deployment, revision, damaged.detail)
+                    await _rebuild(services, deployment, revision, kept)
+        else:
+            if kept is not None:
+                await anyio.to_thread.run_sync(_put_back, services, revision, address, kept)
+    if lost and attempt.error is not None:
+        again = f"The bundle of revision {revision.number} is missing and could not be built again: {attempt.sentence}"
+        await hold_up(services, deployment.id, again)
+
+
+async def _told(services: Services, deployment: Deployment, revision: Revision, why: str) -> None:
+    log.error("the bundle of a running revision is gone", revision=revision.id, reason=why)
+    again = f"The bundle of revision {revision.number} is missing. Version {revision.version} is being built again."
+    await hold_up(services, deployment.id, again)
 
 
 def _put_back(services: Services, revision: Revision, address: str, kept: Kept) -> None:
@@ -71,35 +83,7 @@ def _put_back(services: Services, revision: Revision, address: str, kept: Kept) 
         log.warning("a lost statement was put back", revision=revision.id)
 
 
-async def _isolated(
-    services: Services, deployment: Deployment, revision: Revision, kept: Kept | None, why: str
-) -> None:
-    log.error("the bundle of a running revision is gone", revision=revision.id, reason=why)
-    again = f"The bundle of revision {revision.number} is missing. Version {revision.version} is being built again."
-    await hold_up(services, deployment.id, again)
-    try:
-        await _rebuild(services, deployment, revision, kept)
-    except Exception as error:  # one item's boundary: logged, counted, shown and tried again
-        wait = _RETRIES.failed(revision.id)
-        metrics.worker_items_failed_total.labels(JOB).inc()
-        log.exception("bundle not built again", revision=revision.id, again_in_seconds=wait)
-        again = f"The bundle of revision {revision.number} is missing and could not be built again: {_words(error)}"
-        await hold_up(services, deployment.id, f"{again} It is tried again in {wait:.0f} s.")
-    else:
-        _RETRIES.succeeded(revision.id)
-
-
-def _words(error: Exception) -> str:
-    match error:
-        case PlatformError():
-            return error.detail
-        case CannotRebuild():
-            return str(error)
-        case _:
-            return "the worker's log says why."
-
-
-class CannotRebuild(Exception):
+class CannotRebuild(CannotBeDone):
     """The version does not build any more, or its approval does not hold any more; the sentence says which."""
 
 

@@ -22,8 +22,7 @@ from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.interfaces import Observed, RuntimeUnavailable
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import IN_MOTION
-from mlops_platform.errors import PlatformError
-from mlops_platform.kit.backoff import Backoff
+from mlops_platform.failing.attempts import Attempts, Item, attempts
 from mlops_platform.kit.clock import now
 from mlops_platform.policy.definition import Environment, RiskLevel, Step
 from mlops_platform.policy.loading import load
@@ -50,7 +49,6 @@ from mlops_platform.telemetry import metrics
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
 _Act = Callable[[Session, Deployment, Revision], Awaitable[None]]
-_RETRIES = Backoff()
 
 
 async def reconcile(services: Services) -> None:
@@ -61,33 +59,26 @@ async def reconcile(services: Services) -> None:
     """
     async with services.database.read_session() as session:
         waiting = await worklist.to_reconcile(session)
+    tries = await attempts(services.database, "deployment-reconcile", waiting)
     for deployment_id in waiting:
-        if not _RETRIES.due(deployment_id):
+        if not tries.due(deployment_id):
             continue
         async with try_lock(services.database, f"deployment:{deployment_id}") as held:
             if held:
-                await _isolated(services, deployment_id)
+                await _isolated(services, tries, deployment_id)
     await sweep(services)
 
 
-async def _isolated(services: Services, deployment_id: str) -> None:
-    try:
+async def _isolated(services: Services, tries: Attempts, deployment_id: str) -> None:
+    async with services.database.read_session() as session:
+        deployment = await worklist.deployment(session, deployment_id)
+    assert deployment is not None, "deployments are never deleted"
+    item = Item(deployment_id, f"rollout of {deployment.model_name} in {deployment.environment}", deployment.tenant)
+    # no order reaches the runtime, of this deployment or another: the job fails, and alerts
+    async with tries.attempt(item, through=RuntimeUnavailable) as attempt:
         await _one_pass(services, deployment_id)
-    except RuntimeUnavailable:
-        # no order reaches the runtime, of this deployment or another: the job fails, and alerts
-        raise
-    except PlatformError as error:
-        # somebody changed it by hand, its metrics cannot be read: this one waits, others go on
-        _RETRIES.failed(deployment_id)
-        await hold_up(services, deployment_id, error.detail)
-    except Exception:  # one item's boundary: a row that breaks the pass must not stop its neighbours
-        wait = _RETRIES.failed(deployment_id)
-        log.exception("deployment not reconciled", deployment=deployment_id, again_in_seconds=wait)
-        await hold_up(
-            services, deployment_id, "A defect of the platform stops this deployment; the worker's log says why."
-        )
-    else:
-        _RETRIES.succeeded(deployment_id)
+    if attempt.error is not None:
+        await hold_up(services, deployment_id, attempt.sentence)
 
 
 async def _one_pass(services: Services, deployment_id: str) -> None:

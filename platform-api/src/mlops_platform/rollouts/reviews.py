@@ -11,6 +11,7 @@ from mlops_platform.dependencies import Services
 from mlops_platform.deployments import brought_code, revisions, worklist
 from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import RUNNING
+from mlops_platform.failing.attempts import Item, attempts
 from mlops_platform.kit.clock import now
 from mlops_platform.policy.definition import RISK_LEVELS, Policy, RiskLevel
 from mlops_platform.policy.loading import load
@@ -20,7 +21,6 @@ from mlops_platform.statements import service as statements
 from mlops_platform.statements.agreement import NotProven
 from mlops_platform.statements.service import Kept
 from mlops_platform.telemetry import metrics
-from mlops_platform.telemetry.items import apart
 
 ACTOR = SystemActor("worker")
 JOB = "approval-reviews"
@@ -62,12 +62,14 @@ async def review(services: Services) -> None:
     async with services.database.read_session() as session:
         running = await worklist.running(session)
         signed = await statements.of_revisions(session, [revision.id for revision, _ in running])
+    tries = await attempts(services.database, JOB, [revision.id for revision, _ in running])
     for revision, deployment in running:
         found = signed.get(revision.id)
         # what has no statement is not served: the data plane says so, and the grace of settings is for it
-        if found is None:
+        if found is None or not tries.due(revision.id):
             continue
-        with apart(JOB, revision=revision.id, model=deployment.model_name):
+        what = f"review of the approval of {deployment.model_name} version {revision.version}"
+        async with tries.attempt(Item(revision.id, what, deployment.tenant)):
             await _one(services, policy, revision, deployment, found)
     async with services.database.read_session() as session:
         still = await worklist.running(session)
