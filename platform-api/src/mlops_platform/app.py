@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from mlops_platform import __version__, api_docs, health
 from mlops_platform.bootstrap import BuiltServices, build
 from mlops_platform.console import endpoints as console
+from mlops_platform.console import sessions as console_sessions
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.database.errors import ChangesMet
 from mlops_platform.database.retries import RetriedWrites
@@ -45,6 +46,8 @@ log = structlog.get_logger(__name__)
 _COLLECT_AFTER = 20_000
 
 
+# where people look at answers
+_PAGES = (CONSOLE, "/issuer/authorize", "/issuer/device")
 # a caller mends one part after the other; naming half a million takes ten seconds in which nobody else is answered
 _MOST_PROBLEMS = 20
 _LONGEST_POINTER = 200
@@ -131,7 +134,15 @@ def compose(services: BuiltServices) -> Gateway:
     once = Idempotency(again, services, partial(permission_of, ROUTERS))
     hosts = TrustedHosts(settings.url, settings.trusted_hosts)
     bodies = BodyLimit(once, settings.max_body_bytes)
-    admitted = Admission(bodies, services.identity, hosts, PUBLIC, pages=CONSOLE)
+    admitted = Admission(
+        bodies,
+        services.identity,
+        hosts,
+        PUBLIC,
+        pages=CONSOLE,
+        sessions=services.sessions,
+        cookie=console_sessions.cookie_name(services),
+    )
     guarded = RequestIds(Deadlines(admitted, settings.request_seconds))
 
     async def routes() -> RoutingSnapshot:
@@ -187,7 +198,7 @@ async def _platform_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, PlatformError)
     if isinstance(error, ChangesMet):
         request.state.changes_met = True
-    if request.url.path.startswith(CONSOLE):
+    if request.url.path.startswith(_PAGES):
         return console.problem_page(request, error)
     return _answer(request, error)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
+    from mlops_platform.identity.sessions import Sessions
     from mlops_platform.models.interfaces import ModelRegistry
     from mlops_platform.predictions.interfaces import PredictionLog
     from mlops_platform.risk.interfaces import Holders
@@ -47,6 +48,8 @@ class Services(Protocol):
     def statement_signer(self) -> "StatementSigner": ...
     @property
     def identity(self) -> "IdentityProvider": ...
+    @property
+    def sessions(self) -> "Sessions": ...
     @property
     def authorizer(self) -> "Authorizer": ...
     @property

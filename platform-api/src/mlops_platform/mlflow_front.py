@@ -10,7 +10,7 @@ from prometheus_client import start_http_server
 from mlops_platform.bootstrap import FrontServices, build_front
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.deployments import service as deployments
-from mlops_platform.identity import session_cookie, sessions
+from mlops_platform.identity import session_cookie
 from mlops_platform.identity.principal import Principal
 from mlops_platform.mlflow_door.callers import Callers
 from mlops_platform.mlflow_door.gate import Gate
@@ -40,13 +40,13 @@ def compose(services: FrontServices) -> Gate:
         return (await services.identity.authenticate(token)).principal
 
     async def in_session(cookie: str) -> Principal:
-        return (await sessions.authenticate(services.database, services.identity, cookie)).principal
+        return await services.sessions.authenticate(cookie)
 
     writing = Writing()
     registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
-        callers=Callers(verified, in_session, session_cookie.NAME),
+        callers=Callers(verified, in_session, session_cookie.name(secure=services.settings.url.startswith("https://"))),
         authorizer=services.authorizer,
         database=services.database,
         registrar=registrar,

@@ -10,6 +10,7 @@ from mlops_platform.deployments import endpoints as deployments
 from mlops_platform.failing import endpoints as failing
 from mlops_platform.features import endpoints as features
 from mlops_platform.identity import endpoints as identity
+from mlops_platform.identity.issuer import endpoints as issuer
 from mlops_platform.models import endpoints as models
 from mlops_platform.risk import endpoints as risk
 
@@ -22,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     features.router,
     audit.router,
     identity.router,
+    issuer.router,
     costs.router,
     failing.router,
 )
@@ -37,7 +39,17 @@ PUBLIC = frozenset(
         "/issuer/.well-known/openid-configuration",
         "/issuer/jwks.json",
         "/",
+        "/issuer/authorize",
+        "/issuer/token",
+        "/issuer/device_authorization",
+        "/issuer/device",
+        "/issuer/end-session",
+        "/api/v1/sign-in",
         "/console/sign-in",
+        "/console/sign-in/begin",
+        "/console/sign-in/callback",
         "/console/sign-out",
+        "/console/sign-out/back-channel",
+        "/console/signed-out",
     }
 )

@@ -11,13 +11,14 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from mlops_platform.settings_identity import IdentitySettings
 from mlops_platform.settings_limits import Limits
 from mlops_platform.settings_rules import check_cluster
 
 PACKAGE = Path(__file__).parent
 
 
-class Settings(Limits):
+class Settings(IdentitySettings, Limits):
     """Where things are and how large they may be. Illegal combinations raise at start, with a sentence."""
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="ignore", frozen=True)
@@ -71,23 +72,6 @@ class Settings(Limits):
     prometheus_url: str | None = Field(
         None, description="Prometheus server that rollouts are judged by when MLOPS_SIGNALS is 'prometheus'."
     )
-
-    # identity
-    issuer: str | None = Field(
-        None,
-        description="OIDC issuer whose tokens are accepted; empty means the embedded development issuer.",
-    )
-    audience: str = Field("mlops-platform", description="The 'aud' every token must carry.")
-    subject_claim: str = Field(
-        "sub",
-        pattern=r"^[A-Za-z0-9_:/.-]{1,120}$",
-        description="The claim that names who is calling. With 'email' only tokens whose 'email_verified' is true are accepted. "
-        "Changing it makes everybody somebody else: settle open requests first.",
-    )
-    jwks_cache_seconds: int = Field(
-        300, ge=1, description="How long fetched signing keys are trusted before they are read again."
-    )
-    clock_skew_seconds: int = Field(30, ge=0, le=300, description="Tolerance for 'exp', 'nbf' and 'iat'.")
 
     # governance
     policy_file: Path = Field(
@@ -278,11 +262,6 @@ class Settings(Limits):
     def mlflow_secret(self) -> str | None:
         """Return what MLflow demands behind its door, None when it demands nothing. Raises OSError when it cannot be read."""
         return None if self.mlflow_secret_file is None else self.mlflow_secret_file.read_text().strip()
-
-    @property
-    def development_issuer(self) -> bool:
-        """Whether the embedded issuer is in use."""
-        return self.issuer is None
 
     @property
     def issuer_url(self) -> str:

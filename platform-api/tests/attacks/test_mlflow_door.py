@@ -12,7 +12,8 @@ import pytest
 from mlops_platform import bootstrap
 from mlops_platform.audit import service as audit
 from mlops_platform.bootstrap import BuiltServices
-from mlops_platform.identity import session_cookie, sessions
+from mlops_platform.identity.interfaces import VerifiedToken
+from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.models.tables import ModelRow
 
 from ..support.door import API, STORE, Door
@@ -350,9 +351,17 @@ FOREIGN = [
 ]
 
 
+async def _session(services: BuiltServices, door: Door) -> str:
+    token = door.token()
+    ana = Principal("ana@company.com", frozenset({Role.DATA_SCIENTIST}), "default")
+    return await services.sessions.open_with_token(token, VerifiedToken(ana, time.time() + 600))
+
+
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_a_session_does_not_work_for_a_page_of_another_origin(door: Door, name: str, headers: dict[str, str]) -> None:
-    session = {"Cookie": f"other=1; mlops_session={session_cookie.new_session(door.token())}"}
+async def test_a_session_does_not_work_for_a_page_of_another_origin(
+    door: Door, services: BuiltServices, name: str, headers: dict[str, str]
+) -> None:
+    session = {"Cookie": f"other=1; mlops_session={await _session(services, door)}"}
     body = {"name": name}
     answer = door.ask("POST", f"{API}/registered-models/create", headers={**session, **headers}, json=body)
     assert (answer.status_code, answer.json()["type"]) == (403, "/problems/another-sites-request")
@@ -361,12 +370,11 @@ def test_a_session_does_not_work_for_a_page_of_another_origin(door: Door, name: 
 
 
 async def test_a_session_that_was_ended_opens_nothing(door: Door, services: BuiltServices) -> None:
-    cookie = session_cookie.new_session(door.token())
+    cookie = await _session(services, door)
     headers = {"Cookie": f"mlops_session={cookie}", "Sec-Fetch-Site": "same-origin"}
     search = f"{API}/registered-models/search"
     assert door.ask("GET", search, headers=headers).is_success
-    async with services.database.session() as session:
-        await sessions.end(session, cookie, time.time() + 60)
+    await services.sessions.end(cookie, "signed_out")
     assert door.ask("GET", search, headers=headers).status_code == 401
 
 

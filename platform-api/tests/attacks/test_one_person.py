@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlops_platform.identity.claim_names import ClaimNames
 from mlops_platform.identity.development import DevelopmentIssuer
 from mlops_platform.identity.subjects import SubjectNotUsable, normalised, same_person
 from mlops_platform.identity.tokens import InvalidToken, principal_from
@@ -155,15 +156,17 @@ async def test_only_a_service_acts_for_somebody_and_its_token_has_the_last_word(
 def test_an_address_names_nobody_unless_it_is_configured_and_verified(claims: dict[str, Any]) -> None:
     assert principal_from(claims).subject == "ana"
     with pytest.raises(InvalidToken):
-        principal_from(claims, "email")
+        principal_from(claims, ClaimNames(subject="email"))
 
 
 def test_a_verified_address_is_one_person_in_any_letters() -> None:
     said = {"sub": "00u1", "email": "Max@Company.com", "email_verified": True}
-    assert principal_from(said, "email").subject == "max@company.com"
+    assert principal_from(said, ClaimNames(subject="email")).subject == "max@company.com"
     # the same account's next token, and a service, which has no address
-    assert principal_from({**said, "email": " max@company.com"}, "email").subject == "max@company.com"
-    assert principal_from({"sub": "ci", "roles": ["service"]}, "email").subject == "ci"
+    assert (
+        principal_from({**said, "email": " max@company.com"}, ClaimNames(subject="email")).subject == "max@company.com"
+    )
+    assert principal_from({"sub": "ci", "roles": ["service"]}, ClaimNames(subject="email")).subject == "ci"
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """Signing out ends a session everywhere, other sites sign nobody in, foreign names get no pages, metrics are for scrapers."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.console.sessions import COOKIE, form_token
-from mlops_platform.identity import sessions
+from mlops_platform.identity import session_cookie, sessions
 from mlops_platform.identity.hosts import HostNotTrusted, TrustedHosts
 from mlops_platform.identity.principal import Role
 from mlops_platform.identity.scraping import scrape_token
-from mlops_platform.identity.session_cookie import new_session, token_of
+from mlops_platform.identity.tables import BrowserSessionRow
+from mlops_platform.kit.clock import now
 from tests.conftest import client_for
 
 
@@ -48,14 +50,26 @@ async def test_a_cookie_kept_by_a_thief_opens_nothing_after_signing_out(
         assert (await one.get("/console")).status_code == 200
 
 
-async def test_ended_sessions_are_forgotten_when_no_token_could_open_them(services: BuiltServices) -> None:
+async def test_sessions_are_forgotten_a_day_after_their_end(
+    services: BuiltServices, token_for: Callable[..., str]
+) -> None:
+    token = token_for("ana@company.com", "viewer")
+    verified = await services.identity.authenticate(token)
+    cookies = [await services.sessions.open_with_token(token, verified) for _ in range(3)]
+    old, young, _ = cookies
+    for ended in (old, young, young):
+        await services.sessions.end(ended, "signed_out")
     async with services.database.session() as session:
-        await sessions.end(session, "old", 1_000.0)
-        await sessions.end(session, "old", 1_000.0)
-        await sessions.end(session, "young", 4_000_000_000.0)
-        await sessions.forget(session)
-        assert not await sessions.has_ended(session, "old")
-        assert await sessions.has_ended(session, "young")
+        row = await session.get(BrowserSessionRow, session_cookie.id_of(old))
+        assert row is not None
+        row.ended_at = now() - timedelta(hours=25)
+    async with services.database.session() as session:
+        await sessions.forget(session, services.sessions.limits)
+    assert [await services.sessions.belongs_to(cookie) for cookie in cookies] == [
+        None,
+        ("ana@company.com", False),
+        ("ana@company.com", True),
+    ]
 
 
 async def test_a_token_alone_is_no_session_and_a_session_is_no_token(
@@ -63,9 +77,28 @@ async def test_a_token_alone_is_no_session_and_a_session_is_no_token(
 ) -> None:
     token = token_for("ana@company.com", "viewer")
     assert (await client.get("/console", headers=_cookie(token))).status_code == 303
-    cookie = new_session(token)
-    assert token_of(cookie) == token
+    cookie = await _signed_in(client, token)
+    assert token not in cookie
     assert (await client.get("/api/v1/me", headers={"Authorization": f"Bearer {cookie}"})).status_code == 401
+
+
+async def test_a_row_alone_opens_nothing_and_raises_nobody(
+    services: BuiltServices, client: httpx.AsyncClient, token_for: Callable[..., str]
+) -> None:
+    """Who writes the database neither signs in nor becomes somebody else."""
+    token = token_for("ana@company.com", "viewer")
+    cookie = await _signed_in(client, token)
+    async with services.database.session() as session:
+        row = await session.get(BrowserSessionRow, session_cookie.id_of(cookie))
+        assert row is not None
+        assert token.encode() not in row.sealed
+        assert cookie not in {row.id_hash, row.subject, row.kind}
+        row.subject = "max@company.com"
+        planted = session_cookie.new_cookie()
+        content = {key: getattr(row, key) for key in BrowserSessionRow.__table__.columns.keys()}  # noqa: SIM118
+        session.add(BrowserSessionRow(**{**content, "id_hash": session_cookie.id_of(planted)}))
+    assert "ana@company.com" in (await client.get("/console")).text
+    assert (await client.get("/console", headers=_cookie(planted))).status_code == 303
 
 
 @pytest.mark.parametrize(

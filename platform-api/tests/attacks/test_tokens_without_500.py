@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.identity.claims import ClaimsNotValid, is_time, parts_of
 from mlops_platform.identity.development import DevelopmentIssuer
-from mlops_platform.identity.session_cookie import NAME, new_session
+from mlops_platform.identity.session_cookie import PLAIN_NAME as NAME
+from mlops_platform.identity.session_cookie import new_cookie
 from mlops_platform.identity.tokens import InvalidToken
 from tests.attacks.signing import bearer, claims, part, raw, signed
 from tests.conftest import client_for
@@ -34,7 +35,7 @@ async def _everywhere(client: httpx.AsyncClient, token: str) -> dict[str, int]:
     """Return the status of every kind of door."""
     who = bearer(token)
     key = {"Idempotency-Key": "k"}
-    cookie = {"Cookie": f"{NAME}={new_session(token)}"}
+    cookie = {"Cookie": f"{NAME}={new_cookie()}"}
     raw_cookie = {"Cookie": f"{NAME}={token}"}
     asked = {
         "api": client.get("/api/v1/me", headers=who),

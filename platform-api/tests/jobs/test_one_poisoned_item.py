@@ -41,7 +41,7 @@ WITHOUT_ITEMS = {
     "audit-anchor": "anchors in order",
     "idempotency-keys": "one statement",
     "revocation-list": "one list",
-    "ended-sessions": "one statement",
+    "forgotten-sessions": "one statement for each table",
     "backup-age": "one listing of names",
 }
 

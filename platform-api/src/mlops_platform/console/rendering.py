@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
 from mlops_platform.console import sessions
+from mlops_platform.identity.kept_forms import KeptForm
 
 FOLDER = FilePath(__file__).parent
 PREFIX = "/console"
@@ -28,11 +29,21 @@ def page_router() -> APIRouter:
     return APIRouter(prefix=PREFIX, include_in_schema=False, default_response_class=HTMLResponse)
 
 
+def _nothing_typed(_action: str, _field: str) -> str:
+    return ""
+
+
 def render(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Return a page; every page knows who is signed in and carries the form token."""
-    session = request.cookies.get(sessions.COOKIE, "")
-    principal = getattr(request.state, "principal", None)
-    known = {"caller": principal, "form_token": sessions.form_token(session) if session else "", **values}
+    session = sessions.cookie_of(request)
+    kept: KeptForm | None = getattr(request.state, "kept", None)
+    known = {
+        "caller": getattr(request.state, "principal", None),
+        "form_token": sessions.form_token(session) if session else "",
+        "typed": kept.value if kept is not None else _nothing_typed,
+        "kept_form": kept is not None,
+        **values,
+    }
     response = templates.TemplateResponse(request, name, known, status_code=status)
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"

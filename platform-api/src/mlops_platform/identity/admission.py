@@ -6,9 +6,9 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_platform.errors import BadRequest, PlatformError, Unauthenticated, Unavailable
-from mlops_platform.identity import session_cookie
 from mlops_platform.identity.hosts import TrustedHosts
 from mlops_platform.identity.interfaces import IdentityProvider
+from mlops_platform.identity.sessions import Sessions
 from mlops_platform.kit.bodies import check_announced
 from mlops_platform.kit.replies import problem_reply, send_reply
 from mlops_platform.telemetry import metrics
@@ -17,6 +17,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 _BODY = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type"})
 # a token, or nothing: what may be sent without being known
 _PUBLIC_BODY = 16_384
+# a form of a session that is over: its longest comment, escaped
+_LATE_FORM = 65_536
 
 
 class TwoTokens(BadRequest):
@@ -44,7 +46,7 @@ class Admission:
 
     Requests of a foreign Host (421) or with two tokens (400) go no further. The body of a request without valid credentials is
     not read: the application sees none, refuses in its own words, and the connection ends. Below `pages` a session's cookie counts
-    as credentials.
+    as credentials; that of a session which is over lets a short form in, so that what its person typed is not lost.
     """
 
     def __init__(
@@ -55,8 +57,12 @@ class Admission:
         public: frozenset[str],
         *,
         pages: str,
+        sessions: Sessions,
+        cookie: str,
     ) -> None:
         self._app = app
+        self._sessions = sessions
+        self._cookie = cookie
         self._identity = identity
         self._hosts = hosts
         self._public = public
@@ -87,16 +93,27 @@ class Admission:
         if path in self._public:
             return not any(name == b"transfer-encoding" for name, _ in headers)
         token = bearer_of(headers)
-        if token is None and path.startswith(self._pages):
-            token = _token_of_session(headers)
         if token is None:
-            return False
+            return path.startswith(self._pages) and await self._of_a_session(headers)
         try:
             await self._identity.authenticate(token)
         except (Unauthenticated, Unavailable):
             # the application asks again and says which
             return False
         return True
+
+    async def _of_a_session(self, headers: Headers) -> bool:
+        cookies = cookie_parser("; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie"))
+        try:
+            owner = await self._sessions.belongs_to(cookies.get(self._cookie, ""))
+        except Unavailable:
+            return False
+        return owner is not None and (owner[1] or _short(headers))
+
+
+def _short(headers: Headers) -> bool:
+    announced = _value(headers, b"content-length")
+    return announced.isdigit() and int(announced) <= _LATE_FORM and not _value(headers, b"transfer-encoding")
 
 
 def _has_body(headers: Headers) -> bool:
@@ -113,11 +130,6 @@ def bearer_of(headers: Headers) -> str | None:
     """Return the bearer token of a request, None when it carries none."""
     scheme, _, token = _value(headers, b"authorization").partition(b" ")
     return token.strip().decode("latin-1") if scheme.lower() == b"bearer" and token.strip() else None
-
-
-def _token_of_session(headers: Headers) -> str | None:
-    cookies = cookie_parser("; ".join(value.decode("latin-1") for name, value in headers if name == b"cookie"))
-    return session_cookie.token_of(cookies.get(session_cookie.NAME, ""))
 
 
 async def _nothing() -> Message:

@@ -14,6 +14,7 @@ from mlops_platform.errors import Forbidden
 from mlops_platform.identity.admission import refuse_two_tokens
 from mlops_platform.identity.authorizer import ACTIONS, OWNABLE, Authorizer, UnknownAction
 from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.strength import demand_strong
 from mlops_platform.identity.tokens import MissingToken
 from mlops_platform.telemetry import metrics
 
@@ -95,6 +96,8 @@ def requires(action: str) -> Any:
         # of what may be a person's own, the service that reads the resource decides; here nobody passes who never may
         if not authorizer.allowed(principal, action, None, own=action in OWNABLE):
             raise NotPermitted(action, principal, authorizer)
+        settings = request.app.state.services.settings
+        demand_strong(principal, action, settings.approver_amr, settings.approver_acr)
         return principal
 
     permission: Callable[[Request], Awaitable[Principal]] = check

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
+from mlops_platform.identity.claim_names import STANDARD, ClaimNames
 from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
 from mlops_platform.identity.tokens import TokenVerifier
 from mlops_platform.kit.ids import new_id
@@ -28,7 +30,7 @@ class DevelopmentIssuer:
             )
         self._folder = folder
         self.issuer = issuer
-        self._audience = audience
+        self.audience = audience
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "DevelopmentIssuer":
@@ -72,43 +74,82 @@ class DevelopmentIssuer:
         return dict(self.keys().as_dict(private=False))
 
     def discovery(self) -> dict[str, Any]:
-        """Return the OpenID Connect discovery document (the parts that exist here)."""
+        """Return the OpenID Connect discovery document."""
         return {
             "issuer": self.issuer,
+            "authorization_endpoint": f"{self.issuer}/authorize",
+            "token_endpoint": f"{self.issuer}/token",
+            "device_authorization_endpoint": f"{self.issuer}/device_authorization",
+            "end_session_endpoint": f"{self.issuer}/end-session",
             "jwks_uri": f"{self.issuer}/jwks.json",
+            "scopes_supported": ["openid", "profile", "email", "offline_access"],
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": [
+                "authorization_code",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code",
+            ],
+            "code_challenge_methods_supported": ["S256"],
+            "token_endpoint_auth_methods_supported": ["none"],
+            "authorization_response_iss_parameter_supported": True,
             "id_token_signing_alg_values_supported": ["ES256"],
-            "response_types_supported": ["token"],
             "subject_types_supported": ["public"],
-            "claims_supported": ["sub", "email", "roles", "tenant"],
+            "claims_supported": [
+                "sub",
+                "email",
+                "email_verified",
+                "name",
+                "roles",
+                "tenant",
+                "sid",
+                "auth_time",
+                "amr",
+            ],
         }
 
     def mint(self, subject: str, roles: list[str], tenant: str = "default", lifetime_seconds: int = 3_600) -> str:
-        """Return a signed token for the subject, signed with the newest key."""
+        """Return a signed access token for the subject, signed with the newest key."""
+        return self.sign({"sub": subject, "roles": roles, "tenant": tenant}, self.audience, lifetime_seconds)
+
+    def sign(self, claims: dict[str, Any], audience: str, lifetime_seconds: int) -> str:
+        """Return a signed token that says this to somebody."""
         now = int(time.time())
-        claims = {
+        said = {
             "iss": self.issuer,
-            "aud": self._audience,
-            "sub": subject,
-            "roles": roles,
-            "tenant": tenant,
+            "aud": audience,
+            **claims,
             "iat": now,
             "nbf": now,
             "exp": now + lifetime_seconds,
             "jti": new_id(),
         }
         key = self.keys().keys[-1]
-        token: str = jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "JWT"}, claims, key, algorithms=["ES256"])
+        token: str = jwt.encode({"alg": "ES256", "kid": key.kid, "typ": "JWT"}, said, key, algorithms=["ES256"])
         return token
+
+    def signed(self, token: str) -> bool:
+        """Return whether a token has a signature of this issuer, whatever it says and however old it is."""
+        try:
+            jwt.decode(token, self.keys(), algorithms=["ES256"])
+        except (JoseError, ValueError):
+            return False
+        return True
 
 
 class DevelopmentIdentity(IdentityProvider):
     """Verifies tokens of the embedded issuer by reading its key folder: no HTTP call to ourselves."""
 
-    def __init__(self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int, subject_claim: str = "sub") -> None:
+    def __init__(
+        self, issuer: DevelopmentIssuer, audience: str, skew_seconds: int, names: ClaimNames = STANDARD
+    ) -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds, subject_claim)
+        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds, names)
         self._keys = issuer.keys()
+
+    def keys(self) -> KeySet:
+        return self._keys
 
     def verify(self, token: str) -> VerifiedToken:
         return self._verifier.verify(token, self._keys)

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from mlops_platform.dependencies import ServicesDep
+from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import NotFound
 from mlops_platform.identity.dependencies import authenticate
 from mlops_platform.identity.development import DevelopmentIssuer
+from mlops_platform.identity.issuer.requests import CLI
 from mlops_platform.identity.principal import Principal
 
 router = APIRouter(tags=["identity"])
@@ -30,16 +31,40 @@ class WhoAmI(BaseModel):
     kind: str
 
 
+class HowToSignIn(BaseModel):
+    """What `mlops login` needs to know."""
+
+    issuer: str
+    client_id: str | None
+    """None: no client of this platform signs in by device flow."""
+    scopes: str
+    audience: str | None = None
+
+
 @router.get("/issuer/.well-known/openid-configuration", operation_id="issuer_discovery")
 def discovery(services: ServicesDep) -> dict[str, Any]:
     """Return the embedded issuer's OpenID Connect discovery document; 404 when an outside issuer is configured."""
-    return _issuer(services).discovery()
+    return embedded_issuer(services).discovery()
 
 
 @router.get("/issuer/jwks.json", operation_id="issuer_jwks")
 def jwks(services: ServicesDep) -> dict[str, Any]:
     """Return the embedded issuer's public keys; 404 when an outside issuer is configured."""
-    return _issuer(services).jwks()
+    return embedded_issuer(services).jwks()
+
+
+@router.get("/api/v1/sign-in", operation_id="how_to_sign_in")
+def how_to_sign_in(services: ServicesDep) -> HowToSignIn:
+    """Return where and as which client a command line signs its person in; public, because nobody is signed in yet."""
+    settings = services.settings
+    if settings.development_issuer:
+        return HowToSignIn(issuer=settings.issuer_url, client_id=CLI, scopes="openid offline_access")
+    return HowToSignIn(
+        issuer=settings.issuer_url,
+        client_id=settings.oidc_cli_client_id,
+        scopes=settings.oidc_cli_scopes,
+        audience=settings.audience,
+    )
 
 
 @router.get("/api/v1/me", operation_id="whoami")
@@ -48,7 +73,8 @@ def whoami(caller: Annotated[Principal, Depends(authenticate)]) -> WhoAmI:
     return WhoAmI(subject=caller.subject, roles=sorted(caller.roles), tenant=caller.tenant, kind=caller.kind)
 
 
-def _issuer(services: ServicesDep) -> DevelopmentIssuer:
+def embedded_issuer(services: Services) -> DevelopmentIssuer:
+    """Return the embedded issuer. Raises NoEmbeddedIssuer where an outside one is configured."""
     if not services.settings.development_issuer:
         raise NoEmbeddedIssuer
     return DevelopmentIssuer.from_settings(services.settings)

@@ -4,6 +4,8 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
+from joserfc.jwk import KeySet
+
 from mlops_platform.identity.principal import Principal
 
 # a key that was withdrawn stops counting within this time, whatever the token's own expiry says
@@ -31,6 +33,10 @@ class IdentityProvider(ABC):
 
         Raises InvalidToken (401), or its subclass UnknownSigningKey when the key is not known yet and `refresh` may help.
         """
+
+    @abstractmethod
+    def keys(self) -> KeySet:
+        """Return the issuer's signing keys as they were read last, without any I/O that blocks."""
 
     @abstractmethod
     async def refresh(self) -> None:

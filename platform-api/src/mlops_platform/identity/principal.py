@@ -38,6 +38,10 @@ class Principal:
     """The person who started what a service does; only a service has one."""
     through: str | None = None
     """The service that says what this person asks for; None for who asks in person."""
+    amr: frozenset[str] = frozenset()
+    """How the person signed in, as the issuer says it (RFC 8176): 'mfa', 'otp', 'hwk', ..."""
+    acr: str | None = None
+    """The level of signing in that the issuer vouches for."""
 
     @property
     def starter(self) -> str:

@@ -1,18 +1,90 @@
-"""Sessions of the console that were ended before their token was."""
+"""Sessions of browsers, forms that wait for their person, what may be used once, and grants of the embedded issuer."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import DateTime, Index, String
+from sqlalchemy import DateTime, Index, LargeBinary, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from mlops_platform.database.base import Base
 
 
 class EndedSessionRow(Base):
-    """A session that somebody signed out of; kept until its token would have expired."""
+    """A session of a program of before that somebody signed out of; nothing of today writes or reads it."""
 
     __tablename__ = "ended_sessions"
     __table_args__ = (Index("ix_ended_sessions_until", "until"),)
 
     cookie_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class BrowserSessionRow(Base):
+    """A session of one browser. What the provider signed is sealed: only the browser's cookie opens it."""
+
+    __tablename__ = "browser_sessions"
+    __table_args__ = (
+        Index("ix_browser_sessions_subject", "subject"),
+        Index("ix_browser_sessions_provider_subject", "provider_subject"),
+        Index("ix_browser_sessions_ends_at", "ends_at"),
+    )
+
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    subject: Mapped[str] = mapped_column(Text)
+    provider_subject: Mapped[str | None] = mapped_column(Text)
+    provider_session: Mapped[str | None] = mapped_column(Text)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    checked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ended_by: Mapped[str | None] = mapped_column(String(20))
+
+
+class KeptFormRow(Base):
+    """A form that was sent when its session had ended: it waits a short time, sealed, for the same person."""
+
+    __tablename__ = "kept_forms"
+    __table_args__ = (
+        Index("ix_kept_forms_until", "until"),
+        Index("ix_kept_forms_session_hash", "session_hash"),
+    )
+
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    session_hash: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(Text)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class UsedOnceRow(Base):
+    """Something that counts once, and was used: a state, a logout token."""
+
+    __tablename__ = "used_once"
+    __table_args__ = (Index("ix_used_once_until", "until"),)
+
+    key_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class IssuerGrantRow(Base):
+    """What the embedded issuer has given out and will take back once: a code, a refresh token, a device's request."""
+
+    __tablename__ = "issuer_grants"
+    __table_args__ = (
+        Index("ix_issuer_grants_until", "until"),
+        Index("ix_issuer_grants_family", "family"),
+        Index("ix_issuer_grants_user_code_hash", "user_code_hash"),
+    )
+
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    family: Mapped[str] = mapped_column(String(36))
+    user_code_hash: Mapped[str | None] = mapped_column(String(64))
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    used_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

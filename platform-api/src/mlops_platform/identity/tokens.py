@@ -7,6 +7,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from mlops_platform.errors import Unauthenticated, Unavailable
+from mlops_platform.identity.claim_names import STANDARD, ClaimNames
 from mlops_platform.identity.claims import ClaimsNotValid, is_time, parts_of
 from mlops_platform.identity.interfaces import VerifiedToken
 from mlops_platform.identity.principal import Principal, Role
@@ -56,17 +57,25 @@ class IssuerUnavailable(Unavailable):
 
 
 class TokenVerifier:
-    """Checks tokens of one issuer for one audience; `subject_claim` is the claim that names who is calling."""
+    """Checks tokens of one issuer for one audience; `names` are the claims that say who is calling."""
 
-    def __init__(self, issuer: str, audience: str, skew_seconds: int, subject_claim: str = "sub") -> None:
+    longest = _MAX_TOKEN
+
+    def __init__(self, issuer: str, audience: str, skew_seconds: int, names: ClaimNames = STANDARD) -> None:
         self._issuer = issuer
         self._audience = audience
         self._skew = skew_seconds
-        self._subject_claim = subject_claim
+        self._names = names
 
     def verify(self, token: str, keys: KeySet) -> VerifiedToken:
         """Return the principal a token stands for. Raises InvalidToken or UnknownSigningKey; never anything else."""
-        if len(token) > _MAX_TOKEN:
+        claims = self.signed_claims(token, keys)
+        self._check_claims(claims)
+        return VerifiedToken(principal_from(claims, self._names), float(claims["exp"]))
+
+    def signed_claims(self, token: str, keys: KeySet) -> dict[str, Any]:
+        """Return what the issuer signed, whatever it says. Raises InvalidToken or UnknownSigningKey; never anything else."""
+        if len(token) > self.longest:
             raise InvalidToken("malformed", "The token is too long to be one of this platform's.")
         try:
             # before the library sees it: it would take the last of two claims, and NaN for a number
@@ -83,10 +92,10 @@ class TokenVerifier:
         except Exception as error:
             # the library judges hostile bytes: whatever it stumbles over, the token is not trusted
             raise InvalidToken("signature", "The token's signature does not match.") from error
-        self._check_claims(claims)
-        return VerifiedToken(principal_from(claims, self._subject_claim), float(claims["exp"]))
+        return claims
 
-    def _check_claims(self, claims: dict[str, Any]) -> None:
+    def _check_claims(self, claims: dict[str, Any], *, expired_counts: bool = False) -> None:
+        """Raise InvalidToken unless issuer, audience, times and subject are right; an old one may count by what was asked since."""
         now = time.time()
         audience = claims.get("aud")
         audiences = [audience] if isinstance(audience, str) else audience
@@ -96,7 +105,7 @@ class TokenVerifier:
             raise InvalidToken("audience", "The token was issued for another service.")
         if not is_time(claims.get("exp")):
             raise InvalidToken("expiry", "The token has no expiry, or one that is no time.")
-        if claims["exp"] + self._skew <= now:
+        if not expired_counts and claims["exp"] + self._skew <= now:
             raise InvalidToken("expired", "The token has expired; sign in again.")
         for claim in ("nbf", "iat"):
             if claim in claims and (not is_time(claims[claim]) or claims[claim] - self._skew > now):
@@ -105,33 +114,29 @@ class TokenVerifier:
             raise InvalidToken("subject", "The token names nobody ('sub' is missing).")
 
 
-def principal_from(claims: dict[str, Any], subject_claim: str = "sub") -> Principal:
+def principal_from(claims: dict[str, Any], names: ClaimNames = STANDARD) -> Principal:
     """Return the principal of verified claims. Raises InvalidToken when they name nobody, or a team that cannot be one.
 
-    Roles come from 'roles', else 'groups', else viewer (docs/governance/roles.md); unknown names grant nothing. The tenant is
-    'tenant', without that claim "default". Who is calling is `subject_claim`, in the form of identity/subjects.py. A service
-    may say for whom it acts ('on_behalf_of'); from a person that claim means nothing.
+    Which claims count, `names` says; by default roles come from 'roles', else 'groups', else viewer (docs/governance/roles.md);
+    unknown names grant nothing. Without a claim of the tenant it is "default". Who is calling has the form of
+    identity/subjects.py. A service may say for whom it acts ('on_behalf_of'); from a person that claim means nothing.
     """
-    named = claims.get("roles", claims.get("groups", [Role.VIEWER.value]))
-    names = (
-        {named}
-        if isinstance(named, str)
-        else {name for name in named if isinstance(name, str)}
-        if isinstance(named, list)
-        else set()
-    )
-    roles = frozenset(role for role in Role if role.value in names)
+    given = names.roles_in(claims, Role.VIEWER.value)
+    roles = frozenset(role for role in Role if role.value in given)
     service = Role.SERVICE in roles or _of_a_program(claims)
     try:
-        subject = subject_of(claims, subject_claim, service=service)
+        subject = subject_of(claims, names.subject, service=service)
     except SubjectNotUsable as error:
-        raise InvalidToken("subject", f"The token's '{subject_claim}' names nobody: {error}.") from error
+        raise InvalidToken("subject", f"The token's '{names.subject}' names nobody: {error}.") from error
+    amr, acr = claims.get("amr"), claims.get("acr")
     return Principal(
         subject=subject,
         roles=roles,
-        tenant=_tenant(claims),
+        tenant=_tenant(names.tenant_in(claims, "default"), names.tenant),
         kind="service" if service else "human",
         on_behalf_of=_starter(claims) if service else None,
+        amr=frozenset(way for way in amr if isinstance(way, str)) if isinstance(amr, list) else frozenset(),
+        acr=acr if isinstance(acr, str) else None,
     )
 
 
@@ -145,15 +150,14 @@ def _of_a_program(claims: dict[str, Any]) -> bool:
     )
 
 
-def _tenant(claims: dict[str, Any]) -> str:
-    tenant = claims.get("tenant", "default")
+def _tenant(tenant: object, claim: str) -> str:
     # a team that cannot be read is not the team "default": nobody gets there by a mistake of the issuer
     try:
         plain = normalised(tenant)
     except SubjectNotUsable as error:
-        raise InvalidToken("tenant", f"The token's 'tenant' names no team: {error}.") from error
+        raise InvalidToken("tenant", f"The token's '{claim}' names no team: {error}.") from error
     if plain != tenant or len(plain) > _LONGEST_TENANT:
-        raise InvalidToken("tenant", "The token's 'tenant' names no team: it is not the plain name of one.")
+        raise InvalidToken("tenant", f"The token's '{claim}' names no team: it is not the plain name of one.")
     return plain
 
 

@@ -8,6 +8,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from mlops_platform.identity.claim_names import STANDARD, ClaimNames
 from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
 from mlops_platform.identity.tokens import IssuerUnavailable, TokenVerifier
 
@@ -27,16 +28,19 @@ class OidcIdentity(IdentityProvider):
         skew_seconds: int,
         cache_seconds: int,
         client: httpx.AsyncClient | None = None,
-        subject_claim: str = "sub",
+        names: ClaimNames = STANDARD,
     ) -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer, audience, skew_seconds, subject_claim)
+        self._verifier = TokenVerifier(issuer, audience, skew_seconds, names)
         self._keys = KeySet([])
         self._cache_seconds = cache_seconds
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
         self._client = client or httpx.AsyncClient(timeout=5)
+
+    def keys(self) -> KeySet:
+        return self._keys
 
     def verify(self, token: str) -> VerifiedToken:
         return self._verifier.verify(token, self._keys)
