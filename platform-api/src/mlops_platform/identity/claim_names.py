@@ -30,8 +30,7 @@ class ClaimNames:
 
     def tenant_in(self, claims: Mapping[str, Any], by_default: str) -> object:
         """Return what claims say of the team; `by_default` when they say nothing."""
-        found = _value(claims, self.tenant, missing=by_default)
-        return found[0] if isinstance(found, list) and len(found) == 1 else found
+        return _value(claims, self.tenant, missing=by_default)
 
 
 def _value(claims: Mapping[str, Any], name: str, missing: object = None) -> object:
