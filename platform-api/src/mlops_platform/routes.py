@@ -43,6 +43,7 @@ PUBLIC = frozenset(
         "/issuer/token",
         "/issuer/device_authorization",
         "/issuer/device",
+        "/issuer/revoke",
         "/issuer/end-session",
         "/api/v1/sign-in",
         "/console/sign-in",

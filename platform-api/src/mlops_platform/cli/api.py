@@ -9,6 +9,7 @@ from typing import Any
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
+from mlops_platform.local.login import current_token
 
 _PATIENCE_SECONDS = 60.0
 _PAGE = 100
@@ -42,11 +43,10 @@ def base_url() -> str:
 
 
 def token() -> str | None:
-    """Return --token, MLOPS_TOKEN, or the token that `mlops token --save` kept; None when there is none."""
+    """Return --token, MLOPS_TOKEN, or what `mlops login` or `mlops token --save` kept; None when there is none."""
     if chosen := connection.token or os.environ.get("MLOPS_TOKEN"):
         return chosen.strip()
-    file = Home.at(connection.home).token_file
-    return file.read_text().strip() if file.exists() else None
+    return current_token(Home.at(connection.home))
 
 
 def call(
@@ -115,9 +115,9 @@ def _failure(status: int, content: bytes, *, has_token: bool) -> CommandFailed:
     )
     if status == HTTPStatus.UNAUTHORIZED:
         todo = (
-            "your token is not valid (any more): mlops token you@company.com --role ROLE --save"
+            "your token is not valid (any more): mlops login"
             if has_token
-            else "get a token: mlops token you@company.com --role ROLE --save (or set MLOPS_TOKEN)"
+            else "sign in: mlops login (for scripts: MLOPS_TOKEN; on a laptop also mlops token EMAIL --role ROLE --save)"
         )
         return CommandFailed(Exit.REFUSED, sentence, todo, problem)
     if status == HTTPStatus.FORBIDDEN:

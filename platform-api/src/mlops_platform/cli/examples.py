@@ -12,6 +12,8 @@ EXAMPLES = {
     "status": "mlops status --json",
     "doctor": "mlops doctor",
     "unit": "mlops unit",
+    "login": "mlops login --no-browser",
+    "logout": "mlops logout",
     "token": "mlops token max@company.com --role manager --save",
     "whoami": "mlops whoami",
     "open": "mlops open churn:3",

@@ -19,6 +19,7 @@ from mlops_platform.cli import (
     features,
     infrastructure,
     jobs,
+    login,
     models,
     people,
     pipeline,
@@ -77,6 +78,8 @@ app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(unit.unit)
 app.command()(token.token)
+app.command()(login.login)
+app.command()(login.logout)
 app.command()(people.whoami)
 app.command("open")(people.open_page)
 app.command()(deployments.deploy)

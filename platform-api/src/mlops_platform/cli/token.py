@@ -12,6 +12,7 @@ from mlops_platform.cli.output import HomeOption, Json, say, show_json, wants_js
 from mlops_platform.identity.principal import Role
 from mlops_platform.local.home import Home
 from mlops_platform.local.issuer import issuer_and_audience
+from mlops_platform.local.login import forget
 
 _LONGEST_HOURS = 24 * 30
 
@@ -53,6 +54,8 @@ def token(
 
 
 def _save(place: Home, minted: str) -> None:
+    # a sign-in that was kept would renew this token as somebody else's
+    forget(place)
     fresh = place.token_file.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

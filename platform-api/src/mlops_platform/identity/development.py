@@ -80,6 +80,7 @@ class DevelopmentIssuer:
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "device_authorization_endpoint": f"{self.issuer}/device_authorization",
+            "revocation_endpoint": f"{self.issuer}/revoke",
             "end_session_endpoint": f"{self.issuer}/end-session",
             "jwks_uri": f"{self.issuer}/jwks.json",
             "scopes_supported": ["openid", "profile", "email", "offline_access"],

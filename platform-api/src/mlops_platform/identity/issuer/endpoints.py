@@ -74,6 +74,16 @@ async def device_authorization(
     return JSONResponse(answer, headers=_NO_STORE)
 
 
+@router.post("/revoke")
+async def revoke(
+    services: ServicesDep, session: SessionDep, token: Annotated[str, Form(max_length=_LONGEST)]
+) -> Response:
+    """End the sign-in of a refresh token (RFC 7009); one that is none needs no ending."""
+    embedded_issuer(services)
+    await grants.revoke_refresh(session, token)
+    return JSONResponse({}, headers=_NO_STORE)
+
+
 @router.get("/end-session")
 async def end_session(
     services: ServicesDep,

@@ -87,6 +87,13 @@ async def redeem_refresh(session: Session, token: str, client_id: str) -> Grante
     return Granted(row.content["claims"], row.family, None, row.content["signed_in_at"], offline=True)
 
 
+async def revoke_refresh(session: Session, token: str) -> None:
+    """End the sign-in that a refresh token is of."""
+    row = await session.get(IssuerGrantRow, _hash("refresh", token))
+    if row is not None:
+        await end_family(session, row.family)
+
+
 async def new_device(session: Session, client_id: str, where: str) -> tuple[str, str] | None:
     """Return a device code and the code that a person types; None when too many devices wait already."""
     waiting = select(func.count()).where(
