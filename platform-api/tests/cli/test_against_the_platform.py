@@ -1,13 +1,18 @@
 """The commands against the real application, served by uvicorn over the real PostgreSQL."""
 
 import asyncio
+import base64
+import json
 import os
+import re
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
@@ -148,3 +153,41 @@ def test_what_does_not_exist_is_a_problem_not_a_traceback(mlops: Callable[..., R
         assert ran.problem["request_id"]
     assert mlops("deployments", "show", "churn/staging", **env).code == 1
     assert mlops("approvals", "show", "no-such-approval", **env).code == 2
+
+
+def test_a_command_line_is_signed_in_by_a_browser_and_signed_out(mlops: Callable[..., Ran], served: Served) -> None:
+    env = served.environment()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MLOPS_")}
+    command = [sys.executable, "-m", "mlops_platform.cli.main", "login", "--no-browser"]
+    with subprocess.Popen(command, env={**clean, **env}, stdout=subprocess.PIPE, text=True) as login:
+        assert login.stdout is not None
+        asked = login.stdout.readline()
+        found = re.search(r"Open (\S+) and type this code: (\S+)", asked)
+        assert found is not None, asked
+        form = {"user_code": found.group(2), "who": "max"}
+        httpx.post(found.group(1), data=form, trust_env=False).raise_for_status()
+        said = login.stdout.read()
+        assert login.wait(60) == 0
+    assert "signed in as max@company.com (manager; team default)" in said
+    for file in ("token", "login.json"):
+        assert stat.S_IMODE((served.home / "keys" / file).stat().st_mode) == 0o600
+    assert mlops("whoami", "--json", **env).json["subject"] == "max@company.com"
+    # the access token is about to end: the next commands renew it, together, once
+    kept = (served.home / "keys" / "login.json").read_text()
+    (served.home / "keys" / "token").write_text(_ended((served.home / "keys" / "token").read_text()))
+    together = [
+        subprocess.Popen([*command[:-2], "whoami"], env={**clean, **env}, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [process.communicate()[0].startswith("max@company.com") for process in together] == [True] * 3
+    assert (served.home / "keys" / "login.json").read_text() != kept
+    out = mlops("logout", "--json", **env)
+    assert out.json == {"signed_out": True, "ended_at_provider": True}
+    assert mlops("whoami", **env).code == 4
+
+
+def _ended(token: str) -> str:
+    header, claims, signature = token.split(".")
+    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    claims = base64.urlsafe_b64encode(json.dumps({**said, "exp": 1}).encode()).decode().rstrip("=")
+    return f"{header}.{claims}.{signature}"

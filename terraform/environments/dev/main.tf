@@ -230,7 +230,8 @@ module "secrets" {
     subject-hash-key   = { description = "Keys the hashes that stand for people in the audit log", generate_length = 64 }
     scrape-token       = { description = "What Prometheus sends to read the metrics of the API", generate_length = 64 }
     grafana-admin      = { description = "First administrator of Grafana", generate_length = 40 }
-    oidc-client-secret = { description = "Client secret of the console at the identity provider; a person puts it here" }
+    oidc-client-secret = { description = "Secret of MLflow's client at the identity provider; a person puts it here" }
+    console-client     = { description = "Secret of the console's client at the identity provider; a person puts it here" }
     slack-webhook      = { description = "Where alerts and approvals are announced; a person puts it here" }
   }
 }

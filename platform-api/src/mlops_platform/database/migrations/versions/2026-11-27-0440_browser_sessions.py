@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "c4e2a9d81f07"
-down_revision: str | Sequence[str] | None = "b7d1f0c25e3a"
+down_revision: str | Sequence[str] | None = "c40e7a915d28"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
