@@ -37,15 +37,14 @@ def test_a_person_signs_in_reads_and_approves_without_javascript(
         )
     mlflow.register_model(logged.model_uri, "browsed", tags={"risk_level": "medium", "owner": "ana@company.com"})
     deployment = platform.deploy("browsed")
-    token = platform.mlops("token", "max@company.com", "--role", "manager")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
         page = browser.new_context(java_script_enabled=False).new_page()
-        page.goto(f"{platform.url}/")
-        page.get_by_label("Token").fill(token)
-        page.get_by_role("button", name="Sign in").click()
-        assert page.get_by_role("heading", name="Models").is_visible()
-        page.get_by_role("link", name="Approvals").click()
+        # without a session: the way to sign in, and back to the page that was asked for
+        page.goto(f"{platform.url}/console/approvals")
+        page.get_by_role("link", name="Sign in as a demonstration person").click()
+        page.get_by_role("button", name="Max").click()
+        assert page.get_by_role("heading", name="Waiting for you").is_visible()
         page.get_by_role("link", name="browsed 1").first.click()
         page.screenshot(path=str(tmp_path / "approval.png"), full_page=True)
         page.get_by_label("Comment").fill("read and agreed")
@@ -53,6 +52,10 @@ def test_a_person_signs_in_reads_and_approves_without_javascript(
         assert page.get_by_text("read and agreed").is_visible()
         page.get_by_role("link", name="Deployments").click()
         assert page.get_by_role("link", name="browsed").is_visible()
+        page.get_by_role("button", name="Sign out").click()
+        assert page.get_by_role("heading", name="You are signed out of the platform").is_visible()
+        page.goto(f"{platform.url}/console/approvals")
+        assert page.get_by_role("heading", name="Sign in").is_visible()
         browser.close()
     shown = platform.ask("GET", "/api/v1/approvals?model_name=browsed", "max@company.com", "manager").json()["items"][0]
     assert [decision["person"] for decision in shown["decisions"]] == ["max@company.com"]

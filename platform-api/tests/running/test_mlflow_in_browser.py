@@ -19,7 +19,6 @@ def test_a_signed_in_person_sees_runs_and_models_in_mlflows_page(platform: Platf
     with mlflow.start_run(run_name="seen-in-the-browser"):
         mlflow.log_metric("accuracy", 0.9)
     mlflow.MlflowClient().create_registered_model("seen-in-the-browser")
-    token = platform.mlops("token", "ana@company.com", "--role", "data-scientist")
     refused: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
@@ -27,8 +26,8 @@ def test_a_signed_in_person_sees_runs_and_models_in_mlflows_page(platform: Platf
         page.on("response", lambda answer: refused.append(answer.url) if answer.status in {401, 403} else None)
         page.goto(door)
         # without a session: the console's sign-in page
-        page.get_by_label("Token").fill(token)
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Sign in as a demonstration person").click()
+        page.get_by_role("button", name="Ana").click()
         page.goto(f"{door}/#/experiments/0/runs")
         page.get_by_text("seen-in-the-browser").first.wait_for(timeout=60_000)
         page.goto(f"{door}/#/models")
