@@ -53,7 +53,9 @@ def test_a_person_signs_in_reads_and_approves_without_javascript(
         page.get_by_role("link", name="Deployments").click()
         assert page.get_by_role("link", name="browsed").is_visible()
         page.get_by_role("button", name="Sign out").click()
-        assert page.get_by_role("heading", name="You are signed out of the platform").is_visible()
+        # by way of the provider's own sign-out
+        page.wait_for_url("**/console/signed-out")
+        assert page.get_by_role("heading", name="You are signed out").is_visible()
         page.goto(f"{platform.url}/console/approvals")
         assert page.get_by_role("heading", name="Sign in").is_visible()
         browser.close()
