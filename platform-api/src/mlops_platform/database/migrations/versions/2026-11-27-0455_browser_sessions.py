@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "c4e2a9d81f07"
-down_revision: str | Sequence[str] | None = "c40e7a915d28"
+down_revision: str | Sequence[str] | None = "d17c52e0b94f"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
