@@ -15,8 +15,8 @@ from mlops_platform import bootstrap
 from mlops_platform.app import compose
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.console.sessions import COOKIE
-from mlops_platform.identity.attempts import Attempt
 from mlops_platform.identity.return_paths import page_to_return_to
+from mlops_platform.identity.sign_in_attempts import Attempt
 from mlops_platform.settings import Settings
 
 from ..support.browsing import ask_to_sign_in, browser_for, choose, query_of, sign_in_as

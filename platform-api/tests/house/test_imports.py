@@ -23,7 +23,7 @@ PURE = frozenset(
             "ownership.py",
             "origins.py",
             "changes.py",
-            "attempts.py",
+            "sign_in_attempts.py",
             "return_paths.py",
             "claim_names.py",
             "session_limits.py",

@@ -11,10 +11,10 @@ from mlops_platform.console import sessions
 from mlops_platform.console.rendering import PREFIX, page_router, render
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import BadRequest, NotFound, PlatformError, Unauthenticated, Unavailable
-from mlops_platform.identity import attempts, once
+from mlops_platform.identity import once, sign_in_attempts
 from mlops_platform.identity import sessions as open_sessions
-from mlops_platform.identity.attempts import Attempt
 from mlops_platform.identity.return_paths import page_to_return_to
+from mlops_platform.identity.sign_in_attempts import Attempt
 from mlops_platform.identity.signing_in import SignInProvider, SignInRefused
 
 router = page_router()
@@ -92,14 +92,14 @@ async def begin(request: Request, services: ServicesDep, next_page: Next = None,
         state=attempt.state, nonce=attempt.nonce, verifier=attempt.verifier, redirect_uri=_callback(services)
     )
     response = RedirectResponse(address, 303)
-    prefix = attempts.cookie_name("", secure=secure)[:-8]
+    prefix = sign_in_attempts.cookie_name("", secure=secure)[:-8]
     others = [name for name in request.cookies if name.startswith(prefix)]
     for name in others[: max(0, len(others) - _MOST_ATTEMPTS + 1)]:
         response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
     response.set_cookie(
-        attempts.cookie_name(attempt.state, secure=secure),
+        sign_in_attempts.cookie_name(attempt.state, secure=secure),
         attempt.cookie(),
-        max_age=attempts.SECONDS,
+        max_age=sign_in_attempts.SECONDS,
         path="/",
         secure=secure,
         httponly=True,
@@ -116,7 +116,7 @@ async def callback(request: Request, services: ServicesDep) -> Response:
     if len(said.multi_items()) != len(said):
         raise AmbiguousAnswer
     state = said.get("state", "")
-    name = attempts.cookie_name(state, secure=sessions.secure(services))
+    name = sign_in_attempts.cookie_name(state, secure=sessions.secure(services))
     attempt = Attempt.read(request.cookies.get(name, ""), state, time.time())
     try:
         if attempt is None:
@@ -143,7 +143,7 @@ async def _signed_in(request: Request, services: Services, provider: SignInProvi
     if "error" in said:
         raise SignInRefused("provider_refused", "The identity provider did not sign you in; begin again.")
     async with services.database.session() as session:
-        first = await once.first_use(session, f"state:{attempt.state}", time.time() + attempts.SECONDS)
+        first = await once.first_use(session, f"state:{attempt.state}", time.time() + sign_in_attempts.SECONDS)
     if not first:
         raise SignInRefused("state", "This sign-in was used already: begin again.")
     tokens = await provider.redeem(said.get("code", ""), verifier=attempt.verifier, redirect_uri=_callback(services))
