@@ -32,6 +32,7 @@ class Ground:
     services: BuiltServices
     client: httpx.AsyncClient
     headers: dict[str, str]
+    as_: Callable[..., dict[str, str]]
     names: list[str] = field(default_factory=list)
 
     @property
@@ -105,4 +106,4 @@ async def ground(services: BuiltServices, as_: Callable[..., dict[str, str]]) ->
     parts = quick(services)
     await services.signer.sign(halves(services.settings.home / "prepared"))
     async with client_for(parts) as client:
-        yield Ground(parts, client, as_("ana@company.com", "data-scientist", "ml-engineer"))
+        yield Ground(parts, client, as_("ana@company.com", "data-scientist", "ml-engineer"), as_)

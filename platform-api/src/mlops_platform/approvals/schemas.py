@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_platform.approvals.quorum import Status, Verdict
 from mlops_platform.identity.principal import Role
+from mlops_platform.kit.etags import etag
 from mlops_platform.policy.definition import Requirement, RiskLevel
 
 
@@ -46,6 +47,11 @@ class Approval(BaseModel):
     expires_at: datetime
     settled_at: datetime | None
     reason: str
+
+    @property
+    def etag(self) -> str:
+        """What changes when somebody decides, withdraws or revokes, or when the request ends."""
+        return etag(self.id, self.status, [(made.person, made.verdict) for made in self.decisions])
 
 
 class DeclaredCode(BaseModel):

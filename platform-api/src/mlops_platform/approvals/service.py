@@ -31,6 +31,7 @@ from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
+from mlops_platform.kit.etags import demand_unchanged
 from mlops_platform.kit.ids import new_id
 from mlops_platform.policy.definition import Policy, RiskLevel, Transition
 from mlops_platform.telemetry import metrics
@@ -112,12 +113,13 @@ async def decide(
     caller: Principal,
     approval_id: str,
     body: DecisionRequest,
+    if_match: str | None = None,
 ) -> Approval:
     """Record the caller's decision and settle the request when it is the last one needed.
 
     Two people deciding at once are counted one after the other. Only roles that reach the request's tenant count. Raises
-    ServicesDoNotDecide, ApprovalNotFound, NotPermitted, ApprovalSettled, ApproverIsRequester, AlreadyDecided, RoleNotNeeded,
-    and RejectionNeedsReason when a rejection says nothing.
+    ServicesDoNotDecide, ApprovalNotFound, NotPermitted, ApprovalSettled, ChangedSinceRead, ApproverIsRequester,
+    AlreadyDecided, RoleNotNeeded, and RejectionNeedsReason when a rejection says nothing.
     """
     if caller.kind == "service":
         raise ServicesDoNotDecide
@@ -125,6 +127,7 @@ async def decide(
         raise RejectionNeedsReason
     row = await _open(session, subjects, authorizer, caller, approval_id, "approval:decide")
     made = await decisions(session, row.id)
+    demand_unchanged("request", if_match, shown(row, made).etag)
     requirements = requirements_of(row)
     roles = authorizer.roles_for(caller, "approval:decide", row.tenant)
     proposed = Decision(person=caller.subject, roles=roles, verdict=body.decision)
@@ -170,13 +173,20 @@ async def decide(
 
 
 async def withdraw(
-    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, reason: str
+    session: Session,
+    subjects: Subjects,
+    authorizer: Authorizer,
+    caller: Principal,
+    approval_id: str,
+    reason: str,
+    if_match: str | None = None,
 ) -> Approval:
     """Take the caller's own request back; what is live stays.
 
-    Raises ApprovalNotFound, NotPermitted, ApprovalSettled, NotTheRequester.
+    Raises ApprovalNotFound, NotPermitted, ApprovalSettled, ChangedSinceRead, NotTheRequester.
     """
     row = await _open(session, subjects, authorizer, caller, approval_id, "approval:withdraw")
+    demand_unchanged("request", if_match, shown(row, await decisions(session, row.id)).etag)
     if row.requester != caller.starter:
         raise NotTheRequester(row.requester)
     await _settle(session, row, "withdrawn", reason, caller)
@@ -186,12 +196,18 @@ async def withdraw(
 
 
 async def revoke(
-    session: Session, subjects: Subjects, authorizer: Authorizer, caller: Principal, approval_id: str, reason: str
+    session: Session,
+    subjects: Subjects,
+    authorizer: Authorizer,
+    caller: Principal,
+    approval_id: str,
+    reason: str,
+    if_match: str | None = None,
 ) -> Approval:
     """Withdraw an approval that was given; what runs on it is due for review, what does not run yet ends.
 
     Whoever has a role the request needed, in the request's tenant, may do it. Raises ServicesDoNotDecide, ApprovalNotFound,
-    NotPermitted, ApprovalNotGiven, RoleNotNeeded, and RejectionNeedsReason when nothing is said.
+    NotPermitted, ChangedSinceRead, ApprovalNotGiven, RoleNotNeeded, and RejectionNeedsReason when nothing is said.
     """
     if caller.kind == "service":
         raise ServicesDoNotDecide
@@ -199,6 +215,7 @@ async def revoke(
         raise RejectionNeedsReason
     row = await _locked(session, subjects, caller, approval_id)
     demand(authorizer, caller, "approval:decide", row.tenant)
+    demand_unchanged("request", if_match, shown(row, await decisions(session, row.id)).etag)
     if row.status != "approved":
         raise ApprovalNotGiven(row.status)
     needed = [requirement.role for requirement in requirements_of(row)]

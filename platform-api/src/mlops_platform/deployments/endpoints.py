@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Path, Query
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Response
 
 from mlops_platform.approvals import reading as approvals
 from mlops_platform.database.session import ReadSessionDep, SessionDep
@@ -18,6 +18,7 @@ from mlops_platform.deployments.schemas import (
 )
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.etags import IfMatch
 from mlops_platform.kit.paging import MAX_LIMIT, Page
 from mlops_platform.models import registration
 from mlops_platform.models.schemas import Deleted
@@ -69,10 +70,12 @@ async def list_deployments(
 
 @router.get("/deployments/{deployment_id}", operation_id="get_deployment")
 async def get_deployment(
-    caller: CanRead, deployment_id: DeploymentId, session: ReadSessionDep, services: ServicesDep
+    caller: CanRead, deployment_id: DeploymentId, session: ReadSessionDep, services: ServicesDep, response: Response
 ) -> DeploymentDetail:
     """Return a deployment with every revision and its history; values of environment variables for who may operate it."""
-    return await service.get(session, services.authorizer, caller, deployment_id)
+    found = await service.get(session, services.authorizer, caller, deployment_id)
+    response.headers["ETag"] = found.etag
+    return found
 
 
 @router.post("/deployments/{deployment_id}/{operation}", operation_id="operate_deployment")
@@ -82,14 +85,18 @@ async def operate(
     operation: Operation,
     session: SessionDep,
     services: ServicesDep,
+    response: Response,
     body: OperateRequest | None = None,
+    if_match: IfMatch = None,
 ) -> DeploymentDetail:
     """Promote, pause, resume, roll back or undeploy; the data plane follows within a second.
 
     Rolling back and undeploying need a reason.
     """
     reason = body.reason if body else ""
-    return await operations.operate(session, services.authorizer, caller, deployment_id, operation, reason)
+    found = await operations.operate(session, services.authorizer, caller, deployment_id, operation, reason, if_match)
+    response.headers["ETag"] = found.etag
+    return found
 
 
 @router.delete("/models/{model_name}/versions/{version}", operation_id="delete_version")

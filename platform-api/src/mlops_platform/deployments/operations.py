@@ -9,13 +9,14 @@ from mlops_platform.audit.actions import Action
 from mlops_platform.database.session import ReadSession, Session
 from mlops_platform.deployments import repository, service
 from mlops_platform.deployments.revisions import Deployment, Revision, give_back, make_live, move
-from mlops_platform.deployments.schemas import DeploymentDetail
+from mlops_platform.deployments.schemas import DeploymentDetail, deployment_etag
 from mlops_platform.deployments.service import DeploymentNotFound
 from mlops_platform.deployments.state import ENDED
 from mlops_platform.errors import Conflict, Invalid
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.etags import demand_unchanged
 from mlops_platform.telemetry import metrics
 
 Operation = Literal["promote", "pause", "resume", "rollback", "undeploy"]
@@ -61,12 +62,18 @@ def possible(revisions: Sequence[_HasState], *, paused: bool) -> list[Operation]
 
 
 async def operate(
-    session: Session, authorizer: Authorizer, caller: Principal, deployment_id: str, operation: Operation, reason: str
+    session: Session,
+    authorizer: Authorizer,
+    caller: Principal,
+    deployment_id: str,
+    operation: Operation,
+    reason: str,
+    if_match: str | None = None,
 ) -> DeploymentDetail:
     """Change what is wanted of a deployment, with its audit event.
 
     People who requested everything that runs in a staging deployment may operate it without an operator's role. Raises
-    DeploymentNotFound, NotPermitted, OperationNeedsReason and NothingToOperate.
+    DeploymentNotFound, NotPermitted, ChangedSinceRead, OperationNeedsReason and NothingToOperate.
     """
     deployment = await repository.locked(session, caller, deployment_id)
     if deployment is None:
@@ -75,6 +82,8 @@ async def operate(
     demand(
         authorizer, caller, "deployment:operate", deployment.tenant, own=service.is_own(deployment, revisions, caller)
     )
+    current = deployment_etag(deployment.id, revisions, paused=deployment.desired_paused)
+    demand_unchanged("deployment", if_match, current)
     if operation in NEEDS_REASON and not reason.strip():
         raise OperationNeedsReason(operation)
     if operation not in possible(revisions, paused=deployment.desired_paused):
@@ -92,6 +101,8 @@ async def operate(
     )
     metrics.deployment_operations_total.labels(operation).inc()
     await repository.bump_routing(session)
+    # the answer shows it in the history
+    await audit.append(session)
     return await service.get(session, authorizer, caller, deployment_id)
 
 

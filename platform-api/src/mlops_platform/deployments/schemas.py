@@ -1,8 +1,9 @@
 """What the deployments room shows and takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -10,6 +11,7 @@ from mlops_platform.audit.schemas import AuditEvent
 from mlops_platform.deployments.serving_settings import first_problem
 from mlops_platform.deployments.state import Build, State
 from mlops_platform.identity.subjects import normalised
+from mlops_platform.kit.etags import etag
 from mlops_platform.policy.definition import Environment, RiskLevel
 
 
@@ -117,6 +119,27 @@ class DeploymentDetail(DeploymentSummary):
 
     revisions: list[RevisionView]
     history: list[AuditEvent]
+
+    @property
+    def etag(self) -> str:
+        """What changes when a revision moves, gets another share of requests or is built, and when the rollout is paused."""
+        return deployment_etag(self.id, self.revisions, paused=self.paused)
+
+
+class _HasShare(Protocol):
+    @property
+    def number(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def traffic(self) -> float: ...
+    @property
+    def build(self) -> str: ...
+
+
+def deployment_etag(deployment_id: str, revisions: Sequence[_HasShare], *, paused: bool) -> str:
+    """Return the tag of a deployment in this state."""
+    return etag(deployment_id, paused, [(each.number, each.state, each.traffic, each.build) for each in revisions])
 
 
 class OperateRequest(BaseModel):

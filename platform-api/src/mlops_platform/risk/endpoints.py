@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.errors import Invalid
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
+from mlops_platform.kit.etags import IfMatch
 from mlops_platform.risk import proposals
 from mlops_platform.risk.schemas import (
     AssessRequest,
@@ -50,22 +51,36 @@ def assess_risk(caller: CanRead, body: AssessRequest) -> AssessResponse:
 
 
 @router.get("/records/{digest}", operation_id="risk_record")
-async def read_record(caller: CanRead, digest: Digest, session: ReadSessionDep, services: ServicesDep) -> RiskRecord:
+async def read_record(
+    caller: CanRead, digest: Digest, session: ReadSessionDep, services: ServicesDep, response: Response
+) -> RiskRecord:
     """Return how risky exactly these bytes are, who said so, and what was proposed."""
-    return await proposals.record(session, services.holders, caller, digest)
+    found = await proposals.record(session, services.holders, caller, digest)
+    response.headers["ETag"] = found.etag
+    return found
 
 
 @router.post("/records/{digest}/proposals", operation_id="propose_risk_level")
 async def propose(
-    caller: CanPropose, digest: Digest, body: ProposeRequest, session: SessionDep, services: ServicesDep
+    caller: CanPropose,
+    digest: Digest,
+    body: ProposeRequest,
+    session: SessionDep,
+    services: ServicesDep,
+    if_match: IfMatch = None,
 ) -> RiskRecord:
     """Raise the level at once, or propose a lower one, which somebody else must confirm."""
-    return await proposals.propose(session, services.holders, services.authorizer, caller, digest, body)
+    return await proposals.propose(session, services.holders, services.authorizer, caller, digest, body, if_match)
 
 
 @router.post("/records/{digest}/decisions", operation_id="decide_risk_level")
 async def decide(
-    caller: CanLower, digest: Digest, body: DecideRequest, session: SessionDep, services: ServicesDep
+    caller: CanLower,
+    digest: Digest,
+    body: DecideRequest,
+    session: SessionDep,
+    services: ServicesDep,
+    if_match: IfMatch = None,
 ) -> RiskRecord:
     """Confirm or refuse a proposal to lower the level. Never one's own, and never of a version one is responsible for."""
-    return await proposals.decide(session, services.holders, services.authorizer, caller, digest, body)
+    return await proposals.decide(session, services.holders, services.authorizer, caller, digest, body, if_match)

@@ -13,6 +13,7 @@ from mlops_platform.identity.delegation import asking
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
+from mlops_platform.kit.etags import demand_unchanged
 from mlops_platform.kit.ids import new_id
 from mlops_platform.risk import lowering, service
 from mlops_platform.risk.interfaces import Holder, Holders
@@ -120,14 +121,16 @@ async def propose(
     caller: Principal,
     digest: str,
     body: ProposeRequest,
+    if_match: str | None = None,
 ) -> RiskRecord:
     """Raise the level at once, or propose to lower it.
 
-    Raises RiskRecordNotFound, NotPermitted, LevelNotChanged and AnotherProposalOpen.
+    Raises RiskRecordNotFound, NotPermitted, ChangedSinceRead, LevelNotChanged and AnotherProposalOpen.
     """
     row, held = await _locked(session, holders, caller, digest)
     tenant = next(holder.tenant for holder in held if caller.sees(holder.tenant))
     demand(authorizer, caller, "risk:propose", tenant)
+    demand_unchanged("risk record", if_match, (await record(session, holders, caller, digest)).etag)
     if body.level == row.level:
         raise LevelNotChanged(row.level)
     waiting = await _open(session, digest)
@@ -177,15 +180,17 @@ async def decide(
     caller: Principal,
     digest: str,
     body: DecideRequest,
+    if_match: str | None = None,
 ) -> RiskRecord:
     """Confirm or refuse a proposal. Two deciding at once are taken one after the other; the second finds it settled.
 
     Whoever decides needs the role in every tenant that holds these bytes: the level is lowered for all of them. Raises
-    RiskRecordNotFound, ProposalNotFound, NotPermitted, ProposalSettled, NotAnotherPerson and RefusalNeedsReason.
+    RiskRecordNotFound, ProposalNotFound, NotPermitted, ChangedSinceRead, ProposalSettled, NotAnotherPerson, RefusalNeedsReason.
     """
     row, held = await _locked(session, holders, caller, digest)
     for tenant in sorted({holder.tenant for holder in held}):
         demand(authorizer, caller, "risk:lower", tenant)
+    demand_unchanged("risk record", if_match, (await record(session, holders, caller, digest)).etag)
     proposal = await session.get(RiskProposalRow, body.proposal, populate_existing=True)
     if proposal is None or proposal.digest != digest:
         raise ProposalNotFound(digest)

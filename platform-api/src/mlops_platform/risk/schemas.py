@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlops_platform.kit.etags import etag
 from mlops_platform.policy.definition import RiskLevel
 from mlops_platform.risk.lowering import Status
 from mlops_platform.risk.scoring import Profile
@@ -66,6 +67,11 @@ class RiskRecord(BaseModel):
     )
     versions: list[str] = Field(description="Versions with these bytes that the caller may see, as name:number.")
     proposals: list[Proposal] = Field(description="Newest first.")
+
+    @property
+    def etag(self) -> str:
+        """What changes when the level is set, or a proposal is made or decided."""
+        return etag(self.digest, self.level, self.changes, [(each.id, each.status) for each in self.proposals])
 
 
 class ProposeRequest(BaseModel):
