@@ -19,6 +19,7 @@ from mlops_platform.kit.prefork import Beat, Limits, Prefork
 from mlops_platform.predictions.protocol import PredictionProtocol
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry import spans
 
 _STOP_SECONDS = 5
 
@@ -62,6 +63,8 @@ def serve(bound: socket.socket, beat: Beat) -> None:
         log_level="warning",
     )
     _Server(config, beat).run(sockets=[bound])
+    # the process ends without Python's own goodbye
+    spans.stop()
 
 
 def main() -> int:

@@ -37,6 +37,7 @@ from mlops_platform.routes import PUBLIC, ROUTERS
 from mlops_platform.settings import Settings
 from mlops_platform.statements import revoking
 from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry import spans
 from mlops_platform.telemetry.bodies import BodyLimit
 from mlops_platform.telemetry.requests import RequestIds
 
@@ -118,6 +119,7 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
 def create() -> Gateway:
     """Return the whole application from the environment's settings: what `uvicorn --factory mlops_platform.app:create` runs."""
     telemetry_logging.configure("api")
+    spans.start("api")
     gateway = compose(build(Settings()))
     # what is loaded by now stays for the life of the process: the collector need not walk it under load
     gc.collect()

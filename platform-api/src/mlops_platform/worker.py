@@ -19,7 +19,7 @@ from mlops_platform.kit.heartbeat import beat
 from mlops_platform.kit.jobs import Job
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
-from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry import metrics, spans
 from mlops_platform.telemetry.exposition import registry
 
 _BEAT_SECONDS = 1.0
@@ -94,6 +94,7 @@ async def _keep_beating(heartbeat: Path) -> None:
 async def main(chosen: argparse.Namespace) -> None:
     """Run the worker until SIGTERM or SIGINT."""
     telemetry_logging.configure("worker")
+    spans.start("worker")
     settings = Settings()
     services = build(settings)
     if settings.worker_metrics_port:

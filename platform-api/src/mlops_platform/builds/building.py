@@ -24,7 +24,7 @@ from mlops_platform.failing.attempts import Attempt, Attempts, Item, attempts
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import GateName
 from mlops_platform.policy.loading import load
-from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry import metrics, spans
 
 log = structlog.get_logger(__name__)
 ACTOR = SystemActor("worker")
@@ -50,7 +50,9 @@ async def _isolated(services: Services, tries: Attempts, order: BuildOrder) -> N
     item = Item(order.revision_id, f"build of {order.model_name} version {order.version}", order.tenant, ends=True)
     # a registry that does not give this version says nothing of the others
     async with tries.attempt(item, through=None) as attempt:
-        await _counted(services, order.revision_id)
+        with spans.working("build") as span:
+            span.told(mlops_model=order.model_name, mlops_version=order.version)
+            await _counted(services, order.revision_id)
     if attempt.error is not None:
         await _note(services, order, attempt)
 

@@ -22,7 +22,7 @@ from mlops_platform.features.schemas import (
     ViewList,
     ViewSummary,
 )
-from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry import metrics, spans
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,8 @@ async def _timed(
 ) -> OnlineFeatures:
     began = time.perf_counter()
     try:
-        found = await store.online(pairs, keys)
+        with spans.calling("feature store"):
+            found = await store.online(pairs, keys)
     except FeatureStoreUnavailable:
         metrics.feature_retrieval_failures_total.inc()
         raise

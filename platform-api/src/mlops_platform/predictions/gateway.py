@@ -34,7 +34,7 @@ from mlops_platform.predictions.reporting import Reporter
 from mlops_platform.predictions.route_following import Generation, Revocations, RouteFollower, Routes, Sources
 from mlops_platform.predictions.routing import RoutingTable
 from mlops_platform.predictions.trust import Trust
-from mlops_platform.telemetry import metrics, tracing
+from mlops_platform.telemetry import metrics, spans, tracing
 from mlops_platform.telemetry.gauges import Family
 from mlops_platform.telemetry.requests import CURRENT, request_id_of
 
@@ -94,6 +94,8 @@ class Gateway:
         # request ids only have to be unique: a random part per process and a count are, and cost nothing
         self._process = new_id().replace("-", "")
         self._count = 0
+        # the model of the newest answer, for its span
+        self._asked = "unknown"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -215,6 +217,10 @@ class Gateway:
         if answer is None:
             # the long way asks again
             self._shares.give_back(caller.principal.tenant)
+        else:
+            name = f"POST {PREDICT if url == _PREDICT else INFERENCE}"
+            spent = time.perf_counter() - began
+            spans.served(name, headers, spent, answer.status, mlops_model=self._asked, mlops_request=request_id)
         return answer
 
     def _over(self, url: bytes, error: OverItsShare, request_id: str, began: float) -> Reply:
@@ -247,7 +253,10 @@ class Gateway:
         current, trace = CURRENT.set(request_id), tracing.begin(scope["headers"])
         incoming = Incoming(scope, headers, receive, request_id, began, [])
         try:
-            given = await answer(incoming)
+            with spans.serving(f"{_method(scope)} {_door_of(scope['path'])}", scope["headers"]) as span:
+                given = await answer(incoming)
+                span.answered(given.status)
+                span.told(mlops_request=request_id)
             if given.status == 401:  # noqa: PLR2004
                 # the body of a caller we do not know was not read: nothing else can follow on this connection
                 given.headers.append((b"connection", b"close"))
@@ -264,6 +273,9 @@ class Gateway:
         return await self._door.answer(partial(self._caller, incoming), read, incoming.request_id, incoming.began)
 
     def _record(self, model_name: str, status: int, seconds: float) -> None:
+        # a name that nobody has is free text of the caller
+        self._asked = model_name if model_name in self.table.models else "unknown"
+        spans.tell(mlops_model=self._asked)
         self._recorders.of_model(model_name, self.table.models).record(status, seconds)
 
     async def _retrieve(self, incoming: Incoming) -> Reply:
@@ -319,6 +331,10 @@ class Gateway:
         self._shares.enter(caller.principal.tenant)
         incoming.inside.append(caller.principal.tenant)
         return caller
+
+
+def _door_of(path: str) -> str:
+    return path if path in {PREDICT, RETRIEVE} else INFERENCE if path.startswith(INFERENCE) else PLAIN
 
 
 def _method(scope: Scope) -> str:

@@ -17,7 +17,7 @@ from mlops_platform.predictions.problems import (
     ModelProcessDown,
     ModelRefusesInput,
 )
-from mlops_platform.telemetry import tracing
+from mlops_platform.telemetry import spans, tracing
 from mlops_platform.telemetry.requests import CURRENT
 from model_server.contract.decoder import Row
 from model_server.contract.problems import MAX_PROBLEMS, Problem
@@ -123,10 +123,12 @@ class ModelProcess:
         body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
         if self._client.is_closed:
             self._client = _client(self._address)
-        headers = {"content-type": "application/json", **tracing.handed_on(CURRENT.get(""))}
         self._in_flight += 1
         try:
-            response = await self._client.post(path, content=body, headers=headers)
+            with spans.calling(f"model process {path}") as span:
+                headers = {"content-type": "application/json", **tracing.handed_on(CURRENT.get(""))}
+                response = await self._client.post(path, content=body, headers=headers)
+                span.answered(response.status_code)
             return response.status_code, orjson.loads(response.content)
         except (httpx.HTTPError, orjson.JSONDecodeError) as error:
             raise ModelProcessDown(self._name) from error

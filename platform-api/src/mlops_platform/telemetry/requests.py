@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import EventDict
 
 from mlops_platform.kit.ids import new_id
-from mlops_platform.telemetry import tracing
+from mlops_platform.telemetry import spans, tracing
 
 HEADER = b"x-request-id"
 _ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -51,12 +51,18 @@ class RequestIds:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
+                span.answered(message["status"])
                 message["headers"] = [*message.get("headers", []), (HEADER, request_id.encode())]
             await send(message)
 
         token, trace = CURRENT.set(request_id), tracing.begin(scope["headers"])
         try:
-            await self._app(scope, receive, send_with_id)
+            with spans.serving(scope["method"], scope["headers"]) as span:
+                await self._app(scope, receive, send_with_id)
+                # the template, never the path: a path can hold anything
+                route = getattr(scope.get("route"), "path", "unmatched")
+                span.named(f"{scope['method']} {route}")
+                span.told(http_route=route, mlops_request=request_id)
         finally:
             tracing.end(trace)
             CURRENT.reset(token)

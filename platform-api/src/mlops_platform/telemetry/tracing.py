@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Iterable
 from contextvars import ContextVar, Token
 
+from mlops_platform.telemetry import spans
+
 HEADER = b"traceparent"
 # later versions may say more after the flags; version ff is forbidden, and so are ids of zeros
 _ACCEPTABLE = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -45,4 +47,5 @@ def handed_on(request_id: str) -> dict[str, str]:
     if not request_id:
         return {}
     trace = CURRENT.get(None) or (hashlib.sha256(request_id.encode()).hexdigest()[:32], "00")
-    return {"x-request-id": request_id, "traceparent": f"00-{trace[0]}-{secrets.token_hex(8)}-{trace[1]}"}
+    of_trace = f"00-{trace[0]}-{secrets.token_hex(8)}-{trace[1]}"
+    return {"x-request-id": request_id, "traceparent": of_trace, **spans.handed_on()}
