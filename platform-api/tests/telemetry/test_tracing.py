@@ -50,7 +50,7 @@ async def handed_on(headers: list[tuple[bytes, bytes]]) -> tuple[dict[str, str],
     async def nothing(*_: Message) -> Message:
         return {}
 
-    await RequestIds(app)({"type": "http", "headers": headers}, nothing, nothing)  # type: ignore[arg-type]
+    await RequestIds(app)({"type": "http", "method": "GET", "headers": headers}, nothing, nothing)  # type: ignore[arg-type]
     return seen, line
 
 
