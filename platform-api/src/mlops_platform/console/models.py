@@ -21,6 +21,7 @@ router = page_router()
 
 
 @router.get("")
+@router.get("/models")
 async def model_list(
     request: Request,
     caller: Annotated[Principal, page("model:read")],
