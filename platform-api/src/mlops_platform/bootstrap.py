@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mlops_platform.approvals.claims import RecordedApprovals
-from mlops_platform.approvals.interfaces import Notifier, Subjects
+from mlops_platform.approvals.interfaces import Subjects
 from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
@@ -27,12 +27,14 @@ from mlops_platform.identity.claim_names import ClaimNames
 from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
 from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.identity.issuer.requests import CONSOLE
+from mlops_platform.identity.people import People
 from mlops_platform.identity.session_limits import SessionLimits
 from mlops_platform.identity.sessions import Sessions
 from mlops_platform.identity.signing_in import SignInProvider
 from mlops_platform.mlflow_door.interfaces import Upstream
 from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
+from mlops_platform.notifications.interfaces import ChannelBook
 from mlops_platform.predictions.interfaces import PredictionLog
 from mlops_platform.risk.claims import RecordedRisk
 from mlops_platform.risk.interfaces import Holders
@@ -50,6 +52,7 @@ class BuiltServices:
     database: Database
     identity: IdentityProvider
     sessions: Sessions
+    people: People
     authorizer: Authorizer
     registry: ModelRegistry
     features: FeatureStore
@@ -59,7 +62,7 @@ class BuiltServices:
     signer: BundleSigner
     statement_signer: StatementSigner
     prediction_log: PredictionLog
-    notifier: Notifier
+    channels: ChannelBook
     approval_subjects: Subjects
     """What requests for approval are about: it learns how a request ended."""
     holders: Holders
@@ -296,8 +299,8 @@ def build(settings: Settings) -> BuiltServices:
     """Return every part, ready for use. Nothing is connected yet: the first use does that."""
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
     from mlops_platform.adapters.feast.store import FeastStore
-    from mlops_platform.adapters.local.notifier import LogNotifier
     from mlops_platform.adapters.local.verifier import ProcessVerifier
+    from mlops_platform.adapters.notices.book import FileOfChannels
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
     database, identity = build_database(settings), build_identity(settings)
@@ -306,6 +309,7 @@ def build(settings: Settings) -> BuiltServices:
         database=database,
         identity=identity,
         sessions=build_sessions(settings, database, identity),
+        people=People(database),
         authorizer=Authorizer(),
         registry=build_registry(settings),
         features=FeastStore(settings.feast_folder),
@@ -319,7 +323,7 @@ def build(settings: Settings) -> BuiltServices:
         prediction_log=DeltaPredictionLog(
             settings.prediction_log_dir, settings.prediction_table_uri, settings.s3_endpoint_url
         ),
-        notifier=LogNotifier(),
+        channels=FileOfChannels(settings.channels_file, production=settings.environment == "production"),
         approval_subjects=HeldRevisions(),
         holders=Catalogue(),
         audit_verifier=ProcessVerifier(settings),

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 
 # names for type checkers only: at run time this file must be importable by every room
 if TYPE_CHECKING:
-    from mlops_platform.approvals.interfaces import Notifier, Subjects
+    from mlops_platform.approvals.interfaces import Subjects
     from mlops_platform.audit.interfaces import Verifier
     from mlops_platform.backup.interfaces import BackupStore
     from mlops_platform.builds.interfaces import BundleSigner, BundleStore
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
+    from mlops_platform.identity.people import People
     from mlops_platform.identity.sessions import Sessions
     from mlops_platform.models.interfaces import ModelRegistry
+    from mlops_platform.notifications.interfaces import ChannelBook
     from mlops_platform.predictions.interfaces import PredictionLog
     from mlops_platform.risk.interfaces import Holders
     from mlops_platform.rollouts.interfaces import Signals
@@ -51,11 +53,13 @@ class Services(Protocol):
     @property
     def sessions(self) -> "Sessions": ...
     @property
+    def people(self) -> "People": ...
+    @property
     def authorizer(self) -> "Authorizer": ...
     @property
     def prediction_log(self) -> "PredictionLog": ...
     @property
-    def notifier(self) -> "Notifier": ...
+    def channels(self) -> "ChannelBook": ...
     @property
     def approval_subjects(self) -> "Subjects": ...
     @property

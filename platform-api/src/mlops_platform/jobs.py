@@ -13,6 +13,7 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.mlflow_door import jobs as mlflow_door
 from mlops_platform.models import jobs as models
 from mlops_platform.monitoring import jobs as monitoring
+from mlops_platform.notifications import jobs as notifications
 from mlops_platform.predictions import jobs as predictions
 from mlops_platform.rollouts import jobs as rollouts
 from mlops_platform.statements import revoking as statements
@@ -21,6 +22,7 @@ JOBS: tuple[Job, ...] = (
     *models.JOBS,
     *mlflow_door.JOBS,
     *approvals.JOBS,
+    *notifications.JOBS,
     *builds.JOBS,
     *rollouts.JOBS,
     *statements.JOBS,

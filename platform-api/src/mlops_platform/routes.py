@@ -12,6 +12,7 @@ from mlops_platform.features import endpoints as features
 from mlops_platform.identity import endpoints as identity
 from mlops_platform.identity.issuer import endpoints as issuer
 from mlops_platform.models import endpoints as models
+from mlops_platform.notifications import endpoints as notifications
 from mlops_platform.risk import endpoints as risk
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -23,6 +24,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     features.router,
     audit.router,
     identity.router,
+    notifications.router,
     issuer.router,
     costs.router,
     failing.router,

@@ -77,6 +77,12 @@ class IdentitySettings(BaseSettings):
         description="Levels of signing in (claim acr, a JSON list) of which a person who approves needs one.",
     )
 
+    channels_file: Path | None = Field(
+        None,
+        description="File (YAML) of the channels by which people and programs are told: e-mail, Slack, webhooks, PagerDuty; only the "
+        "worker reads it. Empty: nobody is told, the console shows what waits.",
+    )
+
     @property
     def development_issuer(self) -> bool:
         """Whether the embedded issuer is in use."""

@@ -12,6 +12,7 @@ from mlops_platform.idempotency import tables as idempotency
 from mlops_platform.identity import tables as identity
 from mlops_platform.mlflow_door import tables as mlflow_door
 from mlops_platform.models import tables as models
+from mlops_platform.notifications import tables as notifications
 from mlops_platform.predictions import tables as predictions
 from mlops_platform.risk import tables as risk
 from mlops_platform.statements import tables as statements
@@ -29,6 +30,7 @@ TABLES = (
     identity,
     mlflow_door,
     models,
+    notifications,
     predictions,
     risk,
     statements,

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from mlops_platform.approvals.interfaces import Notice, Notifier
 from mlops_platform.approvals.jobs import expire_overdue
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.kit.clock import now
+from mlops_platform.notifications.tables import NoticeRow
 from mlops_platform.predictions.jobs import keep_backgrounds
 
 from ..conftest import client_for
@@ -86,20 +86,15 @@ async def test_requester_cannot_approve_nor_anybody_twice_nor_without_the_role(
 async def test_those_who_must_decide_are_told_once_the_request_stands(
     services: BuiltServices, as_: Callable[..., dict[str, str]], log_model: Callable[..., str]
 ) -> None:
-    told: list[Notice] = []
-
-    class Listening(Notifier):
-        async def tell(self, notice: Notice) -> None:
-            told.append(notice)
-
     name = log_model()
-    async with client_for(services, notifier=Listening()) as client:
+    async with client_for(services) as client:
         road = Road(services, client, as_)
         held = (await road.deploy(name)).json()
         await road.deploy("no-such-model")
-    [notice] = told
-    assert (notice.roles, notice.tenant) == (("senior-data-scientist", "manager"), "default")
-    assert notice.link.endswith(f"/console/approvals/{held['approval_id']}")
+    async with services.database.read_session() as session:
+        [notice] = (await session.scalars(select(NoticeRow))).all()
+    assert (notice.audience["roles"], notice.tenant) == (["manager", "senior-data-scientist"], "default")
+    assert notice.page == f"/console/approvals/{held['approval_id']}"
     assert f"ana@company.com asks to bring {name} version 1 (medium risk) to staging" in notice.sentence
 
 

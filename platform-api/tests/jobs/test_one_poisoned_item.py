@@ -11,6 +11,8 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import select, text, update
 
+from mlops_platform.adapters.notices.http import WebhookChannel
+from mlops_platform.adapters.notices.rules import Rules
 from mlops_platform.approvals.tables import ApprovalRow
 from mlops_platform.builds.tables import GateRunRow
 from mlops_platform.checks.tables import ModelCheckRow
@@ -23,9 +25,12 @@ from mlops_platform.mlflow_door.tables import PendingChangeRow
 from mlops_platform.models import flavours
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.monitoring import certificates
+from mlops_platform.notifications import delivering, spreading
+from mlops_platform.notifications.tables import NoticeRow
 from mlops_platform.statements import service as statements
 from mlops_platform.statements.agreement import Agreement, Subject
 from tests.support.ground import Ground, job
+from tests.support.receivers import SECRET, listening
 
 Case = Callable[[Ground, pytest.MonkeyPatch], Awaitable[None]]
 CASES: dict[str, Case] = {}
@@ -42,6 +47,8 @@ WITHOUT_ITEMS = {
     "idempotency-keys": "one statement",
     "revocation-list": "one list",
     "forgotten-sessions": "one statement for each table",
+    "forgotten-notices": "one statement",
+    "notice-metrics": "the database counts",
     "backup-age": "one listing of names",
 }
 
@@ -160,6 +167,47 @@ async def _an_overdue_request_for_nothing(ground: Ground, _: pytest.MonkeyPatch)
     await ground.run("approval-expiry")
     states = await ground.states()
     assert {states[name] for name in ground.neighbours} == {"expired"}
+
+
+@case("approval-reminders")
+async def _an_overdue_request_that_cannot_be_read(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    held = await ground.deployed(risk="medium")
+    async with ground.services.database.session() as session:
+        await session.execute(update(ApprovalRow).values(due_at=now() - timedelta(days=1)))
+        gone = update(ApprovalRow).where(ApprovalRow.id == held[ground.poisoned]["approval_id"])
+        await session.execute(gone.values(requirements=[{"role": "wizard", "count": 1}]))
+    for _again in range(2):
+        await ground.run("approval-reminders")
+    async with ground.services.database.read_session() as session:
+        kind = NoticeRow.kind == "approval-overdue"
+        reminded = sorted(await session.scalars(select(NoticeRow.subject).where(kind)))
+    assert reminded == sorted(f"approval:{held[name]['approval_id']}" for name in ground.neighbours)
+
+
+@case("notices")
+async def _a_notice_of_a_kind_there_is_no_more(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    held = await ground.deployed(risk="medium")
+    async with ground.services.database.session() as session:
+        gone = update(NoticeRow).where(NoticeRow.subject == f"approval:{held[ground.poisoned]['approval_id']}")
+        await session.execute(gone.values(kind="wedding"))
+    await ground.run("notices")
+    async with ground.services.database.read_session() as session:
+        waiting = (await session.scalars(select(NoticeRow.kind).where(NoticeRow.spread_at.is_(None)))).all()
+    assert waiting == ["wedding"]
+
+
+@case("notice-deliveries")
+async def _a_copy_whose_notice_is_of_a_kind_there_is_no_more(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    with listening() as receiver:
+        channels = WebhookChannel("hook", receiver.url, SECRET, Rules())
+        held = await ground.deployed(risk="medium")
+        await spreading.spread(ground.services.database, [channels], "http://platform")
+        async with ground.services.database.session() as session:
+            gone = update(NoticeRow).where(NoticeRow.subject == f"approval:{held[ground.poisoned]['approval_id']}")
+            await session.execute(gone.values(kind="wedding"))
+        await delivering.deliver(ground.services.database, [channels], "http://platform")
+        told = sorted(body["data"]["subject"] for body in receiver.bodies())
+    assert told == sorted(f"approval:{held[name]['approval_id']}" for name in ground.neighbours)
 
 
 @case("approval-metrics")

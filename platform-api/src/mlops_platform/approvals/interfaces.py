@@ -1,7 +1,6 @@
 """What the approvals room needs from outside."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from mlops_platform.approvals.schemas import Approval
 from mlops_platform.database.session import Session
@@ -17,25 +16,3 @@ class Subjects(ABC):
     @abstractmethod
     async def settled(self, session: Session, approval: Approval) -> None:
         """Let the subject go on, or end it."""
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something people should know of."""
-
-    kind: str
-    roles: tuple[str, ...]
-    """Whoever has one of these roles in the tenant should know."""
-    tenant: str
-    sentence: str
-    link: str
-    people: tuple[str, ...] = ()
-    """These people should know, by subject."""
-
-
-class Notifier(ABC):
-    """Tells people; a notice that cannot be delivered never stops the work it is about."""
-
-    @abstractmethod
-    async def tell(self, notice: Notice) -> None:
-        """Deliver the notice, or log that it could not be delivered."""

@@ -9,6 +9,7 @@ from mlops_platform.kit.jobs import Job
 from mlops_platform.policy.loading import load
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.gauges import Family
+from mlops_platform.telemetry.items import apart
 
 _PENDING = Family(metrics.approvals_pending, gone=0)
 _OLDEST = Family(metrics.approvals_oldest_pending_seconds, gone=0)
@@ -38,5 +39,19 @@ async def measure(services: Services) -> None:
     _SLA.replace({(role.value,): due * 3_600 for role, due in hours.items()})
 
 
+async def remind(services: Services) -> None:
+    """Remind of every request that is overdue, each in its own transaction."""
+    async with services.database.read_session() as session:
+        due = await service.due(session)
+    for approval_id in due:
+        with apart("approval-reminders", approval=approval_id):
+            async with services.database.session() as session:
+                await service.remind(session, approval_id)
+
+
 # measuring is reading: every worker does it, so that none shows what was true when it last held the lock
-JOBS = (Job("approval-expiry", 5, expire_overdue), Job("approval-metrics", 10, measure, exclusive=False))
+JOBS = (
+    Job("approval-expiry", 5, expire_overdue),
+    Job("approval-reminders", 60, remind),
+    Job("approval-metrics", 10, measure, exclusive=False),
+)

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from sqlalchemy import Select, select
 
-from mlops_platform.approvals.interfaces import Notice
 from mlops_platform.approvals.quorum import Decision, Objection, Status, missing, objection
 from mlops_platform.approvals.schemas import Approval, DecisionView
 from mlops_platform.approvals.tables import ApprovalDecisionRow, ApprovalRow
@@ -97,19 +96,6 @@ def can_approve(authorizer: Authorizer, approval: Approval, caller: Principal) -
         return False
     roles = authorizer.roles_for(caller, "approval:decide", approval.tenant)
     return bool(roles) and _objection_of(approval, caller, roles) is None
-
-
-async def notice(session: ReadSession, approval_id: str, url: str) -> Notice | None:
-    """Return what those who have to decide should be told; None when there is nothing left to decide."""
-    row = await session.get(ApprovalRow, approval_id)
-    if row is None or row.status != "pending":
-        return None
-    roles = tuple(needed["role"] for needed in row.requirements)
-    sentence = (
-        f"{row.requester} asks to bring {row.model_name} version {row.model_version} ({row.risk_level} risk) to {row.transition}; "
-        f"needed until {row.due_at:%Y-%m-%d %H:%M} UTC: {', '.join(roles)}."
-    )
-    return Notice("approval-requested", roles, row.tenant, sentence, f"{url}/console/approvals/{row.id}")
 
 
 def visible_to(caller: Principal | None) -> Select[ApprovalRow]:

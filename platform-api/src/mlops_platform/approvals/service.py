@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from mlops_platform.approvals import reading
+from mlops_platform.approvals import notices, reading
 from mlops_platform.approvals.interfaces import Subjects
 from mlops_platform.approvals.problems import (
     AlreadyDecided,
@@ -33,6 +33,7 @@ from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.etags import demand_unchanged
 from mlops_platform.kit.ids import new_id
+from mlops_platform.notifications.outbox import tell
 from mlops_platform.policy.definition import Policy, RiskLevel, Transition
 from mlops_platform.telemetry import metrics
 
@@ -103,6 +104,7 @@ async def request(
         details={**details, "risk_level": risk_level, **requester.told_by()},
     )
     metrics.approval_requests_total.labels(transition, risk_level).inc()
+    await tell(session, notices.requested(shown(row, [])))
     return shown(row, [])
 
 
@@ -234,6 +236,7 @@ async def revoke(
     )
     metrics.approvals_settled_total.labels("revoked").inc()
     approval = shown(row, await decisions(session, row.id))
+    await tell(session, notices.revoked(approval, caller.subject))
     await subjects.settled(session, approval)
     return approval
 
@@ -254,6 +257,20 @@ async def overdue(session: ReadSession) -> dict[str, str]:
     row = ApprovalRow
     query = select(row.id, row.tenant).where(row.status == "pending", row.expires_at <= now())
     return {each.id: each.tenant for each in await session.execute(query.order_by(row.id).limit(1_000))}
+
+
+async def due(session: ReadSession) -> list[str]:
+    """Return the open requests that somebody should have decided by now, oldest first, at most a thousand."""
+    query = select(ApprovalRow.id).where(ApprovalRow.status == "pending", ApprovalRow.due_at <= now())
+    return list((await session.scalars(query.order_by(ApprovalRow.id).limit(1_000))).all())
+
+
+async def remind(session: Session, approval_id: str) -> None:
+    """Tell those who can decide that a request is overdue, once."""
+    row = await session.get(ApprovalRow, approval_id)
+    if row is not None and row.status == "pending":
+        overdue_request = shown(row, await decisions(session, row.id))
+        await tell(session, notices.overdue(overdue_request), once=f"approval-overdue:{row.id}")
 
 
 async def expire(session: Session, subjects: Subjects, approval_id: str) -> None:
@@ -305,5 +322,8 @@ async def _settle(
             "policy_hash": row.policy_hash,
         },
     )
+    if status != "withdrawn":
+        # who takes back their own request knows, and of a version that cannot be built its own notice tells
+        await tell(session, notices.settled(shown(row, await decisions(session, row.id))))
     metrics.approvals_settled_total.labels(status).inc()
     metrics.approval_time_to_decision_seconds.labels(status).observe((row.settled_at - row.created_at).total_seconds())

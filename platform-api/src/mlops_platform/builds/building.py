@@ -6,7 +6,6 @@ from typing import Literal
 import anyio
 import structlog
 
-from mlops_platform.approvals.interfaces import Notice
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.builds.bundles import Built, lock_name, obtain
 from mlops_platform.checks import gates
@@ -138,19 +137,8 @@ async def _accept(services: Services, revision_id: str, built: Built, address: s
 async def _refuse(services: Services, revision_id: str, built: Built) -> None:
     async with services.database.session() as session:
         revision, deployment = await revisions.locked(session, revision_id)
-        revisions.record_refusal(revision)
         await keep_evidence(session, services, deployment.model_name, revision.version, revision.digest, built)
-        await revisions.end(session, deployment, revision, built.sentence, ACTOR)
-        notice = Notice(
-            "version-refused",
-            (),
-            deployment.tenant,
-            f"{deployment.model_name} version {revision.version} will not go to {deployment.environment}: {built.sentence}",
-            f"{services.settings.url}/console/deployments/{deployment.id}",
-            people=(revision.requested_by,),
-        )
-    # after the commit: nobody hears of what was rolled back
-    await services.notifier.tell(notice)
+        await revisions.refuse(session, deployment, revision, built.sentence, ACTOR)
 
 
 async def keep_evidence(

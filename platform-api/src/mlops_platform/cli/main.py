@@ -21,6 +21,7 @@ from mlops_platform.cli import (
     jobs,
     login,
     models,
+    notifications,
     people,
     pipeline,
     predict,
@@ -92,6 +93,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(features.app, name="features")
+app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(risk.app, name="risk")
 app.add_typer(tenants.app, name="tenants")

@@ -13,6 +13,7 @@ from mlops_platform.console import (
     deployments,
     issuer,
     models,
+    notifications,
     sessions,
     signing_in,
 )
@@ -41,6 +42,7 @@ def install(app: FastAPI) -> None:
         approvals.router,
         deployments.router,
         audit.router,
+        notifications.router,
     ):
         app.include_router(pages)
     app.add_api_route("/", lambda: RedirectResponse(PREFIX, 303), include_in_schema=False, methods=["GET"])

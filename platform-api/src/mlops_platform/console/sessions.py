@@ -78,6 +78,7 @@ async def signed_in(request: Request) -> Principal:
     except Unauthenticated as error:
         raise SignInNeeded("Sign in again: your session has ended.", return_to) from error
     request.state.principal = principal
+    await services.people.seen(principal)
     return principal
 
 

@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from mlops_platform.approvals import reading as approvals
 from mlops_platform.database.session import ReadSessionDep, SessionDep
-from mlops_platform.dependencies import Services, ServicesDep
+from mlops_platform.dependencies import ServicesDep
 from mlops_platform.deployments import operations, requests, service
 from mlops_platform.deployments.operations import Operation
 from mlops_platform.deployments.schemas import (
@@ -35,22 +34,9 @@ DeploymentId = Annotated[str, Path(max_length=64)]
 
 
 @router.post("/models/deploy", operation_id="deploy_model")
-async def deploy(
-    caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep, after: BackgroundTasks
-) -> DeployResponse:
+async def deploy(caller: CanDeploy, body: DeployRequest, session: SessionDep, services: ServicesDep) -> DeployResponse:
     """Ask for a version to be deployed: 'pending_approval' with the approval's id, or 'success' when nobody must agree."""
-    answer = await requests.deploy(session, services, caller, body)
-    if answer.approval_id is not None:
-        # after the commit: nobody is called to a request that was rolled back
-        after.add_task(_call_approvers, services, answer.approval_id)
-    return answer
-
-
-async def _call_approvers(services: Services, approval_id: str) -> None:
-    async with services.database.read_session() as session:
-        notice = await approvals.notice(session, approval_id, services.settings.url)
-    if notice is not None:
-        await services.notifier.tell(notice)
+    return await requests.deploy(session, services, caller, body)
 
 
 @router.get("/deployments", operation_id="list_deployments")

@@ -13,11 +13,12 @@ from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.database.session import Session
-from mlops_platform.deployments import lifecycle, repository
+from mlops_platform.deployments import lifecycle, notices, repository
 from mlops_platform.deployments.state import ANSWERING, RUNNING, Build, State, check
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
+from mlops_platform.notifications.outbox import tell
 from mlops_platform.telemetry import metrics
 
 # names for other rooms: they read these and change them through this file only
@@ -60,6 +61,14 @@ async def move(
     if state == "rolled_back":
         by = "gate" if isinstance(actor, SystemActor) else "person"
         metrics.deployment_rollbacks_total.labels(deployment.environment, by).inc()
+        await tell(session, notices.rolled_back(deployment, revision, reason, actor))
+
+
+async def refuse(session: Session, deployment: Deployment, revision: Revision, why: str, actor: Actor) -> None:
+    """End a revision whose version cannot be built, and tell who asked for it."""
+    record_refusal(revision)
+    await end(session, deployment, revision, why, actor)
+    await tell(session, notices.refused(deployment, revision, why))
 
 
 async def end(session: Session, deployment: Deployment, revision: Revision, reason: str, actor: Actor) -> None:
@@ -123,6 +132,7 @@ async def make_live(
             other.traffic = 0.0
     await move(session, deployment, chosen, "live", "", actor)
     chosen.traffic = 1.0
+    await tell(session, notices.live(deployment, chosen))
     deployment.observed_message = ""
     await repository.bump_routing(session)
 
@@ -158,6 +168,7 @@ async def give_back(session: Session, deployment: Deployment, revision: Revision
 async def fail_start(session: Session, deployment: Deployment, revision: Revision, reason: str, actor: Actor) -> None:
     """Fail a revision whose process will not come up."""
     await move(session, deployment, revision, "failed", reason, actor)
+    await tell(session, notices.failed(deployment, revision, reason))
     await repository.bump_routing(session)
 
 
@@ -178,6 +189,8 @@ async def review(session: Session, deployment: Deployment, revision: Revision, r
     action = Action.DEPLOYMENT_REVIEW_DUE if reason else Action.DEPLOYMENT_REVIEW_CLEARED
     details = {"revision": revision.number, "version": revision.version, "reason": reason}
     await _record(session, action, deployment, actor, details)
+    if reason:
+        await tell(session, notices.review_due(deployment, revision, reason))
 
 
 async def drain(session: Session, deployment: Deployment, revision: Revision, reason: str, actor: Actor) -> None:

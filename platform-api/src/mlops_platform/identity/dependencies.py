@@ -61,6 +61,7 @@ async def authenticate(request: Request) -> Principal:
     verified = await request.app.state.services.identity.authenticate(token.strip())
     request.state.principal = verified.principal
     principal: Principal = verified.principal
+    await request.app.state.services.people.seen(principal)
     return principal
 
 

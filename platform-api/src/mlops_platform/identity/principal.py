@@ -42,6 +42,8 @@ class Principal:
     """How the person signed in, as the issuer says it (RFC 8176): 'mfa', 'otp', 'hwk', ..."""
     acr: str | None = None
     """The level of signing in that the issuer vouches for."""
+    address: str | None = None
+    """Where mail reaches the person, when the issuer says that the address is theirs ('email_verified')."""
 
     @property
     def starter(self) -> str:

@@ -60,6 +60,19 @@ class KeptFormRow(Base):
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class PersonRow(Base):
+    """Somebody who was here."""
+
+    __tablename__ = "people"
+    __table_args__ = (Index("ix_people_seen_at", "seen_at"),)
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    address: Mapped[str | None] = mapped_column(Text)
+    roles: Mapped[list[str]] = mapped_column(JSONB)
+    tenant: Mapped[str] = mapped_column(String(120))
+    seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class UsedOnceRow(Base):
     """Something that counts once, and was used: a state, a logout token."""
 

@@ -1,5 +1,6 @@
 """JWT verification: signature, issuer, audience, expiry, not-before; RS256 and ES256 only."""
 
+import re
 import time
 from typing import Any
 
@@ -19,6 +20,7 @@ ALGORITHMS = ["RS256", "ES256"]
 # a token longer than this is not one of ours; refusing it early bounds the work of a hostile caller
 _MAX_TOKEN = 8_192
 _LONGEST_TENANT = 120
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?")
 
 
 class MissingToken(Unauthenticated):
@@ -137,6 +139,7 @@ def principal_from(claims: dict[str, Any], names: ClaimNames = STANDARD) -> Prin
         on_behalf_of=_starter(claims) if service else None,
         amr=frozenset(way for way in amr if isinstance(way, str)) if isinstance(amr, list) else frozenset(),
         acr=acr if isinstance(acr, str) else None,
+        address=_address(claims),
     )
 
 
@@ -159,6 +162,14 @@ def _tenant(tenant: object, claim: str) -> str:
     if plain != tenant or len(plain) > _LONGEST_TENANT:
         raise InvalidToken("tenant", f"The token's '{claim}' names no team: it is not the plain name of one.")
     return plain
+
+
+def _address(claims: dict[str, Any]) -> str | None:
+    """Return an address that the issuer has verified, in the one form; None for anything mail could be misled by."""
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not isinstance(email, str) or not _ADDRESS.fullmatch(email):
+        return None
+    return email.lower()
 
 
 def _starter(claims: dict[str, Any]) -> str | None:

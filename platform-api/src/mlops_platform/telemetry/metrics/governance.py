@@ -4,6 +4,26 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from mlops_platform.telemetry.metrics.shared import BUILD_BUCKETS, HOURS, NEWEST, WORST
 
+# --- notices
+notices_total = Counter("notices_total", "Notices that were spread to their channels, by kind.", ["kind"])
+notice_deliveries_total = Counter(
+    "notice_deliveries_total",
+    "Copies of notices, by channel and result: sent, refused (tried again), dead, away (the channel took nothing).",
+    ["channel", "result"],
+)
+notices_waiting = Gauge(
+    "notices_waiting", "Copies of notices that wait for a channel.", ["channel"], multiprocess_mode=NEWEST
+)
+notices_dead = Gauge(
+    "notices_dead", "Copies of notices that a channel refused for good.", ["channel"], multiprocess_mode=NEWEST
+)
+notice_channel_away_seconds = Gauge(
+    "notice_channel_away_seconds",
+    "Seconds since a channel takes nothing; 0 when it does.",
+    ["channel"],
+    multiprocess_mode=NEWEST,
+)
+
 # --- approvals
 approvals_pending = Gauge(
     "approvals_pending", "Open requests that wait for a role.", ["role"], multiprocess_mode=NEWEST
