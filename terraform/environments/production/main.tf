@@ -232,6 +232,8 @@ module "secrets" {
     grafana-admin      = { description = "First administrator of Grafana", generate_length = 40 }
     oidc-client-secret = { description = "Secret of MLflow's client at the identity provider; a person puts it here" }
     console-client     = { description = "Secret of the console's client at the identity provider; a person puts it here" }
+    smtp-password      = { description = "Password of the platform's account at the mail server; a person puts it here" }
+    webhook-secret     = { description = "Key of signed webhooks (whsec_ and base64 of 24 bytes or more); a person puts it here" }
     slack-webhook      = { description = "Where alerts and approvals are announced; a person puts it here" }
   }
 }

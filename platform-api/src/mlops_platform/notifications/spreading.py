@@ -23,37 +23,48 @@ _BATCH = 200
 
 
 async def spread(database: Database, channels: Sequence[Channel], url: str) -> int:
-    """Make the copies of every notice that has none yet, each in its own transaction; return how many notices got theirs."""
+    """Make the copies of every notice that has none yet; return how many notices got theirs.
+
+    They go together; when one of them cannot be read, each goes in a transaction of its own and only that one waits.
+    """
     async with database.read_session() as session:
         query = select(NoticeRow.id).where(NoticeRow.spread_at.is_(None)).order_by(NoticeRow.seq).limit(_BATCH)
         waiting = list(await session.scalars(query))
+    try:
+        async with database.session() as session:
+            return await _spread_all(session, channels, url, waiting)
+    except (ValueError, LookupError):
+        log.warning("notices are spread one by one: one of them cannot be read")
     done = 0
     for notice_id in waiting:
         with apart("notices", notice=notice_id):
             async with database.session() as session:
-                done += await _spread_one(session, channels, url, notice_id)
+                done += await _spread_all(session, channels, url, [notice_id])
     return done
 
 
-async def _spread_one(session: Session, channels: Sequence[Channel], url: str, notice_id: str) -> bool:
-    query = select(NoticeRow).where(NoticeRow.id == notice_id, NoticeRow.spread_at.is_(None))
-    row = (await session.execute(query.with_for_update(skip_locked=True))).scalar_one_or_none()
-    if row is None:
-        # another worker has it
-        return False
-    audience = row.audience
-    known = await who_may_be_concerned(session, audience["roles"], audience["people"])
-    people = concerned(known, audience["roles"], audience["people"], row.tenant)
-    item = item_of(row, url)
-    found = addresses(
-        channels, item, people, await wishes_of(session, [person.subject for person in people]), audience["but"]
-    )
-    if found:
-        await session.execute(insert(DeliveryRow).values([_copy(row, to) for to in found]).on_conflict_do_nothing())
-    row.spread_at, row.copies = now(), len(found)
-    metrics.notices_total.labels(row.kind).inc()
-    log.info("notice", kind=row.kind, tenant=row.tenant, subject=row.subject, copies=len(found))
-    return True
+async def _spread_all(session: Session, channels: Sequence[Channel], url: str, ids: list[str]) -> int:
+    # what another worker has is left to it
+    query = select(NoticeRow).where(NoticeRow.id.in_(ids), NoticeRow.spread_at.is_(None)).order_by(NoticeRow.seq)
+    rows = (await session.scalars(query.with_for_update(skip_locked=True))).all()
+    roles = {role for row in rows for role in row.audience["roles"]}
+    named = {subject for row in rows for subject in row.audience["people"]}
+    known = await who_may_be_concerned(session, roles, named)
+    wishes = await wishes_of(session, [person.subject for person in known])
+    copies: list[dict[str, object]] = []
+    for row in rows:
+        audience = row.audience
+        people = concerned(known, audience["roles"], audience["people"], row.tenant)
+        found = addresses(channels, item_of(row, url), people, wishes, audience["but"])
+        copies += [_copy(row, to) for to in found]
+        row.spread_at, row.copies = now(), len(found)
+        log.info("notice", kind=row.kind, tenant=row.tenant, subject=row.subject, copies=len(found))
+    if copies:
+        await session.execute(insert(DeliveryRow).on_conflict_do_nothing(), copies)
+    await session.flush()
+    for row in rows:
+        metrics.notices_total.labels(row.kind).inc()
+    return len(rows)
 
 
 def _copy(row: NoticeRow, to: Address) -> dict[str, object]:

@@ -25,17 +25,18 @@ class _HttpChannel(Channel):
 
     def __init__(self, name: str, url: str, rules: Rules) -> None:
         self.name, self._url, self._rules = name, url, rules
+        self._client: httpx.AsyncClient | None = None
 
     def takes(self, item: Item) -> bool:
         return self._rules.allow(item)
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> None:
         sent = {"Content-Type": "application/json", "User-Agent": "mlops-platform", **headers}
+        if self._client is None:
+            # kept: to read the certificates of authorities again costs more than a message
+            self._client = httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False, trust_env=False)
         try:
-            async with (
-                httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False, trust_env=False) as client,
-                client.stream("POST", self._url, content=body, headers=sent) as answer,
-            ):
+            async with self._client.stream("POST", self._url, content=body, headers=sent) as answer:
                 # what it says is not read: only whether it took the message
                 status, wait = answer.status_code, answer.headers.get("retry-after", "")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
