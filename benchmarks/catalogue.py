@@ -17,10 +17,17 @@ _NAME = "catalogue-bench"
 def run(*, quick: bool = False) -> list[Line]:
     """Measure reads at concurrency 1; the bar is ours alone, a p95 of at most 5 ms."""
     seconds = 2 if quick else 5
-    with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder, Platform(Path(folder) / "home") as platform:
+    with (
+        tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder,
+        Platform(Path(folder) / "home") as platform,
+    ):
         _fill(platform)
         token = platform.token("ana@company.com", "data-scientist")
-        paths = {"model": "", "version": "/versions/500", "list of 100 of 1,000": "/versions?limit=100"}
+        paths = {
+            "model": "",
+            "version": "/versions/500",
+            "list of 100 of 1,000": "/versions?limit=100",
+        }
         inner, secret = platform.inner_mlflow
         peer = wrk(
             f"{inner}/api/2.0/mlflow/registered-models/get?name={_NAME}",
@@ -33,17 +40,27 @@ def run(*, quick: bool = False) -> list[Line]:
         lines = []
         for what, path in paths.items():
             url = f"{platform.url}/api/v1/models/{_NAME}{path}"
-            ours = wrk(url, "", connections=1, seconds=seconds, token=token, method="GET")
+            ours = wrk(
+                url, "", connections=1, seconds=seconds, token=token, method="GET"
+            )
             bar = at_most(5, ours.p95_ms, " ms")
-            lines.append(single(f"{what}: p95 ms / MLflow's model", ours.p95_ms, peer.p95_ms, bar))
+            lines.append(
+                single(
+                    f"{what}: p95 ms / MLflow's model", ours.p95_ms, peer.p95_ms, bar
+                )
+            )
         return lines
 
 
 def _fill(platform: Platform) -> None:
     """Register the model in MLflow and mirror 1,000 versions of it: rows as the mirror writes them."""
-    headers = {"Authorization": f"Bearer {platform.token('ana@company.com', 'data-scientist')}"}
+    headers = {
+        "Authorization": f"Bearer {platform.token('ana@company.com', 'data-scientist')}"
+    }
     address = f"{platform.mlflow_url}/api/2.0/mlflow/registered-models/create"
-    requests.post(address, json={"name": _NAME}, headers=headers, timeout=30).raise_for_status()
+    requests.post(
+        address, json={"name": _NAME}, headers=headers, timeout=30
+    ).raise_for_status()
     url = _database_url(platform)
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -60,7 +77,10 @@ def _fill(platform: Platform) -> None:
                 "lineage, created_at, registry_updated_at) SELECT :name, number, 'run', 'models:/m-1', 'READY', 'development', '', 'medium', "
                 "CAST(:tags AS jsonb), '{\"auc\": 0.9}', '{}', '{\"run_id\": \"run\"}', now(), now() FROM generate_series(1, 1000) AS number"
             ),
-            {"name": _NAME, "tags": json.dumps({f"tag{index}": "value" for index in range(5)})},
+            {
+                "name": _NAME,
+                "tags": json.dumps({f"tag{index}": "value" for index in range(5)}),
+            },
         )
     engine.dispose()
 

@@ -43,22 +43,48 @@ def run(*, quick: bool = False) -> list[Line]:
             "--max-requests",
             "0",
         ]
-        with Platform(home) as platform, running(command, f"http://127.0.0.1:{port}/health"):
+        with (
+            Platform(home) as platform,
+            running(command, f"http://127.0.0.1:{port}/health"),
+        ):
             token = platform.token("ana@company.com", "data-scientist")
             for what, (entities, features) in CASES.items():
                 refs = FEATURES[:features]
                 ids = [f"customer_{number}" for number in range(entities)]
                 ours = json.dumps({"entity_ids": ids, "feature_refs": refs})
-                theirs = json.dumps({"features": refs, "entities": {"customer_id": ids}})
+                theirs = json.dumps(
+                    {"features": refs, "entities": {"customer_id": ids}}
+                )
                 found = in_turn(
                     {
-                        "ours": partial(_wrk, f"{platform.url}/api/v1/features/retrieve", ours, seconds, token),
-                        "feast": partial(_wrk, f"http://127.0.0.1:{port}/get-online-features", theirs, seconds),
+                        "ours": partial(
+                            _wrk,
+                            f"{platform.url}/api/v1/features/retrieve",
+                            ours,
+                            seconds,
+                            token,
+                        ),
+                        "feast": partial(
+                            _wrk,
+                            f"http://127.0.0.1:{port}/get-online-features",
+                            theirs,
+                            seconds,
+                        ),
                     },
                     rounds,
                 )
-                lines.append(rates(f"{what}, requests/s / feast serve", found["ours"], found["feast"]))
-                lines.append(tails(f"{what}, p95 ms / feast serve", found["ours"], found["feast"]))
+                lines.append(
+                    rates(
+                        f"{what}, requests/s / feast serve",
+                        found["ours"],
+                        found["feast"],
+                    )
+                )
+                lines.append(
+                    tails(
+                        f"{what}, p95 ms / feast serve", found["ours"], found["feast"]
+                    )
+                )
     return lines
 
 

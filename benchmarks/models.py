@@ -38,7 +38,9 @@ def row() -> dict[str, float]:
     """Return the row that is asked about."""
     return {
         name: round(float(value), 6)
-        for name, value in zip(COLUMNS, np.random.default_rng(1).normal(size=20), strict=True)
+        for name, value in zip(
+            COLUMNS, np.random.default_rng(1).normal(size=20), strict=True
+        )
     }
 
 
@@ -57,22 +59,42 @@ def deploy(platform: Platform, token: str, name: str) -> Path:
     model, frame = train(name)
     with mlflow.start_run():
         logged = mlflow.sklearn.log_model(
-            model, name="model", input_example=frame.head(50), serialization_format="cloudpickle"
+            model,
+            name="model",
+            input_example=frame.head(50),
+            serialization_format="cloudpickle",
         )
     mlflow.register_model(logged.model_uri, name, tags={"risk_level": "low"})
-    body = {"model_name": name, "model_version": "1", "target_stage": "staging", "justification": "benchmark"}
+    body = {
+        "model_name": name,
+        "model_version": "1",
+        "target_stage": "staging",
+        "justification": "benchmark",
+    }
     headers = {"Authorization": f"Bearer {token}"}
-    requests.post(f"{platform.url}/api/v1/models/deploy", json=body, headers=headers, timeout=60).raise_for_status()
+    requests.post(
+        f"{platform.url}/api/v1/models/deploy", json=body, headers=headers, timeout=60
+    ).raise_for_status()
     deadline = time.monotonic() + 120
     question = {"model_name": name, "input_data": row()}
-    while not requests.post(f"{platform.url}/api/v1/predict", json=question, headers=headers, timeout=10).ok:
+    while not requests.post(
+        f"{platform.url}/api/v1/predict", json=question, headers=headers, timeout=10
+    ).ok:
         if time.monotonic() > deadline:
             raise NotLive(name)
         time.sleep(0.3)
     return next((platform.home / "bundles").glob(f"*-{name}-1"))
 
 
-def predict(platform: Platform, token: str, name: str, *, connections: int, seconds: float) -> Result:
+def predict(
+    platform: Platform, token: str, name: str, *, connections: int, seconds: float
+) -> Result:
     """Measure the full path: one row over keep-alive connections."""
     body = json.dumps({"model_name": name, "input_data": row()})
-    return wrk(f"{platform.url}/api/v1/predict", body, connections=connections, seconds=seconds, token=token)
+    return wrk(
+        f"{platform.url}/api/v1/predict",
+        body,
+        connections=connections,
+        seconds=seconds,
+        token=token,
+    )

@@ -23,16 +23,27 @@ def run(*, quick: bool = False) -> list[Line]:
     """Measure both models: the platform, `mlflow models serve` and the KServe SDK in turn."""
     seconds, rounds = (1, 5) if quick else (3, 5)
     lines = []
-    with tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder, Platform(Path(folder) / "home") as platform:
+    with (
+        tempfile.TemporaryDirectory(prefix="mlops-bench-") as folder,
+        Platform(Path(folder) / "home") as platform,
+    ):
         token = platform.token("ana@company.com", "data-scientist")
         for name in (LOGISTIC, BOOSTING):
             bundle = deploy(platform, token, name)
-            with _mlflow(bundle, seconds) as mlflow, _kserve(name, bundle, seconds) as kserve:
+            with (
+                _mlflow(bundle, seconds) as mlflow,
+                _kserve(name, bundle, seconds) as kserve,
+            ):
                 contenders: dict[str, Callable[[], Result]] = {
-                    "ours": lambda name=name: predict(platform, token, name, connections=_CONNECTIONS, seconds=seconds),
+                    "ours": lambda name=name: predict(
+                        platform, token, name, connections=_CONNECTIONS, seconds=seconds
+                    ),
                     _MLFLOW: mlflow,
                 }
-                found = in_turn(contenders if kserve is None else {**contenders, _KSERVE: kserve}, rounds)
+                found = in_turn(
+                    contenders if kserve is None else {**contenders, _KSERVE: kserve},
+                    rounds,
+                )
             ours = found.pop("ours")
             for peer, results in found.items():
                 lines.append(rates(f"{name}, requests/s / {peer}", ours, results))
@@ -43,15 +54,32 @@ def run(*, quick: bool = False) -> list[Line]:
 @contextmanager
 def _mlflow(bundle: Path, seconds: float) -> Iterator[Callable[[], Result]]:
     port = free_port()
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(bundle / "native")]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        str(bundle / "native"),
+    ]
     command += ["--env-manager", "local", "-p", str(port)]
-    body = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(row().values())]}})
+    body = json.dumps(
+        {"dataframe_split": {"columns": COLUMNS, "data": [list(row().values())]}}
+    )
     with running(command, f"http://127.0.0.1:{port}/ping", seconds=120):
-        yield lambda: wrk(f"http://127.0.0.1:{port}/invocations", body, connections=_CONNECTIONS, seconds=seconds)
+        yield lambda: wrk(
+            f"http://127.0.0.1:{port}/invocations",
+            body,
+            connections=_CONNECTIONS,
+            seconds=seconds,
+        )
 
 
 @contextmanager
-def _kserve(name: str, bundle: Path, seconds: float) -> Iterator[Callable[[], Result] | None]:
+def _kserve(
+    name: str, bundle: Path, seconds: float
+) -> Iterator[Callable[[], Result] | None]:
     """Run the SDK with the same fitted model; give nothing when it cannot be installed."""
     interpreter = kserve_environment(sklearn.__version__)
     if interpreter is None:
@@ -60,7 +88,12 @@ def _kserve(name: str, bundle: Path, seconds: float) -> Iterator[Callable[[], Re
     model = bundle.parent / f"{name}.joblib"
     joblib.dump(train(name)[0], model)
     port = free_port()
-    command = [str(interpreter), str(Path(__file__).parent / "peers" / "kserve_server.py"), str(model), str(port)]
+    command = [
+        str(interpreter),
+        str(Path(__file__).parent / "peers" / "kserve_server.py"),
+        str(model),
+        str(port),
+    ]
     body = json.dumps({"instances": [list(row().values())]})
     url = f"http://127.0.0.1:{port}/v1/models/peer:predict"
     with running(command, f"http://127.0.0.1:{port}/v2/health/live"):

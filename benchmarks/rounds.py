@@ -54,19 +54,46 @@ def in_turn(contenders: Mapping[str, Measure], rounds: int) -> dict[str, list[Re
     return found
 
 
-def rates(what: str, ours: Sequence[Result], beside: Sequence[Result], *, least: float | None = None) -> Line:
+def rates(
+    what: str,
+    ours: Sequence[Result],
+    beside: Sequence[Result],
+    *,
+    least: float | None = None,
+) -> Line:
     """Compare answers per second. With `least` the median of the ratios is a bar, missed also when answers failed."""
-    return _line(what, ours, beside, [result.rps for result in ours], [result.rps for result in beside], least)
+    return _line(
+        what,
+        ours,
+        beside,
+        [result.rps for result in ours],
+        [result.rps for result in beside],
+        least,
+    )
 
 
 def tails(what: str, ours: Sequence[Result], beside: Sequence[Result]) -> Line:
     """Compare the 95th percentile of the time to an answer, in milliseconds."""
-    return _line(what, ours, beside, [result.p95_ms for result in ours], [result.p95_ms for result in beside], None)
+    return _line(
+        what,
+        ours,
+        beside,
+        [result.p95_ms for result in ours],
+        [result.p95_ms for result in beside],
+        None,
+    )
 
 
 def costs(what: str, ours: Sequence[Result], beside: Sequence[Result]) -> Line:
     """Compare what an answer costs its server in processor time, in microseconds."""
-    return _line(what, ours, beside, [result.cpu_us for result in ours], [result.cpu_us for result in beside], None)
+    return _line(
+        what,
+        ours,
+        beside,
+        [result.cpu_us for result in ours],
+        [result.cpu_us for result in beside],
+        None,
+    )
 
 
 def single(what: str, ours: float, beside: float, bar: Bar | None = None) -> Line:
@@ -85,9 +112,20 @@ def _line(
 ) -> Line:
     ratios = [own / other for own, other in zip(mine, theirs, strict=True)]
     ratio = statistics.median(ratios)
-    failed = {who: sum(result.errors for result in results) for who, results in (("ours", ours), ("beside", beside))}
+    failed = {
+        who: sum(result.errors for result in results)
+        for who, results in (("ours", ours), ("beside", beside))
+    }
     bar = at_least(least, ratio) if least is not None else None
     if any(failed.values()):
         what = f"{what} ({', '.join(f'{count} errors {who}' for who, count in failed.items() if count)})"
         bar = bar._replace(met=False) if bar else None
-    return Line(what, statistics.median(mine), statistics.median(theirs), ratio, min(ratios), max(ratios), bar)
+    return Line(
+        what,
+        statistics.median(mine),
+        statistics.median(theirs),
+        ratio,
+        min(ratios),
+        max(ratios),
+        bar,
+    )

@@ -27,13 +27,21 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str], ready_url: str, *, seconds: float = 90, env: dict[str, str] | None = None
+    command: list[str],
+    ready_url: str,
+    *,
+    seconds: float = 90,
+    env: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in a process group of its own until it answers; end the group afterwards."""
     process = subprocess.Popen(
         command,
         # servers start helpers by name (mlflow starts uvicorn): they must be this environment's
-        env={**os.environ, "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}", **(env or {})},
+        env={
+            **os.environ,
+            "PATH": f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}",
+            **(env or {}),
+        },
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -42,7 +50,9 @@ def running(
     try:
         deadline = time.monotonic() + seconds
         while not _answers(ready_url):
-            assert process.poll() is None, f"{command[:4]} ended with {process.returncode}"
+            assert process.poll() is None, (
+                f"{command[:4]} ended with {process.returncode}"
+            )
             assert time.monotonic() < deadline, f"{command[:4]} did not answer"
             time.sleep(0.2)
         yield process
@@ -77,10 +87,14 @@ def kserve_environment(scikit_learn: str) -> Path | None:
         subprocess.run([uv, "venv", "--quiet", str(folder)], check=True, timeout=60)
         packages = ["kserve==0.21.*", f"scikit-learn=={scikit_learn}", "joblib"]
         subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", str(interpreter), *packages], check=True, timeout=600
+            [uv, "pip", "install", "--quiet", "--python", str(interpreter), *packages],
+            check=True,
+            timeout=600,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"  the KServe SDK could not be installed, so it is not measured: {error}")
+        print(
+            f"  the KServe SDK could not be installed, so it is not measured: {error}"
+        )
         return None
     return interpreter
 
@@ -122,8 +136,12 @@ class Platform:
         """Run the command line on this home; return what it printed."""
         command = [str(Path(sys.executable).with_name("mlops")), *arguments]
         env = {**os.environ, "MLOPS_HOME": str(self.home)}
-        result = subprocess.run(command, check=False, capture_output=True, text=True, env=env, timeout=300)
-        assert result.returncode == 0, f"mlops {arguments[0]}: {result.stdout[-800:]} {result.stderr[-800:]}"
+        result = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=env, timeout=300
+        )
+        assert result.returncode == 0, (
+            f"mlops {arguments[0]}: {result.stdout[-800:]} {result.stderr[-800:]}"
+        )
         return result.stdout.strip()
 
     def pid(self, process: str) -> int:
@@ -135,7 +153,9 @@ class Platform:
     def inner_mlflow(self) -> tuple[str, str]:
         """Return the address of MLflow behind its door, and the secret it demands."""
         port = (self.home / "run" / "mlflow-port").read_text()
-        return f"http://127.0.0.1:{port}", (self.home / "keys" / "mlflow.secret").read_text().strip()
+        return f"http://127.0.0.1:{port}", (
+            self.home / "keys" / "mlflow.secret"
+        ).read_text().strip()
 
     def token(self, email: str, role: str) -> str:
         """Return a token of a person."""

@@ -21,9 +21,18 @@ def run(*, quick: bool = False) -> list[Line]:
             processes = json.loads(platform.mlops("status", "--json"))["processes"]
     total = sum(process["memory_mb"] or 0 for process in processes)
     return [
-        single("`mlops up` to ready, seconds, warm / cold", warm, cold, at_most(20, warm, " s")),
+        single(
+            "`mlops up` to ready, seconds, warm / cold",
+            warm,
+            cold,
+            at_most(20, warm, " s"),
+        ),
         *(
-            single(f"idle memory MB, {process['process']} / all", process["memory_mb"] or 0, total)
+            single(
+                f"idle memory MB, {process['process']} / all",
+                process["memory_mb"] or 0,
+                total,
+            )
             for process in processes
         ),
     ]

@@ -1,25 +1,13 @@
 """What a comparison says: ratios within rounds, their median and range, and bars that can be missed."""
 
-import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def module() -> Iterator[Callable[[str], ModuleType]]:
-    # at the end: nothing of the root may stand before a library's name
-    sys.path.append(str(ROOT))
-    yield lambda name: importlib.import_module(f"benchmarks.{name}")
-    sys.path.remove(str(ROOT))
 
 
 @pytest.fixture
