@@ -12,6 +12,9 @@ from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
 from mlops_platform.local.model_processes import ModelProcess, model_processes
 
+# `idle`: a compiled model's process, which runs while somebody asks for explanations; predictions do not need it
+_WITHOUT_PROCESS = frozenset({"stopped", "idle"})
+
 
 def status(home: HomeOption = None, _json: Json = False) -> None:
     """Show every process of the platform in this home, and whether the platform is ready.
@@ -79,7 +82,7 @@ def _row(
     return {
         "process": name,
         "pid": pid,
-        "state": state if alive or state == "stopped" else "dead",
+        "state": state if alive or state in _WITHOUT_PROCESS else "dead",
         "uptime": _duration(time.time() - created) if alive and created else None,
         "memory_mb": round(_memory(pid, below=below) / 1e6, 1) if alive and pid else None,
         "restarts": restarts,

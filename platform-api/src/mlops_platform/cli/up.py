@@ -35,6 +35,14 @@ def up(
     hung_seconds: Annotated[
         float, typer.Option(min=5, envvar="MLOPS_HUNG_SECONDS", help="Silence after which a process is replaced.")
     ] = Patience.hung_seconds,
+    model_idle_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            envvar="MLOPS_MODEL_IDLE_SECONDS",
+            help="Silence after which the process that explains a compiled model leaves; 0: it stays.",
+        ),
+    ] = Options.model_idle_seconds,
     _json: Json = False,
 ) -> None:
     """Start the whole platform on this machine: PostgreSQL, MLflow, features, API, worker, models, Prometheus.
@@ -56,6 +64,7 @@ def up(
         demo=not no_demo,
         start_seconds=start_seconds,
         hung_seconds=hung_seconds,
+        model_idle_seconds=model_idle_seconds,
     )
     progress = Progress()
     try:

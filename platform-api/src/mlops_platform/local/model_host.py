@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,19 @@ from mlops_platform.adapters.local.bundles import folder_of
 from mlops_platform.adapters.local.runtime import socket_path
 from mlops_platform.builds.interfaces import BundleDamaged
 from mlops_platform.local import orphans
+from mlops_platform.local.activation import Activation
 from mlops_platform.local.events import Event, Report
+from mlops_platform.local.forked import Forks
+from mlops_platform.local.hosted_model import HostedModel, made_at
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import socket_answers
 from mlops_platform.local.state import ChildState, replace_text
 from mlops_platform.local.supervised import SupervisedProcess
+from mlops_platform.local.turns import Turns
 from mlops_platform.local.watchdog_client import Watchdog
 from model_server.sandbox import environment, seatbelt
 from model_server.sandbox.protections import MODE_VARIABLE, mode_of
+from model_server.template.owner import possible
 
 _PASS_SECONDS = 0.25
 _PROBE_SECONDS = 2.0
@@ -39,48 +44,13 @@ _ANSWER_SECONDS = 5.0
 _ERROR_SECONDS = 5.0
 # the model server's exit code for a bundle that is not what was approved: a restart would not help
 _REFUSED = 4
+# and when it leaves because nobody asks
+_IDLE = 6
+IDLE_SECONDS = 120.0
+# a start is processor time; one that waits for something else, such as a slow disk, does not hold up the others for ever
+_AT_ONCE, _LONGEST_TURN_SECONDS = max(2, os.cpu_count() or 2), 30.0
 # nothing of the platform's own settings: a model process knows no database, no key, no token
 _INHERITED = frozenset({"PATH", "LANG"})
-_MESSAGES = {
-    "waiting": "loading the model",
-    "starting": "loading the model",
-    "ready": "answers",
-    "unready": "does not answer",
-}
-
-
-@dataclass
-class _Model:
-    """One order, and the process that serves it; none when the order cannot be read."""
-
-    text: str
-    process: SupervisedProcess | None = None
-    refusal: str = ""
-    written: str = ""
-    bundle: Path | None = None
-    made: float = 0.0
-    """When the bundle was made that the process was started with; 0 when there was none."""
-
-    def built_again(self) -> bool:
-        """Whether the bundle came, or came anew, after the process was started; that it is gone ends no process."""
-        made = _made(self.bundle)
-        return made not in {0.0, self.made}
-
-    def status(self) -> dict[str, Any]:
-        """Return what the runtime reads (adapters/local/runtime.py)."""
-        if self.process is None:
-            return {"state": "failed", "message": self.refusal, "socket": None, "restarts": 0, "pid": None}
-        state, running = self.process.state, self.process.process
-        return {
-            "state": state if state in {"ready", "failed"} else "starting",
-            "message": _MESSAGES.get(state) or self.process.message,
-            "socket": str(self.process.spec.socket),
-            "restarts": self.process.restarts,
-            "pid": running.pid if running else None,
-            "process_started": running.created if running else None,
-            "fingerprint": self.process.spec.fingerprint(),
-            "made": self.made,
-        }
 
 
 def survivors(runtime_dir: Path) -> dict[str, ChildState]:
@@ -97,6 +67,9 @@ def survivors(runtime_dir: Path) -> dict[str, ChildState]:
             if orphans.alive([child]):
                 found[path.stem] = child
                 continue
+            if said.get("process") == "idle":
+                # nothing ran and nothing ended: it is as ready as it was
+                continue
         path.unlink(missing_ok=True)
     return found
 
@@ -111,22 +84,30 @@ class ModelHost:
         watchdog: Watchdog,
         report: Report,
         command: Collection[str] | None = None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
+        """`idle_seconds`: after how long without a question the process of a compiled model leaves; 0: never."""
         self._runtime = runtime_dir.absolute()
         self._bundles = bundles.absolute()
         self._watchdog = watchdog
         self._report = report
         self._command = command or (sys.executable, "-I", "-m", "model_server.serve")
-        self._models: dict[str, _Model] = {}
+        self._idle_seconds = idle_seconds
+        self._forks = Forks(self._runtime / "logs" / "template.log")
+        self._turns = Turns(_AT_ONCE, _LONGEST_TURN_SECONDS)
+        self._models: dict[str, HostedModel] = {}
         self._survivors: dict[str, ChildState] = {}
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Keep running what is specified, from now until `stop`. One bad specification stops no other."""
-        for name in ("specs", "status", "s", "logs", "scratch"):
+        for name in ("specs", "status", "s", "logs", "scratch", "proven"):
             (self._runtime / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self._survivors = survivors(self._runtime)
+        for path in (self._runtime / "status").glob("*.json"):
+            if path.stem not in self._survivors and not (self._runtime / "specs" / path.name).exists():
+                path.unlink(missing_ok=True)
         self._task = asyncio.create_task(self._run(), name="model host")
 
     async def stop(self) -> None:
@@ -134,7 +115,8 @@ class ModelHost:
         if self._task is not None:
             self._stop.set()
             await self._task
-        await asyncio.gather(*(self._remove(revision_id) for revision_id in list(self._models)))
+        await asyncio.gather(*(self._end(revision_id) for revision_id in list(self._models)))
+        await asyncio.to_thread(self._forks.close)
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -155,7 +137,7 @@ class ModelHost:
         # ended before anything is started: the new ones need the memory
         await asyncio.gather(*(self._remove(revision_id) for revision_id in changed))
         failed: list[OSError] = []
-        for revision_id in wanted.keys() - self._models.keys():
+        for revision_id in [each for each in wanted if each not in self._models]:
             try:
                 self._models[revision_id] = self._started(revision_id, wanted[revision_id])
             except OSError as error:
@@ -171,58 +153,83 @@ class ModelHost:
         self._end_survivors()
 
     def _read_specs(self) -> dict[str, str]:
-        found = {}
+        """Return the orders, oldest first: in this order they are started."""
+        found = []
         for path in (self._runtime / "specs").glob("*.json"):
             # a file removed between the listing and the reading is simply not specified any more
             with contextlib.suppress(FileNotFoundError):
-                found[path.stem] = path.read_text(errors="replace")
-        return found
+                found.append((path.stat().st_mtime_ns, path.stem, path.read_text(errors="replace")))
+        return {revision_id: text for _, revision_id, text in sorted(found)}
 
-    def _started(self, revision_id: str, text: str) -> _Model:
+    def _started(self, revision_id: str, text: str) -> HostedModel:
         try:
             order = json.loads(text)
-            spec = self._process_spec(revision_id, order)
             bundle = folder_of(self._bundles, order["bundle"])
+            made = made_at(bundle)
+            activation = self._activation(revision_id, bundle)
+            spec = self._process_spec(revision_id, order, activation)
         except (ValueError, KeyError, TypeError, AttributeError, BundleDamaged) as error:
-            return _Model(text, refusal=f"the order for this model process cannot be read: {error!r}")
+            return HostedModel(text, refusal=f"the order for this model process cannot be read: {error!r}")
         log = self._runtime / "logs" / f"{revision_id}.log"
-        made = _made(bundle)
-        process = SupervisedProcess(spec, log, self._watchdog, self._changed)
+        proof = f"{spec.fingerprint()} {made}"
+        if activation is not None:
+            activation.proven = _read(self._proof(revision_id)) == proof
+        process = SupervisedProcess(
+            spec, log, self._watchdog, partial(self._changed, revision_id, proof), activation=activation
+        )
         survivor = self._survivors.pop(revision_id, None)
-        if (
-            survivor is not None
-            and survivor.pid
-            and survivor.created
-            and survivor.fingerprint == f"{spec.fingerprint()} {made}"
-        ):
+        if survivor is not None and survivor.pid and survivor.created and survivor.fingerprint == proof:
             process.offer(survivor.pid, survivor.created)
         else:
             orphans.end([survivor] if survivor else [], patience_seconds=0)
             self._empty_scratch(revision_id)
         process.keep_running()
-        return _Model(text, process, bundle=bundle, made=made)
+        socket = socket_path(self._runtime, revision_id)
+        return HostedModel(text, process, bundle=bundle, made=made, activation=activation, socket=socket)
 
-    def _changed(self, process: SupervisedProcess) -> None:
+    def _activation(self, revision_id: str, bundle: Path) -> Activation | None:
+        """Return the socket of a process that runs only when it is wanted: of a compiled model, where it can be forked."""
+        if self._idle_seconds <= 0 or not possible():
+            return None
+        try:
+            compiled = json.loads((bundle / "bundle.json").read_text())["engine"] == "onnx"
+        except (OSError, ValueError, KeyError, TypeError):
+            # the process itself says what is wrong with it
+            return None
+        return Activation(socket_path(self._runtime, revision_id), self._idle_seconds) if compiled else None
+
+    def _changed(self, revision_id: str, proof: str, process: SupervisedProcess) -> None:
+        model = self._models.get(revision_id)
+        if process.state == "ready" and model is not None and model.activation and not model.activation.proven:
+            model.activation.proven = True
+            replace_text(self._proof(revision_id), proof)
         if process.state == "restarting":
             self._report(Event("restarting", process.spec.name, process.message))
         elif process.state == "failed":
             self._report(Event("failed", process.spec.name, f"{process.spec.name}: {process.message}"))
 
     async def _remove(self, revision_id: str) -> None:
+        """End its process, and forget that it was ever ready."""
+        await self._end(revision_id)
+        self._proof(revision_id).unlink(missing_ok=True)
+
+    async def _end(self, revision_id: str) -> None:
         model = self._models.pop(revision_id)
         if model.process is not None:
             await model.process.stop()
         self._status(revision_id).unlink(missing_ok=True)
         shutil.rmtree(self._scratch(revision_id), ignore_errors=True)
 
-    def _process_spec(self, revision_id: str, order: dict[str, Any]) -> ProcessSpec:
+    def _process_spec(self, revision_id: str, order: dict[str, Any], activation: Activation | None) -> ProcessSpec:
         socket, bundle = socket_path(self._runtime, revision_id), folder_of(self._bundles, order["bundle"])
         scratch = self._scratch(revision_id)
-        command = [*self._command, "--bundle", str(bundle), "--socket", str(socket), "--scratch", str(scratch)]
+        command = [*self._command, "--bundle", str(bundle), "--scratch", str(scratch)]
+        # with a socket of ours it starts because somebody asks: there is nothing to prepare
+        command += ["--socket", str(socket), "--warm-explanations"] if activation is None else []
         asked = {name: str(value) for name, value in order["environment_vars"].items()}
         return ProcessSpec(
             name=f"model {order['model_name']} v{order['version']}",
-            argv=seatbelt.under([*command, "--warm-explanations"], [bundle], scratch, socket),
+            argv=seatbelt.under(command, [bundle], scratch, socket),
             # ours last: no variable of a model may name another statement or other keys, or open its sandbox
             env={
                 **environment.of_models(asked),
@@ -231,14 +238,19 @@ class ModelHost:
                 MODE_VARIABLE: mode_of(os.environ),
             },
             inherit=_INHERITED,
-            socket=socket,
-            ready=socket_answers(socket, "/health/ready", _ANSWER_SECONDS),
+            socket=socket if activation is None else None,
+            ready=socket_answers(socket, "/health/ready", _ANSWER_SECONDS)
+            if activation is None
+            else activation.answers,
             # a large model takes what it takes; whoever ordered it has a limit of its own
             ready_seconds=math.inf,
             probe_seconds=_PROBE_SECONDS,
             hung_seconds=_HUNG_SECONDS,
             final_codes=frozenset({_REFUSED}),
             stop_seconds=5,
+            forked_by=self._forks,
+            turns=self._turns,
+            idle_code=_IDLE,
         )
 
     def _scratch(self, revision_id: str) -> Path:
@@ -252,11 +264,15 @@ class ModelHost:
         # what could not be removed is the same model's: it stops no other
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)
 
-    def _write_status(self, revision_id: str, model: _Model) -> None:
+    def _write_status(self, revision_id: str, model: HostedModel) -> None:
         text = json.dumps(model.status())
         if text != model.written:
             replace_text(self._status(revision_id), text)
             model.written = text
+
+    def _proof(self, revision_id: str) -> Path:
+        """Return the file that says which process of this revision was once ready."""
+        return self._runtime / "proven" / revision_id
 
     def _status(self, revision_id: str) -> Path:
         return self._runtime / "status" / f"{revision_id}.json"
@@ -276,8 +292,8 @@ def _asked(said: dict[str, Any]) -> str:
     return f"{said.get('fingerprint')} {said.get('made')}"
 
 
-def _made(bundle: Path | None) -> float:
+def _read(path: Path) -> str:
     try:
-        return 0.0 if bundle is None else (bundle / "bundle.json").stat().st_mtime
+        return path.read_text()
     except OSError:
-        return 0.0
+        return ""

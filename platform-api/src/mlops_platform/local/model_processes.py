@@ -26,6 +26,7 @@ def model_processes(runtime: Path) -> list[ModelProcess]:
             asked = json.loads(order.read_text())
             said = json.loads((runtime / "status" / order.name).read_text())
             name = f"{asked['model_name']}:{asked['version']}"
-            running = ModelProcess(name, said["state"], said["pid"], said.get("process_started"), said["restarts"])
+            state = said.get("process") or said["state"]
+            running = ModelProcess(name, state, said["pid"], said.get("process_started"), said["restarts"])
             found.append(running)
     return sorted(found, key=lambda each: each.name)

@@ -25,6 +25,7 @@ class Options:
     demo: bool = True
     start_seconds: float = 600
     hung_seconds: float = 20
+    model_idle_seconds: float = 120
 
     @property
     def url(self) -> str:

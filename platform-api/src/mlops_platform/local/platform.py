@@ -65,7 +65,13 @@ def _ensure_ports(options: Options, left: Survivors) -> None:
 async def _run(options: Options, home: Home, watchdog: Watchdog, report: Report, began: float, left: Survivors) -> int:
     patience = Patience(options.start_seconds, options.hung_seconds)
     supervisor = Supervisor(home, watchdog, report, patience=patience, survivors=left.children)
-    models = ModelHost(home.folder / "runtime", home.folder / "bundles", watchdog, report)
+    models = ModelHost(
+        home.folder / "runtime",
+        home.folder / "bundles",
+        watchdog,
+        report,
+        idle_seconds=options.model_idle_seconds,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -12,11 +12,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_platform import __version__
 from mlops_platform.local import watchdog
 from mlops_platform.local.state import created_at, same_process
+from mlops_platform.local.turns import Turns
 from mlops_platform.local.watchdog_client import Watchdog
+
+if TYPE_CHECKING:
+    from mlops_platform.local.forked import Forks
 
 
 async def at_once(_process: "Process") -> bool:
@@ -48,6 +53,14 @@ class ProcessSpec:
     """The processes it started answer without it: when it ends, they go on until its successor is ready."""
     final_codes: frozenset[int] = frozenset()
     """Exit codes after which a restart would not help."""
+    forked_by: "Forks | None" = None
+    """Who forks it from a template; without, and where that is not possible, it has an interpreter of its own."""
+    turns: "Turns | None" = None
+    """How many like it may start at once; None: all."""
+    keep: tuple[int, ...] = ()
+    """Descriptors it inherits beside the standard ones, under the same numbers."""
+    idle_code: int | None = None
+    """The exit code of a process that leaves because nobody asked it anything."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10
     stage: int = 0
@@ -67,6 +80,9 @@ class ProcessSpec:
 
 class Process:
     """A started process: the leader of its own session and process group, its output in its log. Raises OSError."""
+
+    UNKNOWN = 255
+    """The exit code when nobody can know how it ended."""
 
     def __init__(self, spec: ProcessSpec, log: Path, groups: Watchdog) -> None:
         self.spec = spec
@@ -89,7 +105,7 @@ class Process:
                     stderr=output,
                     cwd=spec.cwd,
                     start_new_session=True,
-                    pass_fds=[read_end],
+                    pass_fds=[read_end, *spec.keep],
                 )
             # the order matters: the watchdog knows the group before the program begins
             groups.add(self._process.pid, spec.stop_signal, spec.stage)
@@ -110,7 +126,7 @@ class Process:
 
     def how_it_ended(self) -> str:
         """Say how it ended, in words."""
-        code = self._process.poll()
+        code = self.exit_code()
         if code is None:
             return "is running"
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -155,9 +171,6 @@ class Process:
 class AdoptedProcess(Process):
     """A process that an earlier supervisor started, and that outlived it: not a child of this one."""
 
-    # nobody can know how it ended
-    _ENDED = 255
-
     def __init__(self, spec: ProcessSpec, log: Path, groups: Watchdog, pid: int, created: float) -> None:
         self.spec = spec
         self.log = log
@@ -178,7 +191,7 @@ class AdoptedProcess(Process):
     def exit_code(self) -> int | None:
         """Return 255 when it has ended, None while it runs."""
         self._ended = self._ended or not same_process(self._pid, self.created)
-        return self._ENDED if self._ended else None
+        return self.UNKNOWN if self._ended else None
 
     def how_it_ended(self) -> str:
         """Say whether it ended."""

@@ -1,18 +1,21 @@
 """Keeps one process running: starts it, knows whether it is ready, restarts it when it fails, ends it."""
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
+from mlops_platform.local.activation import Activation
+from mlops_platform.local.forked import ForkedChild
 from mlops_platform.local.process import AdoptedProcess, Process, ProcessSpec
 from mlops_platform.local.restart_policy import RestartPolicy
 from mlops_platform.local.watchdog_client import Watchdog
 
-State = Literal["waiting", "starting", "ready", "unready", "restarting", "failed", "stopped"]
+State = Literal["waiting", "starting", "ready", "unready", "restarting", "failed", "stopped", "idle"]
 
 _POLL_SECONDS = 0.1
 # how often a start that takes long is said to go on
@@ -51,7 +54,9 @@ class SupervisedProcess:
         watchdog: Watchdog,
         changed: "Callable[[SupervisedProcess], None]",
         restart_policy: RestartPolicy | None = None,
+        activation: Activation | None = None,
     ) -> None:
+        """`activation`: it runs when somebody wants it, and is `idle` when it has left because nobody did."""
         self.spec = spec
         self.log = log
         self.state: State = "waiting"
@@ -64,6 +69,7 @@ class SupervisedProcess:
         self._restart_policy = restart_policy or RestartPolicy()
         self._task: asyncio.Task[None] | None = None
         self._offered: tuple[int, float] | None = None
+        self._activation = activation
         # ended themselves; what they started answers until a successor does
         self._outgoing: list[Process] = []
 
@@ -87,7 +93,7 @@ class SupervisedProcess:
 
     async def run(self) -> None:
         """Run a process that has an end, such as a migration. Raises ProcessFailed when it ends badly or not in time."""
-        process = self._spawn()
+        process = await self._spawn()
         if not await _ended_within(process, self.spec.ready_seconds):
             await self._kill()
             raise ProcessFailed(self.spec, f"did not end within {self.spec.ready_seconds:g} s", process)
@@ -109,13 +115,19 @@ class SupervisedProcess:
         await self._end_outgoing()
         if self.spec.socket is not None:
             self.spec.socket.unlink(missing_ok=True)
+        if self._activation is not None:
+            self._activation.close()
         self._set("stopped", "")
 
     async def _keep_running(self) -> None:
         failures = 0
+        idle = self._is_proven() and self._offered is None
         while True:
             healthy_for = 0.0
             try:
+                if idle:
+                    idle = False
+                    await self._sleep()
                 if self.state != "ready":
                     await self._begin()
                     await self._end_outgoing()
@@ -127,18 +139,65 @@ class SupervisedProcess:
                 self._outgoing.append(self.process)
             else:
                 await self._kill()
+            if idle := self._has_left():
+                failures, self.message = 0, ""
+                continue
             if self.process is not None and self.process.exit_code() in self.spec.final_codes:
                 self._set("failed", (self.process.last_lines(1) or [reason])[0][-500:])
+                await self._refuse(math.inf)
                 return
             failures, pause = self._restart_policy.after(failures, healthy_for)
             self.restarts += 1
             when = f"in {pause:g} s" if pause else "at once"
             self._set("restarting", f"{self.spec.name} {reason}; starting it again {when} (log: {self.log})")
-            await asyncio.sleep(pause)
+            await self._refuse(pause)
+            # of one that is known to start, nobody needs to see more than once that it did not
+            idle = self._is_proven() and failures > 1
+            if idle:
+                self.message = f"{reason}; it is started again when somebody asks (log: {self.log})"
 
-    def _spawn(self) -> Process:
+    def _is_proven(self) -> bool:
+        return self._activation is not None and self._activation.proven
+
+    def _has_left(self) -> bool:
+        """Whether it ended because nobody asked it; of one that an earlier supervisor started nobody knows, and it is not missed."""
+        if self._activation is None or self.process is None:
+            return False
+        return isinstance(self.process, AdoptedProcess) or self.process.exit_code() == self.spec.idle_code
+
+    async def _sleep(self) -> None:
+        """Be idle until somebody wants it. Raises ProcessFailed."""
+        assert self._activation is not None
+        self.process = None
         try:
-            self.process = Process(self.spec, self.log, self._watchdog)
+            self._activation.open()
+            self._set("idle", self.message)
+            await self._activation.wanted()
+        except OSError as error:
+            raise ProcessFailed(self.spec, f"cannot be asked: {error}") from error
+        self._set("waiting", "")
+
+    async def _refuse(self, seconds: float) -> None:
+        """Let time pass; whoever connects meanwhile is told why nobody answers."""
+        until = None if math.isfinite(seconds) else asyncio.Event()
+        if self._activation is None and until is not None:
+            return
+        refusing = None if self._activation is None else asyncio.create_task(self._activation.refuse(self.message))
+        try:
+            await (asyncio.sleep(seconds) if until is None else until.wait())
+        finally:
+            if refusing is not None:
+                refusing.cancel()
+                await asyncio.gather(refusing, return_exceptions=True)
+
+    async def _spawn(self) -> Process:
+        try:
+            with nullcontext(self.spec) if self._activation is None else self._activation.lent(self.spec) as spec:
+                forked = None if spec.forked_by is None else await spec.forked_by.fork(spec)
+                if forked is None:
+                    self.process = Process(spec, self.log, self._watchdog)
+                else:
+                    self.process = ForkedChild(spec, self.log, self._watchdog, *forked)
         except OSError as error:
             self.process = None
             raise ProcessFailed(self.spec, f"could not be started: {error}") from error
@@ -149,7 +208,16 @@ class SupervisedProcess:
         """Start it, or take over the one that was offered, and wait until it is ready. Raises ProcessFailed."""
         if await self._adopted():
             return
-        process = self._spawn()
+        if self.spec.turns is None:
+            await self._started()
+            return
+        if self.spec.turns.all_taken:
+            self._set("waiting", f"waits for its turn: {self.spec.turns.count} start at once")
+        async with self.spec.turns.one():
+            await self._started()
+
+    async def _started(self) -> None:
+        process = await self._spawn()
         said = process.began
         while process.exit_code() is None:
             if await self._is_ready(process):

@@ -1,10 +1,10 @@
-"""Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H])`.
+"""Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H] | --listening FD)`.
 
 In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER_STATEMENT names the signed statement of
 approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
 MODEL_SERVER_DIGEST the artifact that was approved, and MODEL_SERVER_SANDBOX=required says that it is loaded only where the
 machine can confine it. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
-changed.
+changed, and with 6 when it leaves because nobody asked it anything for --idle-seconds.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from model_server.sandbox.protections import mode_of
 if TYPE_CHECKING:
     from model_server.serve.served_model import ServedModel
 
-EXIT_REFUSED = 4
+EXIT_REFUSED, EXIT_IDLE = 4, 6
 # what a cluster shows of a container that ended; other places have no such file
 _LAST_WORDS = Path("/dev/termination-log")
 
@@ -53,6 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket", type=Path, help="Unix socket to listen on")
     where.add_argument("--port", type=int, help="TCP port to listen on")
+    where.add_argument(
+        "--listening", type=int, help="descriptor of a socket that listens already, and goes on without this process"
+    )
+    parser.add_argument("--heartbeat", type=int, help="descriptor to write to every second once it answers")
+    parser.add_argument("--idle-seconds", type=float, default=0, help="leave when nobody asked for so long; 0: stay")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--log-level", default="warning")
     parser.add_argument("--scratch", type=Path, help="the one folder it may write; one of its own when not given")
@@ -66,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
             if last_words is not None:
                 last_words.write(f"{refusal.code}: {refusal.sentence}")
             return EXIT_REFUSED
-    _answer(model, listening, options)
-    return 0
+    return _answer(model, listening, options)
 
 
 def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["ServedModel", socket.socket]:
@@ -77,8 +81,10 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     """
     mode = mode_of(os.environ)
     digest = os.environ.get("MODEL_SERVER_DIGEST")
-    listening = _private_socket(options.socket) if options.socket else _tcp_socket(options.host, options.port)
+    listening = _listening(options)
     kept = {listening.fileno(), *([last_words.fileno()] if last_words else [])}
+    if options.heartbeat is not None:
+        kept.add(options.heartbeat)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # the model is copied into scratch before it is loaded (trust/files.py)
@@ -106,15 +112,17 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     return ServedModel(files, digest), listening
 
 
-def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Namespace) -> None:
+def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Namespace) -> int:
     import uvicorn
 
     from model_server.serve.asgi import ModelServerApp
+    from model_server.serve.leaving import LeavingServer
 
     if options.warm_explanations:
         threading.Thread(target=_warm, args=(model,), name="warm-explanations", daemon=True).start()
+    app = ModelServerApp(model)
     config = uvicorn.Config(
-        ModelServerApp(model),
+        app,
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -122,7 +130,15 @@ def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Na
         log_level=options.log_level,
     )
     # who ordered this process removes its socket: it may not change anything outside its scratch folder
-    uvicorn.Server(config).run(sockets=[listening])
+    server = LeavingServer(config, app, options.idle_seconds, options.heartbeat)
+    server.run(sockets=[listening])
+    return EXIT_IDLE if server.left else 0
+
+
+def _listening(options: argparse.Namespace) -> socket.socket:
+    if options.listening is not None:
+        return socket.socket(fileno=options.listening)
+    return _private_socket(options.socket) if options.socket else _tcp_socket(options.host, options.port)
 
 
 def _private_socket(path: Path) -> socket.socket:

@@ -68,6 +68,8 @@ class ModelServerApp:
     """ASGI application. Errors are {"error": sentence, "reason": code}: 400, 404, 405, 409, 413, 415, 422, 500."""
 
     def __init__(self, model: ServedModel) -> None:
+        self.asked = time.monotonic()
+        """When somebody last asked the model something: no question about its health."""
         self._model = model
         self._metrics = ServerMetrics(model.bundle.model_name)
         name = model.bundle.model_name
@@ -116,6 +118,7 @@ class ModelServerApp:
             return _error(404, "not_found", "this server has no such path or model")
         if method != "POST":
             return _error(405, "method_not_allowed", "use POST")
+        self.asked = time.monotonic()
         try:
             self._model.check_time(datetime.now(UTC))
         except Refused as refusal:

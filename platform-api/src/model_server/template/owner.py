@@ -48,7 +48,8 @@ class ForkedProcess:
             frame = connection.recv(FRAME.size, socket.MSG_WAITALL)
             if len(frame) < FRAME.size:
                 raise TemplateGone("the template ended, or could not fork")
-            kind, self.pid = FRAME.unpack(frame)
+            kind, pid = FRAME.unpack(frame)
+            self.pid: int = pid
             if kind != PID:
                 raise TemplateGone("the forked process ended at once")
             self._pidfd = os.pidfd_open(self.pid)

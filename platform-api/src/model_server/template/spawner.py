@@ -47,6 +47,14 @@ class Spawner:
         self._not_before = 0.0
         self._closed = False
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the template that this one has started; None when it has none."""
+        template = self._template
+        return (
+            template.process.pid if template is not None and template.process is not None and template.alive() else None
+        )
+
     def warm_up(self) -> OwnedTemplate | None:
         """Start the template unless it runs; its imports go on beside what the caller does. None where there can be none."""
         with self._lock:
