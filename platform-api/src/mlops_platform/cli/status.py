@@ -2,6 +2,7 @@
 
 import json as json_format
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -10,7 +11,7 @@ from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, show_json, show_table, wants_json
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
-from mlops_platform.local.model_processes import ModelProcess, model_processes
+from mlops_platform.local.model_processes import ModelProcess, model_processes, template_process
 
 # `idle`: a compiled model's process, which runs while somebody asks for explanations; predictions do not need it
 _WITHOUT_PROCESS = frozenset({"stopped", "idle"})
@@ -30,7 +31,12 @@ def status(home: HomeOption = None, _json: Json = False) -> None:
     if state is None or not place.held():
         raise CommandFailed(Exit.UNREACHABLE, f"no platform runs in {place.folder}", "start it with `mlops up`")
     models = model_processes(place.folder / "runtime")
-    processes = [_supervisor(state), *(_child(child) for child in state.children.values()), *map(_model, models)]
+    processes = [
+        _supervisor(state),
+        *(_child(child) for child in state.children.values()),
+        *_template(place.folder / "runtime"),
+        *map(_model, models),
+    ]
     token = scrape_token(place.scrape_token_file)
     answer = http_status(f"{state.urls['platform']}/ready", bearer=token) if "platform" in state.urls else None
     readiness = _readiness(answer)
@@ -69,6 +75,12 @@ def _supervisor(state: states.PlatformState) -> dict[str, Any]:
 
 def _child(child: states.ChildState) -> dict[str, Any]:
     return _row(child.name, child.pid, child.created, child.state, child.restarts, child.url)
+
+
+def _template(runtime: Path) -> list[dict[str, Any]]:
+    """The process that models are forked from: they share what it has imported."""
+    found = template_process(runtime)
+    return [] if found is None else [_row("template of models", *found, "ready", 0, None, below=False)]
 
 
 def _model(running: ModelProcess) -> dict[str, Any]:

@@ -23,12 +23,17 @@ class Forks:
     def __init__(self, errors: Path) -> None:
         """`errors`: where the template writes why it does not come up."""
         self._spawner = Spawner(errors=errors)
+        self._created: tuple[int, float | None] | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="fork")
 
     def template(self) -> tuple[int, float | None] | None:
         """Return the template's process id and when it was created; None when there is none."""
         pid = self._spawner.pid
-        return None if pid is None else (pid, created_at(pid))
+        if pid is None:
+            return None
+        if self._created is None or self._created[0] != pid:
+            self._created = pid, created_at(pid)
+        return self._created
 
     async def fork(self, spec: ProcessSpec) -> tuple[ForkedProcess, Request] | None:
         """Return a process that waits for its beginning, and what it shall be; None: start an interpreter instead."""

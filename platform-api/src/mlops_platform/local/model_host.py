@@ -24,6 +24,7 @@ from mlops_platform.local.activation import Activation
 from mlops_platform.local.events import Event, Report
 from mlops_platform.local.forked import Forks
 from mlops_platform.local.hosted_model import HostedModel, made_at
+from mlops_platform.local.model_processes import TEMPLATE
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import socket_answers
 from mlops_platform.local.state import ChildState, replace_text
@@ -95,6 +96,7 @@ class ModelHost:
         self._idle_seconds = idle_seconds
         self._forks = Forks(self._runtime / "logs" / "template.log")
         self._turns = Turns(_AT_ONCE, _LONGEST_TURN_SECONDS)
+        self._told: tuple[int, float | None] | None = None
         self._models: dict[str, HostedModel] = {}
         self._survivors: dict[str, ChildState] = {}
         self._stop = asyncio.Event()
@@ -117,6 +119,7 @@ class ModelHost:
             await self._task
         await asyncio.gather(*(self._end(revision_id) for revision_id in list(self._models)))
         await asyncio.to_thread(self._forks.close)
+        (self._runtime / TEMPLATE).unlink(missing_ok=True)
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -147,10 +150,19 @@ class ModelHost:
                 self._write_status(revision_id, model)
             except OSError as error:
                 failed.append(error)
+        self._tell_of_the_template()
         if failed:
             # one that the disk has no room for stops no other; all of them are tried again
             raise failed[0]
         self._end_survivors()
+
+    def _tell_of_the_template(self) -> None:
+        """Write down which process the models are forked from: it holds the memory that they share."""
+        found = self._forks.template()
+        if found != self._told:
+            pid, created = found or (None, None)
+            replace_text(self._runtime / TEMPLATE, json.dumps({"pid": pid, "created": created}))
+            self._told = found
 
     def _read_specs(self) -> dict[str, str]:
         """Return the orders, oldest first: in this order they are started."""

@@ -5,6 +5,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+# names the process that the others were forked from
+TEMPLATE = "template.json"
+
 
 @dataclass(frozen=True)
 class ModelProcess:
@@ -30,3 +33,12 @@ def model_processes(runtime: Path) -> list[ModelProcess]:
             running = ModelProcess(name, state, said["pid"], said.get("process_started"), said["restarts"])
             found.append(running)
     return sorted(found, key=lambda each: each.name)
+
+
+def template_process(runtime: Path) -> tuple[int, float] | None:
+    """Return process id and creation (Unix seconds) of the template that model processes are forked from; None without one."""
+    try:
+        said = json.loads((runtime / TEMPLATE).read_text())
+        return (int(said["pid"]), float(said["created"])) if said["pid"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -144,13 +144,13 @@ class SupervisedProcess:
                 continue
             if self.process is not None and self.process.exit_code() in self.spec.final_codes:
                 self._set("failed", (self.process.last_lines(1) or [reason])[0][-500:])
-                await self._refuse(math.inf)
+                await self._refuse(math.inf, self.message)
                 return
             failures, pause = self._restart_policy.after(failures, healthy_for)
             self.restarts += 1
             when = f"in {pause:g} s" if pause else "at once"
             self._set("restarting", f"{self.spec.name} {reason}; starting it again {when} (log: {self.log})")
-            await self._refuse(pause)
+            await self._refuse(pause, reason)
             # of one that is known to start, nobody needs to see more than once that it did not
             idle = self._is_proven() and failures > 1
             if idle:
@@ -177,12 +177,12 @@ class SupervisedProcess:
             raise ProcessFailed(self.spec, f"cannot be asked: {error}") from error
         self._set("waiting", "")
 
-    async def _refuse(self, seconds: float) -> None:
+    async def _refuse(self, seconds: float, reason: str) -> None:
         """Let time pass; whoever connects meanwhile is told why nobody answers."""
         until = None if math.isfinite(seconds) else asyncio.Event()
         if self._activation is None and until is not None:
             return
-        refusing = None if self._activation is None else asyncio.create_task(self._activation.refuse(self.message))
+        refusing = None if self._activation is None else asyncio.create_task(self._activation.refuse(reason))
         try:
             await (asyncio.sleep(seconds) if until is None else until.wait())
         finally:

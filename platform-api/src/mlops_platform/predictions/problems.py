@@ -57,9 +57,12 @@ class ModelProcessDown(Unavailable):
 
     title = "The model process is restarting"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, said: str = "") -> None:
+        """`said`: what its host says instead of it."""
+        because = f" ({said.removesuffix('.')})" if said else ""
         super().__init__(
-            f"The process of '{name}' does not answer and is being restarted; try again in a second.", retry_after=1
+            f"The process of '{name}' does not answer and is being restarted{because}; try again in a second.",
+            retry_after=1,
         )
 
 

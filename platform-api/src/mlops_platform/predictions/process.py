@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _WRONG_ANSWERS = "wrong_answers"
 _REFUSES = "model_refuses"
+# the model host's, while it has no process that answers
+_NO_PROCESS = "no_process"
 _LONGEST = 2_000
 _ONE_EACH = AnswerForm(None, None)
 # what a model process compares with while few rows are known; it has nothing at all when it says no_background
@@ -109,6 +111,8 @@ class ModelProcess:
         if answer.get("reason") == _WRONG_ANSWERS:
             log.error("model answers wrong", model=self._name, reason=answer.get("error"))
             raise ModelAnswersWrong(self._name)
+        if answer.get("reason") == _NO_PROCESS:
+            raise ModelProcessDown(self._name, str(answer.get("error", ""))[:_LONGEST])
         if status != httpx.codes.OK:
             raise ModelFailed(self._name)
 

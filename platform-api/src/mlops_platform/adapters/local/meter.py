@@ -43,6 +43,9 @@ class LocalMeter(Meter):
 
     def _platform(self) -> Iterator[ProcessUse | None]:
         """Processes of the supervisor, which belong to everybody."""
+        # what model processes are forked from: its imports are shared by all of them
+        template = _json(self._home / "runtime" / "template.json")
+        yield _use("model-template", template.get("pid"), template.get("created"), "", children=False)
         children = _json(self._home / "run" / "state.json").get("children", {})
         for name, child in sorted(children.items()):
             yield _use(name, child.get("pid"), child.get("created"), "", children=True)
@@ -73,6 +76,8 @@ def _use(service: str, pid: int | None, created: float | None, revision: str, *,
 
 def _memory(process: psutil.Process) -> int:
     """Return a process's share of memory; where the system does not divide shared pages, what it holds by itself."""
+    if share := getattr(process.memory_full_info(), "pss", 0):
+        return int(share)
     info = process.memory_info()
     return int(max(0, info.rss - getattr(info, "shared", 0)))
 
