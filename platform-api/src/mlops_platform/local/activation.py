@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import socket
 import time
 from collections.abc import Iterator
@@ -40,6 +41,10 @@ class Activation:
 
     def open(self) -> socket.socket:
         """Listen, for this user only, unless it does already. Raises OSError."""
+        if self._listening is not None and _is_shut(self._listening):
+            # by the process, which shares it: what a model does to its own socket is over with the model
+            self._listening.close()
+            self._listening = None
         if self._listening is None:
             # left behind by a host or a process that was killed
             self._path.unlink(missing_ok=True)
@@ -53,8 +58,9 @@ class Activation:
                 raise
             finally:
                 os.umask(before)
-            listening.setblocking(False)
             self._listening = listening
+        # the process could have changed it; no accept of ours may wait
+        self._listening.setblocking(False)
         return self._listening
 
     def close(self) -> None:
@@ -124,6 +130,12 @@ class Activation:
         if self._beats is not None:
             os.close(self._beats)
             self._beats = None
+
+
+def _is_shut(listening: socket.socket) -> bool:
+    asked = select.poll()
+    asked.register(listening, 0)
+    return bool(asked.poll(0))
 
 
 async def _answer(connection: socket.socket, said: bytes) -> None:

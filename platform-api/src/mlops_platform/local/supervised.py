@@ -179,6 +179,9 @@ class SupervisedProcess:
 
     async def _refuse(self, seconds: float, reason: str) -> None:
         """Let time pass; whoever connects meanwhile is told why nobody answers."""
+        if seconds <= 0:
+            # who waits in the socket is answered by the next start
+            return
         until = None if math.isfinite(seconds) else asyncio.Event()
         if self._activation is None and until is not None:
             return
