@@ -23,6 +23,9 @@ from mlops_platform.local.forked import ForkedChild
 from mlops_platform.local.model_host import ModelHost
 from mlops_platform.local.model_processes import model_processes
 from mlops_platform.local.watchdog_client import Watchdog
+from mlops_platform.predictions.answers import AnswerForm
+from mlops_platform.predictions.problems import ModelProcessDown
+from mlops_platform.predictions.process import ModelProcess
 from model_server.template.owner import possible
 
 from .compiled_model import built
@@ -35,7 +38,7 @@ pytestmark = pytest.mark.skipif(
 
 TRIAL = [sys.executable, "-I", "-m", "model_server.serve", "--trial"]
 HOSTILE = Path(__file__).with_name("hostile_server.py")
-ROW = {"columns": ["a", "b", "c"], "rows": [[0.5, 1.0, -1.0]]}
+ROW: dict[str, Any] = {"columns": ["a", "b", "c"], "rows": [[0.5, 1.0, -1.0]]}
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +115,9 @@ async def test_a_process_stays_while_it_answers_and_connections_of_the_moment_it
     async with demanded.serving(idle_seconds=0.2):
         await demanded.is_ready("churn")
         # it leaves and comes many times; each question finds it in another moment
-        for number in range(12):
+        for number in range(6):
             assert (await demanded.explained("churn"))[0] == 200
-            moment = time.monotonic() + 0.25 + 0.02 * number
+            moment = time.monotonic() + 0.25 + 0.04 * number
             await demanded.until(lambda moment=moment: time.monotonic() > moment)  # type: ignore[misc]
         assert demanded.status("churn")["restarts"] == 0
 
@@ -179,6 +182,12 @@ async def test_a_start_that_is_refused_is_said_to_who_asks_and_predictions_go_on
             status, answer = await demanded.explained("churn")
             assert (status, answer["reason"]) == (503, "no_process")
             assert "digest_mismatch" in answer["error"] or "bad_bundle" in answer["error"], answer
+        caller = ModelProcess(
+            "churn", str(socket_path(demanded.folder, "churn")), ROW["columns"], AnswerForm(None, None)
+        )
+        with pytest.raises(ModelProcessDown, match=r"digest_mismatch|bad_bundle"):
+            await caller.explain([ROW["rows"][0]])
+        await caller.close()
         await demanded.until(lambda: demanded.status("churn").get("process") == "failed")
         found = demanded.status("churn")
         assert found["state"] == "ready"
@@ -291,6 +300,7 @@ async def test_many_models_start_a_few_at_a_time_and_those_that_wait_say_so(dema
         assert sum(shares) / len(shares) < 80e6, [round(share / 1e6) for share in shares]
 
 
+@pytest.mark.whole("the way without a template, which test_model_host walks with another program")
 async def test_an_order_that_wants_its_libraries_otherwise_has_an_interpreter_of_its_own(demanded: Demanded) -> None:
     demanded.order("churn", bundle="compiled", environment_vars={"OMP_NUM_THREADS": "2"})
     async with demanded.serving(idle_seconds=0.5):

@@ -13,9 +13,6 @@ from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
 from mlops_platform.local.model_processes import ModelProcess, model_processes, template_process
 
-# `idle`: a compiled model's process, which runs while somebody asks for explanations; predictions do not need it
-_WITHOUT_PROCESS = frozenset({"stopped", "idle"})
-
 
 def status(home: HomeOption = None, _json: Json = False) -> None:
     """Show every process of the platform in this home, and whether the platform is ready.
@@ -94,7 +91,8 @@ def _row(
     return {
         "process": name,
         "pid": pid,
-        "state": state if alive or state in _WITHOUT_PROCESS else "dead",
+        # without a process nothing has died: such as `idle`, that of a compiled model which nobody asks to explain
+        "state": state if alive or pid is None or state == "stopped" else "dead",
         "uptime": _duration(time.time() - created) if alive and created else None,
         "memory_mb": round(_memory(pid, below=below) / 1e6, 1) if alive and pid else None,
         "restarts": restarts,
