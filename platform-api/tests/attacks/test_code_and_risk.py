@@ -33,7 +33,7 @@ async def bringing_code(services: BuiltServices, as_: Headers) -> AsyncIterator[
     await services.signer.sign(prepared)
     parts = quick(services)
     async with client_for(parts) as client:
-        yield Ground(parts, client, as_("ana@company.com", "data-scientist", "ml-engineer"))
+        yield Ground(parts, client, as_("ana@company.com", "data-scientist", "ml-engineer"), as_)
 
 
 async def _raise(ground: Ground, digest: str, level: RiskLevel = "high") -> None:

@@ -9,13 +9,17 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from mlops_platform.app import create_control_plane
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.console.sessions import COOKIE, form_token
+from mlops_platform.database.session import Database
+from mlops_platform.failing.tables import FailingItemRow
 from mlops_platform.identity.authorizer import OWNABLE, Authorizer
 from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.kit.clock import now
+from mlops_platform.notifications.tables import DeliveryRow, NoticeRow
 from tests.attacks.remembered_features import RememberedFeatures, view
 from tests.conftest import client_for
 from tests.house.test_routes import ABROAD, MATRIX, OWN, _api_routes, _permissions
@@ -81,15 +85,25 @@ WAYS = (
     Way("POST", "/api/v1/approvals/{approval_id}/revoke", "approval:decide", {"reason": "x"}),
     Way("POST", f"{_RISK}/proposals", "risk:propose", {"level": "medium", "reason": "x"}),
     Way("POST", f"{_RISK}/decisions", "risk:lower", {"proposal": "x", "decision": "refuse"}),
+    Way(
+        "POST",
+        "/api/v1/notifications/undelivered/{delivery_id}/retry",
+        "metrics:read",
+    ),
+    Way("POST", "/api/v1/failing-items/retries", "deployment:operate", {"job": "poison", "item": "one"}),
     # reading what only those read who may also ask the model
     Way("GET", f"{_V}/example", "prediction:create"),
 )
 # they make something of the caller's own, or nothing at all
-MAKE_ONES_OWN = {("POST", "/api/v1/models/register"), ("POST", "/api/v1/risk/assess")}
+MAKE_ONES_OWN = {
+    ("POST", "/api/v1/models/register"),
+    ("POST", "/api/v1/risk/assess"),
+    ("PATCH", "/api/v1/notifications/settings"),
+}
 REFUSED = {"/problems/not-permitted", "/problems/not-your-view"}
-HIDDEN = {
+HIDDEN = {"/problems/not-failing"} | {
     f"/problems/{kind}-not-found"
-    for kind in ("model", "model-version", "deployment", "approval", "feature-view", "risk-record")
+    for kind in ("model", "model-version", "deployment", "approval", "feature-view", "risk-record", "dead-letter")
 }
 
 
@@ -119,12 +133,24 @@ class World:
         return "refused" if kind in REFUSED else "hidden" if kind in HIDDEN else "went on"
 
 
+async def _dead_letter(database: Database) -> str:
+    """Let a notice of the home team, and an item of a job, be refused for good."""
+    async with database.session() as session:
+        notice = (await session.scalars(select(NoticeRow).where(NoticeRow.tenant == HOME).limit(1))).one()
+        end = {"state": "dead", "attempts": 5, "next_at": now(), "problem": "refused", "ended_at": now()}
+        place = {"channel": "email", "recipient": "x@company.com", "lane": "x", "message_id": None}
+        failed = {"what": "x", "attempts": 9, "since": now(), "failed_at": now(), "next_try_at": now(), "error": "x"}
+        session.add(FailingItemRow(job="poison", item="one", tenant=HOME, gave_up=True, **failed))
+        session.add(DeliveryRow(id="dead", notice_id=notice.id, seq=notice.seq, **place, **end))
+    return "dead"
+
+
 @pytest.fixture
 async def world(services: BuiltServices, as_: Callable[..., dict[str, str]]) -> AsyncIterator[World]:
     parts = replace(quick(services), features=RememberedFeatures(view("mine", tenant=HOME)))
     await services.signer.sign(halves(services.settings.home / "prepared"))
     async with client_for(parts) as client:
-        at = Ground(parts, client, as_("ana@company.com", "data-scientist"))
+        at = Ground(parts, client, as_("ana@company.com", "data-scientist"), as_)
         await at.registered(1, "medium")
         await at.another_version(at.names[0], "medium")
         asked = {"model_name": at.names[0], "target_stage": "staging", "justification": "x"}
@@ -138,6 +164,7 @@ async def world(services: BuiltServices, as_: Callable[..., dict[str, str]]) -> 
             "digest": (await at.ask("GET", f"/models/{at.names[0]}/versions/1"))["digest"],
             "deployment_id": held["deployment_id"],
             "approval_id": waiting["approval_id"],
+            "delivery_id": await _dead_letter(parts.database),
         }
         yield World(parts, client, as_, names)
 

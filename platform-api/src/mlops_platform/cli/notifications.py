@@ -54,9 +54,10 @@ def dead(
     """Show what no channel took, and what waits for each; for platform administrators."""
     found = call("GET", "/api/v1/notifications/undelivered")
     if retry and found["dead"]:
-        ids = [letter["id"] for letter in found["dead"]]
-        retried = call("POST", "/api/v1/notifications/undelivered/retry", body={"ids": ids})
-        show(retried, f"{retried['retried']} copies wait to be tried again")
+        for letter in found["dead"]:
+            call("POST", f"/api/v1/notifications/undelivered/{letter['id']}/retry")
+        count = len(found["dead"])
+        show({"retried": count}, f"{count} {'copy waits' if count == 1 else 'copies wait'} to be tried again")
         return
     if wants_json():
         show_json(found)

@@ -10,6 +10,7 @@ from mlops_platform.failing.attempts import try_again
 from mlops_platform.failing.schemas import Due, FailingItem, TryAgain
 from mlops_platform.failing.tables import FailingItemRow
 from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.principal import Principal
 
 _MOST = 500
@@ -35,11 +36,12 @@ async def failing(session: ReadSession, authorizer: Authorizer, caller: Principa
 
 
 async def again(session: Session, authorizer: Authorizer, caller: Principal, wanted: TryAgain) -> Due:
-    """Have an item tried at once. Raises NotFailing, also for an item the caller may not operate."""
+    """Have an item tried at once. Raises NotFailing, also for another team's item, and NotPermitted."""
     key = {"job": wanted.job, "item": wanted.item}
     row = await session.get(FailingItemRow, key, with_for_update=True)
-    if row is None or not authorizer.allowed(caller, "deployment:operate", row.tenant or _NOBODY):
+    if row is None or not caller.sees(row.tenant or _NOBODY):
         raise NotFailing(wanted)
+    demand(authorizer, caller, "deployment:operate", row.tenant or _NOBODY)
     await audit.record(
         session,
         action=Action.JOB_ITEM_RETRIED,

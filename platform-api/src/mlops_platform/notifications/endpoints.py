@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from mlops_platform.database.session import ReadSessionDep, SessionDep
+from mlops_platform.dependencies import ServicesDep
 from mlops_platform.identity.dependencies import requires
 from mlops_platform.identity.principal import Principal
 from mlops_platform.notifications import service
-from mlops_platform.notifications.schemas import Retried, RetryRequest, UndeliveredView, WishesRequest, WishesView
+from mlops_platform.notifications.schemas import UndeliveredView, WishesRequest, WishesView
 
 router = APIRouter(prefix="/api/v1/notifications", tags=["notifications"])
 Anybody = Annotated[Principal, requires("model:read")]
@@ -28,12 +29,17 @@ async def change(caller: Anybody, body: WishesRequest, session: SessionDep) -> W
 
 
 @router.get("/undelivered", operation_id="list_undelivered_notices")
-async def undelivered(caller: Operator, session: ReadSessionDep) -> UndeliveredView:
+async def undelivered(caller: Operator, session: ReadSessionDep, services: ServicesDep) -> UndeliveredView:
     """Return what waits for each channel, and what no channel took."""
-    return await service.undelivered(session)
+    return await service.undelivered(session, services.authorizer, caller)
 
 
-@router.post("/undelivered/retry", operation_id="retry_undelivered_notices")
-async def retry(caller: Operator, body: RetryRequest, session: SessionDep) -> Retried:
-    """Let dead letters be tried again."""
-    return Retried(retried=await service.retry(session, body.ids))
+@router.post("/undelivered/{delivery_id}/retry", operation_id="retry_undelivered_notice", status_code=204)
+async def retry(
+    caller: Operator,
+    delivery_id: Annotated[str, Path(max_length=64)],
+    session: SessionDep,
+    services: ServicesDep,
+) -> None:
+    """Let a dead letter be tried again."""
+    await service.retry(session, services.authorizer, caller, delivery_id)

@@ -52,15 +52,3 @@ class UndeliveredView(BaseModel):
 
     channels: list[ChannelView]
     dead: list[DeadLetter] = Field(description="the newest hundred")
-
-
-class RetryRequest(BaseModel):
-    """Which dead letters to try again."""
-
-    ids: list[str] = Field(min_length=1, max_length=100)
-
-
-class Retried(BaseModel):
-    """How many copies wait again."""
-
-    retried: int

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from mlops_platform.database.session import ReadSession, Session
+from mlops_platform.errors import NotFound
+from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.people import address_of
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.clock import now
@@ -20,6 +22,15 @@ from mlops_platform.notifications.schemas import (
 )
 from mlops_platform.notifications.spreading import wishes_of
 from mlops_platform.notifications.tables import ChannelStateRow, DeliveryRow, NoticeRow, WishesRow
+
+LOOK_AFTER = "metrics:read"
+
+
+class DeadLetterNotFound(NotFound):
+    """There is none, or it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such dead letter (any more); `mlops notifications dead` lists those there are.")
 
 
 async def wishes(session: ReadSession | Session, caller: Principal) -> WishesView:
@@ -46,8 +57,8 @@ async def wish(session: Session, caller: Principal, body: WishesRequest) -> Wish
     return await wishes(session, caller)
 
 
-async def undelivered(session: ReadSession) -> UndeliveredView:
-    """Return what waits for each channel, and the newest dead letters."""
+async def undelivered(session: ReadSession, authorizer: Authorizer, caller: Principal) -> UndeliveredView:
+    """Return what waits for each channel, and the newest dead letters of teams the caller may look after."""
     query = (
         select(DeliveryRow, NoticeRow)
         .join(NoticeRow, NoticeRow.id == DeliveryRow.notice_id)
@@ -69,6 +80,7 @@ async def undelivered(session: ReadSession) -> UndeliveredView:
             ended_at=delivery.ended_at,
         )
         for delivery, notice in (await session.execute(query)).all()
+        if authorizer.allowed(caller, LOOK_AFTER, notice.tenant)
     ]
     return UndeliveredView(channels=await channel_views(session), dead=dead)
 
@@ -94,8 +106,16 @@ async def channel_views(session: ReadSession) -> list[ChannelView]:
     ]
 
 
-async def retry(session: Session, ids: list[str]) -> int:
-    """Let dead letters be tried again; return how many there were."""
-    statement = update(DeliveryRow).where(DeliveryRow.id.in_(ids), DeliveryRow.state == "dead")
-    values = {"state": "waiting", "attempts": 0, "next_at": now(), "ended_at": None}
-    return len((await session.execute(statement.values(values).returning(DeliveryRow.id))).all())
+async def retry(session: Session, authorizer: Authorizer, caller: Principal, delivery_id: str) -> None:
+    """Let a dead letter be tried again; one that waits already goes on waiting.
+
+    Raises DeadLetterNotFound, also for a letter of a team the caller may not look after.
+    """
+    query = select(DeliveryRow, NoticeRow.tenant).join(NoticeRow, NoticeRow.id == DeliveryRow.notice_id)
+    wanted = query.where(DeliveryRow.id == delivery_id, DeliveryRow.state != "sent").with_for_update(of=DeliveryRow)
+    found = (await session.execute(wanted)).one_or_none()
+    if found is None or not authorizer.allowed(caller, LOOK_AFTER, found.tenant):
+        raise DeadLetterNotFound
+    row = found.DeliveryRow
+    if row.state == "dead":
+        row.state, row.attempts, row.next_at, row.ended_at = "waiting", 0, now(), None
