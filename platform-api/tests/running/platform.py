@@ -22,10 +22,13 @@ class Platform:
         self.port, self.mlflow_port, self.prometheus_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._tokens: dict[tuple[str, str], str] = {}
+        # who is told is read again when a test changes it
+        self.channels = home / "channels.yaml"
+        self.channels.write_text("channels: []\n")
 
     def mlops(self, *arguments: str) -> str:
         program = Path(sys.executable).with_name("mlops")
-        env = {**os.environ, "MLOPS_HOME": str(self.home)}
+        env = {**os.environ, "MLOPS_HOME": str(self.home), "MLOPS_CHANNELS_FILE": str(self.channels)}
         result = subprocess.run(
             [str(program), *arguments], check=False, capture_output=True, text=True, env=env, timeout=180
         )

@@ -1,15 +1,19 @@
 """A manager approves in a browser with JavaScript switched off."""
 
+import re
 import shutil
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 import pytest
-from playwright.sync_api import sync_playwright
+import yaml
+from playwright.sync_api import Page, sync_playwright
 from sklearn.base import clone
 
+from ..support.receivers import listening, mail_server, text_of
 from ..support.waiting import eventually
 from .platform import Platform
 
@@ -28,15 +32,7 @@ _FLAGS = [
 def test_a_person_signs_in_reads_and_approves_without_javascript(
     platform: Platform, model: Any, rows: pd.DataFrame, tmp_path: Path
 ) -> None:
-    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
-    # bytes of its own: a level that is raised here is the level of the same bytes everywhere
-    own = clone(model).fit(rows, rows["visits"] > 0)
-    with mlflow.start_run():
-        logged = mlflow.sklearn.log_model(
-            own, name="model", input_example=rows.head(40), pip_requirements=["scikit-learn"]
-        )
-    mlflow.register_model(logged.model_uri, "browsed", tags={"risk_level": "medium", "owner": "ana@company.com"})
-    deployment = platform.deploy("browsed")
+    deployment = _asked(platform, "browsed", model, rows, rows["visits"] > 0)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
         page = browser.new_context(java_script_enabled=False).new_page()
@@ -69,3 +65,61 @@ def test_a_person_signs_in_reads_and_approves_without_javascript(
     eventually(lambda: platform.predict("browsed").is_success)
     detail = platform.ask("GET", f"/api/v1/deployments/{deployment}", "max@company.com", "manager").json()
     assert detail["state"] in {"live", "rolling_out"}
+
+
+def _asked(platform: Platform, name: str, model: Any, rows: pd.DataFrame, labels: Any) -> str:
+    """Register a version with bytes of its own (a level that is raised here is theirs everywhere), and ask for staging."""
+    mlflow.set_tracking_uri(f"http://127.0.0.1:{platform.mlflow_port}")
+    with mlflow.start_run():
+        logged = mlflow.sklearn.log_model(
+            clone(model).fit(rows, labels),
+            name="model",
+            input_example=rows.head(40),
+            pip_requirements=["scikit-learn"],
+        )
+    mlflow.register_model(logged.model_uri, name, tags={"risk_level": "medium", "owner": "ana@company.com"})
+    return platform.deploy(name)
+
+
+def test_a_person_without_a_terminal_follows_a_mail_decides_and_the_requester_is_answered(
+    platform: Platform, model: Any, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    with mail_server() as mailbox, listening() as slack, sync_playwright() as playwright:
+        hook = {"name": "team", "kind": "slack", "url": slack.url, "kinds": ["approval-settled"]}
+        mail = {"host": "127.0.0.1", "port": mailbox.port, "security": "none", "sender": "mlops@company.com"}
+        platform.channels.write_text(
+            yaml.safe_dump({"email": {**mail, "domains": ["company.com"]}, "channels": [hook]})
+        )
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        # the platform can tell whom it has seen
+        for person in ("Max", "Sam"):
+            _signed_in(browser.new_page(), f"{platform.url}/console", person)
+        _asked(platform, "mailed", model, rows, rows["age"] > 0)
+        for person, address in (("Max", "max@company.com"), ("Sam", "sam@company.com")):
+            asked = eventually(lambda address=address: _about("mailed", mailbox.to(address)))
+            link = re.search(r"http://\S+/console/approvals/\S+", asked)
+            assert link is not None
+            page = browser.new_context().new_page()
+            _signed_in(page, link.group(0), person)
+            assert page.url == link.group(0), "the page of the mail, after signing in"
+            page.get_by_label("Comment").fill(f"read by {person}")
+            page.get_by_role("button", name="Approve this exact version").click()
+            page.get_by_text(f"read by {person}").wait_for()
+        page.screenshot(path=str(tmp_path / "decided.png"), full_page=True)
+        answer = eventually(lambda: _about("Your request to bring mailed", mailbox.to("ana@company.com")))
+        assert "was approved" in answer
+        told = eventually(lambda: [body for body in slack.bodies() if "mailed" in body["text"]])
+        assert "was approved" in told[0]["blocks"][0]["text"]["text"]
+        browser.close()
+    platform.channels.write_text("channels: []\n")
+
+
+def _signed_in(page: Page, address: str, person: str) -> None:
+    page.goto(address)
+    page.get_by_role("link", name="Sign in as a demonstration person").click()
+    page.get_by_role("button", name=person).click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+def _about(words: str, mails: list[Message]) -> str:
+    return next((text for text in map(text_of, mails) if words in text), "")
