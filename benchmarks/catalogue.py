@@ -40,27 +40,17 @@ def run(*, quick: bool = False) -> list[Line]:
         lines = []
         for what, path in paths.items():
             url = f"{platform.url}/api/v1/models/{_NAME}{path}"
-            ours = wrk(
-                url, "", connections=1, seconds=seconds, token=token, method="GET"
-            )
+            ours = wrk(url, "", connections=1, seconds=seconds, token=token, method="GET")
             bar = at_most(5, ours.p95_ms, " ms")
-            lines.append(
-                single(
-                    f"{what}: p95 ms / MLflow's model", ours.p95_ms, peer.p95_ms, bar
-                )
-            )
+            lines.append(single(f"{what}: p95 ms / MLflow's model", ours.p95_ms, peer.p95_ms, bar))
         return lines
 
 
 def _fill(platform: Platform) -> None:
     """Register the model in MLflow and mirror 1,000 versions of it: rows as the mirror writes them."""
-    headers = {
-        "Authorization": f"Bearer {platform.token('ana@company.com', 'data-scientist')}"
-    }
+    headers = {"Authorization": f"Bearer {platform.token('ana@company.com', 'data-scientist')}"}
     address = f"{platform.mlflow_url}/api/2.0/mlflow/registered-models/create"
-    requests.post(
-        address, json={"name": _NAME}, headers=headers, timeout=30
-    ).raise_for_status()
+    requests.post(address, json={"name": _NAME}, headers=headers, timeout=30).raise_for_status()
     url = _database_url(platform)
     engine = create_engine(url)
     with engine.begin() as connection:

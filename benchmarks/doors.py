@@ -56,9 +56,7 @@ _LEAST: dict[str, float | None] = {
 }
 
 
-def _contenders(
-    url: str, ask: Callable[..., Result], count: int
-) -> dict[str, Callable[[], Result]]:
+def _contenders(url: str, ask: Callable[..., Result], count: int) -> dict[str, Callable[[], Result]]:
     values = np.random.default_rng(1).normal(size=(count, len(COLUMNS))).round(6)
     objects = [dict(zip(COLUMNS, row, strict=True)) for row in values.tolist()]
     tensor = {"name": "x", "datatype": "FP64", "shape": [count, len(COLUMNS)]}
@@ -98,9 +96,7 @@ def _in_binary(tensor: dict[str, Any], values: Any) -> tuple[bytes, dict[str, st
     """Return a body as Triton's client sends it by default: the input in binary, and every output asked for in binary."""
     content = values.tobytes()
     described = {**tensor, "parameters": {"binary_data_size": len(content)}}
-    head = json.dumps(
-        {"inputs": [described], "parameters": {"binary_data_output": True}}
-    ).encode()
+    head = json.dumps({"inputs": [described], "parameters": {"binary_data_output": True}}).encode()
     return head + content, {
         "Content-Type": "application/octet-stream",
         _JSON_LENGTH: str(len(head)),

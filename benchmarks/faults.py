@@ -88,9 +88,7 @@ class Clients:
         self.asked: dict[str, list[Asked]] = {kind: [] for kind in _HOW}
         self._stop = threading.Event()
         self._threads = [
-            threading.Thread(target=self._go_on, args=(kind,))
-            for kind, count in _HOW.items()
-            for _ in range(count)
+            threading.Thread(target=self._go_on, args=(kind,)) for kind, count in _HOW.items() for _ in range(count)
         ]
 
     def _go_on(self, kind: str) -> None:
@@ -158,17 +156,13 @@ def run(*, quick: bool = False) -> list[Line]:
             f"seconds without predictions: {outcome.part}, {outcome.fault} / 1",
             outcome.clients["predictions"][2],
             _SHORT_SECONDS,
-            at_most(_SHORT_SECONDS, outcome.clients["predictions"][2], " s")
-            if outcome.fault == "kill -9"
-            else None,
+            at_most(_SHORT_SECONDS, outcome.clients["predictions"][2], " s") if outcome.fault == "kill -9" else None,
         )
         for outcome in outcomes
     ]
 
 
-def _faults(
-    parts: tuple[str, ...], *, everything: bool
-) -> Iterator[Callable[[Platform, str], Outcome]]:
+def _faults(parts: tuple[str, ...], *, everything: bool) -> Iterator[Callable[[Platform, str], Outcome]]:
     for part in parts:
         yield partial(_killed, part=part)
     for part in parts if everything else ():
@@ -181,10 +175,7 @@ def _faults(
 
 
 def _show(outcome: Outcome) -> None:
-    cells = [
-        f"{failed} of {asked}, {gap:.1f} s"
-        for failed, asked, gap in outcome.clients.values()
-    ]
+    cells = [f"{failed} of {asked}, {gap:.1f} s" for failed, asked, gap in outcome.clients.values()]
     replaced = "" if outcome.replaced is None else f"{outcome.replaced:.1f} s"
     print(
         f"| {outcome.part} | {outcome.fault} | {' | '.join(cells)} | {replaced} |",
@@ -260,23 +251,15 @@ def _pid(platform: Platform, part: str) -> int:
     if part == "model":
         (status,) = (platform.home / "runtime" / "status").glob("*.json")
         return int(json.loads(status.read_text())["pid"])
-    return int(
-        state["supervisor_pid"]
-        if part == "supervisor"
-        else state["children"][part]["pid"]
-    )
+    return int(state["supervisor_pid"] if part == "supervisor" else state["children"][part]["pid"])
 
 
-def _replaced(
-    platform: Platform, part: str, pid: int, since: float, seconds: float = 90
-) -> float | None:
+def _replaced(platform: Platform, part: str, pid: int, since: float, seconds: float = 90) -> float | None:
     """Return after how long another process is in its place and ready, None when there is none in time."""
     states = platform.home / "run" / "state.json"
 
     def another() -> bool:
-        with suppress(
-            ValueError, KeyError, IndexError, OSError, psutil.Error, StopIteration
-        ):
+        with suppress(ValueError, KeyError, IndexError, OSError, psutil.Error, StopIteration):
             now = _pid(platform, part)
             if part in {"api process", "model", "supervisor"}:
                 return now != pid
@@ -306,14 +289,8 @@ def _memory(platform: Platform) -> str:
         if part in {"api process", "model"}:
             continue
         process = psutil.Process(_pid(platform, part))
-        family = (
-            [process]
-            if part == "supervisor"
-            else [process, *process.children(recursive=True)]
-        )
-        shares[part] = (
-            sum(getattr(one.memory_full_info(), "pss", 0) for one in family) / 1e6
-        )
+        family = [process] if part == "supervisor" else [process, *process.children(recursive=True)]
+        shares[part] = sum(getattr(one.memory_full_info(), "pss", 0) for one in family) / 1e6
     each = ", ".join(f"{name} {share:.0f}" for name, share in shares.items())
     return f"{sum(shares.values()):.0f} MB ({each})"
 

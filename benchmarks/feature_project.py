@@ -27,20 +27,14 @@ def make(folder: Path) -> None:
     (folder / "feature_store.yaml").write_text(_CONFIGURATION)
     random = np.random.default_rng(0)
     moment = datetime.now(UTC) - timedelta(hours=1)
-    entity = Entity(
-        name="customer", join_keys=["customer_id"], value_type=ValueType.STRING
-    )
+    entity = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
     views = []
     for view in range(3):
-        names = [
-            ref.split(":")[1] for ref in FEATURES if ref.startswith(f"view{view}:")
-        ]
+        names = [ref.split(":")[1] for ref in FEATURES if ref.startswith(f"view{view}:")]
         path = folder / "data" / f"view{view}.parquet"
         columns = {name: random.random(ENTITIES) for name in names}
         ids = [f"customer_{number}" for number in range(ENTITIES)]
-        pd.DataFrame(
-            {"customer_id": ids, "event_timestamp": moment, **columns}
-        ).to_parquet(path)
+        pd.DataFrame({"customer_id": ids, "event_timestamp": moment, **columns}).to_parquet(path)
         views.append(
             FeatureView(
                 name=f"view{view}",

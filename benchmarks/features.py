@@ -52,9 +52,7 @@ def run(*, quick: bool = False) -> list[Line]:
                 refs = FEATURES[:features]
                 ids = [f"customer_{number}" for number in range(entities)]
                 ours = json.dumps({"entity_ids": ids, "feature_refs": refs})
-                theirs = json.dumps(
-                    {"features": refs, "entities": {"customer_id": ids}}
-                )
+                theirs = json.dumps({"features": refs, "entities": {"customer_id": ids}})
                 found = in_turn(
                     {
                         "ours": partial(
@@ -80,11 +78,7 @@ def run(*, quick: bool = False) -> list[Line]:
                         found["feast"],
                     )
                 )
-                lines.append(
-                    tails(
-                        f"{what}, p95 ms / feast serve", found["ours"], found["feast"]
-                    )
-                )
+                lines.append(tails(f"{what}, p95 ms / feast serve", found["ours"], found["feast"]))
     return lines
 
 

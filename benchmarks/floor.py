@@ -35,9 +35,7 @@ def run(*, quick: bool = False) -> list[Line]:
         token = platform.token("ana@company.com", "data-scientist")
         api = platform.pid("api")
         for name in (LOGISTIC, BOOSTING):
-            full = partial(
-                predict, platform, token, name, connections=CONNECTIONS, seconds=seconds
-            )
+            full = partial(predict, platform, token, name, connections=CONNECTIONS, seconds=seconds)
             with floor(deploy(platform, token, name)) as (url, pid):
                 bare = partial(
                     wrk,
@@ -97,9 +95,7 @@ def floor(bundle: Path) -> Iterator[tuple[str, int]]:
         "benchmarks.peers.bare:app",
         "--no-access-log",
     ]
-    command += [
-        word for name, value in options.items() for word in (f"--{name}", str(value))
-    ]
+    command += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     url = f"http://127.0.0.1:{port}/"
     with running(command, url, env=env) as process:
         yield url, process.pid
@@ -110,14 +106,10 @@ def _accounted(platform: Platform) -> Line:
     from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
 
     time.sleep(1)
-    scraper = {
-        "Authorization": f"Bearer {(platform.home / 'keys' / 'scrape.token').read_text()}"
-    }
+    scraper = {"Authorization": f"Bearer {(platform.home / 'keys' / 'scrape.token').read_text()}"}
     text = requests.get(f"{platform.url}/metrics", headers=scraper, timeout=10).text
     answered = sum(
-        float(line.rsplit(" ", 1)[1])
-        for line in text.splitlines()
-        if line.startswith("prediction_rows_total{")
+        float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("prediction_rows_total{")
     )
     account = DeltaPredictionLog(platform.home / "predictions").account()
     kept = account.stored + account.pending

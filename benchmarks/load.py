@@ -62,17 +62,11 @@ def wrk(
     named = {"Content-Type": "application/json", **(headers or {})}
     if token:
         named["Authorization"] = f"Bearer {token}"
-    lines = "\n".join(
-        f'wrk.headers["{name}"] = "{value}"' for name, value in named.items()
-    )
+    lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in named.items())
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "body"
         content.write_bytes(body if isinstance(body, bytes) else body.encode())
-        script = (
-            _SCRIPT.replace("{headers}", lines)
-            .replace("{body}", str(content))
-            .replace('"POST"', f'"{method}"')
-        )
+        script = _SCRIPT.replace("{headers}", lines).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
         path = Path(folder) / "request.lua"
         path.write_text(script)
         command = [
@@ -86,9 +80,7 @@ def wrk(
             str(path),
             url,
         ]
-        printed = subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=seconds + 60
-        ).stdout
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
     found = re.search(r"RESULT (\d+) ([\d.]+) ([\d.]+) (\d+)", printed)
     assert found, printed
     requests, duration, p95, errors = (
@@ -109,9 +101,7 @@ def watched(pid: int, measure: Callable[[], Result]) -> Result:
     result = measure()
     return replace(
         result,
-        cpu_us=(sum(_spent(member) for member in family) - before)
-        / result.requests
-        * 1e6,
+        cpu_us=(sum(_spent(member) for member in family) - before) / result.requests * 1e6,
     )
 
 

@@ -49,35 +49,21 @@ def run(*, quick: bool = False) -> list[Line]:
             medians: dict[str, list[float]] = {"door": [], "inner": []}
             measured = in_turn(
                 {
-                    "door": _asking(
-                        platform.mlflow_url, path, token, asks, medians["door"]
-                    ),
+                    "door": _asking(platform.mlflow_url, path, token, asks, medians["door"]),
                     "inner": _asking(inner, path, secret, asks, medians["inner"]),
                 },
                 rounds,
             )
             # the first round warmed both up
-            added = [
-                door - behind
-                for door, behind in zip(
-                    medians["door"][1:], medians["inner"][1:], strict=True
-                )
-            ]
+            added = [door - behind for door, behind in zip(medians["door"][1:], medians["inner"][1:], strict=True)]
             ours, beside = (
                 statistics.median(medians["door"][1:]),
                 statistics.median(medians["inner"][1:]),
             )
             bar = at_most(_MEDIAN_MS, statistics.median(added), " ms more")
-            lines.append(
-                single(
-                    f"{what}: median ms through the door / behind it", ours, beside, bar
-                )
-            )
+            lines.append(single(f"{what}: median ms through the door / behind it", ours, beside, bar))
             tails = [
-                door.p95_ms / behind.p95_ms
-                for door, behind in zip(
-                    measured["door"], measured["inner"], strict=True
-                )
+                door.p95_ms / behind.p95_ms for door, behind in zip(measured["door"], measured["inner"], strict=True)
             ]
             line = single(
                 f"{what}: p95 ms through the door / behind it",
@@ -97,17 +83,13 @@ def run(*, quick: bool = False) -> list[Line]:
         return lines
 
 
-def _while_uploading(
-    platform: Platform, token: str, place: str, *, quick: bool
-) -> Line:
+def _while_uploading(platform: Platform, token: str, place: str, *, quick: bool) -> Line:
     """Measure predictions with and without an upload, in turn."""
     models.deploy(platform, token, models.LOGISTIC)
     target = f"{platform.mlflow_url}/api/2.0/mlflow-artifacts/artifacts/{place}/large"
 
     def quiet() -> Result:
-        return models.predict(
-            platform, token, models.LOGISTIC, connections=1, seconds=2
-        )
+        return models.predict(platform, token, models.LOGISTIC, connections=1, seconds=2)
 
     def busy() -> Result:
         command = [
@@ -125,10 +107,7 @@ def _while_uploading(
                 upload.kill()
 
     found = in_turn({"busy": busy, "quiet": quiet}, 3 if quick else 7)
-    ratios = [
-        one.p95_ms / other.p95_ms
-        for one, other in zip(found["busy"], found["quiet"], strict=True)
-    ]
+    ratios = [one.p95_ms / other.p95_ms for one, other in zip(found["busy"], found["quiet"], strict=True)]
     line = single(
         "predict: p95 ms during an upload / without one",
         statistics.median(result.p95_ms for result in found["busy"]),
@@ -143,17 +122,13 @@ def _while_uploading(
     )
 
 
-def _asking(
-    url: str, path: str, token: str, asks: int, medians: list[float]
-) -> Callable[[], Result]:
+def _asking(url: str, path: str, token: str, asks: int, medians: list[float]) -> Callable[[], Result]:
     """Return a round: so many requests over one connection, each timed; its median is appended to `medians`."""
     parts = urlsplit(url)
     headers = {"Authorization": f"Bearer {token}"}
 
     def measure() -> Result:
-        connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port, timeout=30
-        )
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
         times: list[float] = []
         errors = 0
         began = time.perf_counter()
@@ -167,9 +142,7 @@ def _asking(
         elapsed = time.perf_counter() - began
         connection.close()
         medians.append(statistics.median(times))
-        return Result(
-            asks / elapsed, statistics.quantiles(times, n=20)[18], errors, asks
-        )
+        return Result(asks / elapsed, statistics.quantiles(times, n=20)[18], errors, asks)
 
     return measure
 
@@ -178,9 +151,7 @@ def _fill(platform: Platform, token: str) -> str:
     """Register one version; return the place of its run's artifacts in the store."""
     headers = {"Authorization": f"Bearer {token}"}
 
-    def post(
-        path: str, body: dict[str, object]
-    ) -> dict[str, dict[str, dict[str, str]]]:
+    def post(path: str, body: dict[str, object]) -> dict[str, dict[str, dict[str, str]]]:
         answer = requests.post(
             f"{platform.mlflow_url}{_API}/{path}",
             json=body,

@@ -38,9 +38,7 @@ def row() -> dict[str, float]:
     """Return the row that is asked about."""
     return {
         name: round(float(value), 6)
-        for name, value in zip(
-            COLUMNS, np.random.default_rng(1).normal(size=20), strict=True
-        )
+        for name, value in zip(COLUMNS, np.random.default_rng(1).normal(size=20), strict=True)
     }
 
 
@@ -72,23 +70,17 @@ def deploy(platform: Platform, token: str, name: str) -> Path:
         "justification": "benchmark",
     }
     headers = {"Authorization": f"Bearer {token}"}
-    requests.post(
-        f"{platform.url}/api/v1/models/deploy", json=body, headers=headers, timeout=60
-    ).raise_for_status()
+    requests.post(f"{platform.url}/api/v1/models/deploy", json=body, headers=headers, timeout=60).raise_for_status()
     deadline = time.monotonic() + 120
     question = {"model_name": name, "input_data": row()}
-    while not requests.post(
-        f"{platform.url}/api/v1/predict", json=question, headers=headers, timeout=10
-    ).ok:
+    while not requests.post(f"{platform.url}/api/v1/predict", json=question, headers=headers, timeout=10).ok:
         if time.monotonic() > deadline:
             raise NotLive(name)
         time.sleep(0.3)
     return next((platform.home / "bundles").glob(f"*-{name}-1"))
 
 
-def predict(
-    platform: Platform, token: str, name: str, *, connections: int, seconds: float
-) -> Result:
+def predict(platform: Platform, token: str, name: str, *, connections: int, seconds: float) -> Result:
     """Measure the full path: one row over keep-alive connections."""
     body = json.dumps({"model_name": name, "input_data": row()})
     return wrk(

@@ -35,9 +35,7 @@ def run(*, quick: bool = False) -> list[Line]:
                 _kserve(name, bundle, seconds) as kserve,
             ):
                 contenders: dict[str, Callable[[], Result]] = {
-                    "ours": lambda name=name: predict(
-                        platform, token, name, connections=_CONNECTIONS, seconds=seconds
-                    ),
+                    "ours": lambda name=name: predict(platform, token, name, connections=_CONNECTIONS, seconds=seconds),
                     _MLFLOW: mlflow,
                 }
                 found = in_turn(
@@ -64,9 +62,7 @@ def _mlflow(bundle: Path, seconds: float) -> Iterator[Callable[[], Result]]:
         str(bundle / "native"),
     ]
     command += ["--env-manager", "local", "-p", str(port)]
-    body = json.dumps(
-        {"dataframe_split": {"columns": COLUMNS, "data": [list(row().values())]}}
-    )
+    body = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(row().values())]}})
     with running(command, f"http://127.0.0.1:{port}/ping", seconds=120):
         yield lambda: wrk(
             f"http://127.0.0.1:{port}/invocations",
@@ -77,9 +73,7 @@ def _mlflow(bundle: Path, seconds: float) -> Iterator[Callable[[], Result]]:
 
 
 @contextmanager
-def _kserve(
-    name: str, bundle: Path, seconds: float
-) -> Iterator[Callable[[], Result] | None]:
+def _kserve(name: str, bundle: Path, seconds: float) -> Iterator[Callable[[], Result] | None]:
     """Run the SDK with the same fitted model; give nothing when it cannot be installed."""
     interpreter = kserve_environment(sklearn.__version__)
     if interpreter is None:

@@ -112,10 +112,7 @@ def _line(
 ) -> Line:
     ratios = [own / other for own, other in zip(mine, theirs, strict=True)]
     ratio = statistics.median(ratios)
-    failed = {
-        who: sum(result.errors for result in results)
-        for who, results in (("ours", ours), ("beside", beside))
-    }
+    failed = {who: sum(result.errors for result in results) for who, results in (("ours", ours), ("beside", beside))}
     bar = at_least(least, ratio) if least is not None else None
     if any(failed.values()):
         what = f"{what} ({', '.join(f'{count} errors {who}' for who, count in failed.items() if count)})"

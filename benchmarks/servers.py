@@ -50,9 +50,7 @@ def running(
     try:
         deadline = time.monotonic() + seconds
         while not _answers(ready_url):
-            assert process.poll() is None, (
-                f"{command[:4]} ended with {process.returncode}"
-            )
+            assert process.poll() is None, f"{command[:4]} ended with {process.returncode}"
             assert time.monotonic() < deadline, f"{command[:4]} did not answer"
             time.sleep(0.2)
         yield process
@@ -92,9 +90,7 @@ def kserve_environment(scikit_learn: str) -> Path | None:
             timeout=600,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        print(
-            f"  the KServe SDK could not be installed, so it is not measured: {error}"
-        )
+        print(f"  the KServe SDK could not be installed, so it is not measured: {error}")
         return None
     return interpreter
 
@@ -136,12 +132,8 @@ class Platform:
         """Run the command line on this home; return what it printed."""
         command = [str(Path(sys.executable).with_name("mlops")), *arguments]
         env = {**os.environ, "MLOPS_HOME": str(self.home)}
-        result = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=env, timeout=300
-        )
-        assert result.returncode == 0, (
-            f"mlops {arguments[0]}: {result.stdout[-800:]} {result.stderr[-800:]}"
-        )
+        result = subprocess.run(command, check=False, capture_output=True, text=True, env=env, timeout=300)
+        assert result.returncode == 0, f"mlops {arguments[0]}: {result.stdout[-800:]} {result.stderr[-800:]}"
         return result.stdout.strip()
 
     def pid(self, process: str) -> int:
@@ -153,9 +145,7 @@ class Platform:
     def inner_mlflow(self) -> tuple[str, str]:
         """Return the address of MLflow behind its door, and the secret it demands."""
         port = (self.home / "run" / "mlflow-port").read_text()
-        return f"http://127.0.0.1:{port}", (
-            self.home / "keys" / "mlflow.secret"
-        ).read_text().strip()
+        return f"http://127.0.0.1:{port}", (self.home / "keys" / "mlflow.secret").read_text().strip()
 
     def token(self, email: str, role: str) -> str:
         """Return a token of a person."""

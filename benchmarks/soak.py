@@ -61,9 +61,7 @@ def run(*, quick: bool = False) -> list[Line]:
                     flush=True,
                 )
     print(f"  answers: {dict(sorted(answered.items()))}")
-    return [line for part, found in looks.items() for line in verdict(part, found)] + [
-        _failures(answered)
-    ]
+    return [line for part, found in looks.items() for line in verdict(part, found)] + [_failures(answered)]
 
 
 def verdict(part: str, looks: list[Look]) -> list[Line]:
@@ -76,10 +74,7 @@ def verdict(part: str, looks: list[Look]) -> list[Line]:
         ("descriptors", _SPARE_COUNT),
         ("processes", _SPARE_COUNT),
     ):
-        before, after = (
-            statistics.median(getattr(look, name) for look in some)
-            for some in (early, late)
-        )
+        before, after = (statistics.median(getattr(look, name) for look in some) for some in (early, late))
         limit = max(before * _GROWTH, before + spare)
         lines.append(
             single(
@@ -103,30 +98,19 @@ def _failures(answered: Counter[str]) -> Line:
 
 
 def _shown(now: dict[str, Look]) -> str:
-    return ", ".join(
-        f"{part} {look.memory:.0f} MB {look.descriptors} fd"
-        for part, look in now.items()
-    )
+    return ", ".join(f"{part} {look.memory:.0f} MB {look.descriptors} fd" for part, look in now.items())
 
 
 def _looked(platform: Platform) -> dict[str, Look]:
     state = json.loads((platform.home / "run" / "state.json").read_text())
-    pids = {
-        part: int(state["children"][part]["pid"])
-        for part in _PARTS
-        if part in state["children"]
-    }
+    pids = {part: int(state["children"][part]["pid"]) for part in _PARTS if part in state["children"]}
     pids["supervisor"] = int(state["supervisor_pid"])
     found = {}
     for part, pid in pids.items():
         with suppress(psutil.Error):
             process = psutil.Process(pid)
             # the supervisor's children are the other parts, and models that come and go
-            family = (
-                [process]
-                if part == "supervisor"
-                else [process, *process.children(recursive=True)]
-            )
+            family = [process] if part == "supervisor" else [process, *process.children(recursive=True)]
             found[part] = Look(
                 sum(getattr(one.memory_full_info(), "pss", 0) for one in family) / 1e6,
                 sum(one.num_fds() for one in family),
@@ -142,27 +126,18 @@ def _clients(platform: Platform, token: str, operator: str) -> Iterator[Counter[
     stop = threading.Event()
     question = {"model_name": LOGISTIC, "input_data": row()}
     infer = {
-        "inputs": [
-            {"name": key, "shape": [1], "datatype": "FP64", "data": [value]}
-            for key, value in row().items()
-        ]
+        "inputs": [{"name": key, "shape": [1], "datatype": "FP64", "data": [value]} for key, value in row().items()]
     }
-    everyday: list[
-        tuple[str, float, Callable[[requests.Session], requests.Response]]
-    ] = [
+    everyday: list[tuple[str, float, Callable[[requests.Session], requests.Response]]] = [
         (
             "predict",
             0.01,
-            lambda http: http.post(
-                f"{platform.url}/api/v1/predict", json=question, timeout=60
-            ),
+            lambda http: http.post(f"{platform.url}/api/v1/predict", json=question, timeout=60),
         ),
         (
             "infer",
             0.02,
-            lambda http: http.post(
-                f"{platform.url}/v2/models/{LOGISTIC}/infer", json=infer, timeout=60
-            ),
+            lambda http: http.post(f"{platform.url}/v2/models/{LOGISTIC}/infer", json=infer, timeout=60),
         ),
         (
             "explain",
@@ -194,9 +169,7 @@ def _clients(platform: Platform, token: str, operator: str) -> Iterator[Counter[
         ),
     ]
 
-    def go_on(
-        what: str, pause: float, ask: Callable[[requests.Session], requests.Response]
-    ) -> None:
+    def go_on(what: str, pause: float, ask: Callable[[requests.Session], requests.Response]) -> None:
         with requests.Session() as http:
             http.headers["Authorization"] = f"Bearer {token}"
             while not stop.wait(pause):
@@ -263,9 +236,7 @@ def _change(platform: Platform, token: str, operator: str, number: int) -> str:
     deployment = answer.json()["deployment_id"]
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
-        state = requests.get(
-            f"{api}/deployments/{deployment}", headers=own, timeout=60
-        ).json()["state"]
+        state = requests.get(f"{api}/deployments/{deployment}", headers=own, timeout=60).json()["state"]
         if state == "live":
             break
         time.sleep(1)
@@ -275,8 +246,4 @@ def _change(platform: Platform, token: str, operator: str, number: int) -> str:
         headers=other,
         timeout=60,
     )
-    return (
-        "2xx"
-        if gone.ok and state == "live"
-        else f"{state}, undeploy {gone.status_code}"
-    )
+    return "2xx" if gone.ok and state == "live" else f"{state}, undeploy {gone.status_code}"

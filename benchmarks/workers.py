@@ -27,6 +27,4 @@ def run(*, quick: bool = False) -> list[Line]:
                 platform, token, LOGISTIC, connections=_CONNECTIONS, seconds=seconds
             )
         found = in_turn(contenders, rounds)
-    return [
-        rates("two workers, requests/s / one", found["two"], found["one"], least=_LEAST)
-    ]
+    return [rates("two workers, requests/s / one", found["two"], found["one"], least=_LEAST)]

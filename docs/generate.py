@@ -67,7 +67,9 @@ def _settings() -> list[tuple[str, ...]]:
     own = [name for name in Settings.model_fields if name not in Limits.model_fields]
     for name in (*own, *Limits.model_fields):
         field = Settings.model_fields[name]
-        default = str(field.get_default(call_default_factory=True, validated_data={})).replace(str(Path(mlops_platform.__file__).parent), "<package>")
+        default = str(field.get_default(call_default_factory=True, validated_data={})).replace(
+            str(Path(mlops_platform.__file__).parent), "<package>"
+        )
         rows.append(
             (
                 f"`MLOPS_{name.upper()}`",

@@ -8,9 +8,7 @@ import orjson
 
 _options = onnxruntime.SessionOptions()
 _options.intra_op_num_threads = _options.inter_op_num_threads = 1
-_session = onnxruntime.InferenceSession(
-    os.environ["FLOOR_MODEL"], _options, providers=["CPUExecutionProvider"]
-)
+_session = onnxruntime.InferenceSession(os.environ["FLOOR_MODEL"], _options, providers=["CPUExecutionProvider"])
 _dtype = np.float64 if os.environ["FLOOR_DTYPE"] == "float64" else np.float32
 _input, _output = os.environ["FLOOR_INPUT"], os.environ["FLOOR_OUTPUT"]
 
@@ -25,9 +23,7 @@ async def app(scope, receive, send):  # noqa: ANN001, ANN201 - as bare as it get
         await send({"type": "http.response.body", "body": b"ready"})
         return
     row = np.array([list(orjson.loads(body)["input_data"].values())], _dtype)
-    answer = orjson.dumps(
-        {"prediction": [float(_session.run([_output], {_input: row})[0][0, 1])]}
-    )
+    answer = orjson.dumps({"prediction": [float(_session.run([_output], {_input: row})[0][0, 1])]})
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer)),

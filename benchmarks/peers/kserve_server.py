@@ -17,14 +17,8 @@ class Peer(Model):
 
     async def predict(self, payload, headers=None, response_headers=None):  # noqa: ANN001, ANN201, ARG002 - KServe's signature
         """Return the positive class's probabilities."""
-        return {
-            "predictions": self.model.predict_proba(np.array(payload["instances"]))[
-                :, 1
-            ].tolist()
-        }
+        return {"predictions": self.model.predict_proba(np.array(payload["instances"]))[:, 1].tolist()}
 
 
 if __name__ == "__main__":
-    ModelServer(http_port=int(sys.argv[2]), enable_grpc=False, workers=1).start(
-        [Peer(sys.argv[1])]
-    )
+    ModelServer(http_port=int(sys.argv[2]), enable_grpc=False, workers=1).start([Peer(sys.argv[1])])
