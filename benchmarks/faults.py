@@ -259,7 +259,8 @@ def _replaced(platform: Platform, part: str, pid: int, since: float, seconds: fl
     states = platform.home / "run" / "state.json"
 
     def another() -> bool:
-        with suppress(ValueError, KeyError, IndexError, OSError, psutil.Error, StopIteration):
+        # a type error: it has no process at this moment
+        with suppress(ValueError, TypeError, KeyError, IndexError, OSError, psutil.Error, StopIteration):
             now = _pid(platform, part)
             if part in {"api process", "model", "supervisor"}:
                 return now != pid

@@ -20,8 +20,8 @@ from mlops_platform.local.process import AdoptedProcess, Process, ProcessSpec
 from mlops_platform.local.readiness import socket_answers
 
 _BACKLOG = 1_024
-# a heartbeat comes every second
-_FRESH_SECONDS = 5.0
+# a heartbeat comes every second; for this long one that was heard says that the process answers
+FRESH_SECONDS = 5.0
 _ANSWER_SECONDS = 5.0
 _LONGEST_HEAD = 1 << 16
 
@@ -98,7 +98,7 @@ class Activation:
             with contextlib.suppress(BlockingIOError):
                 if os.read(self._beats, 1 << 16):
                     self._heard = time.monotonic()
-        return time.monotonic() - self._heard < _FRESH_SECONDS
+        return time.monotonic() - self._heard < FRESH_SECONDS
 
     async def wanted(self) -> None:
         """Return when somebody connects. Raises OSError."""

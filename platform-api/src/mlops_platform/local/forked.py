@@ -11,6 +11,7 @@ from mlops_platform.local.state import created_at
 from mlops_platform.local.watchdog_client import Watchdog
 from model_server.template.messages import Request
 from model_server.template.owner import ForkedProcess
+from model_server.template.preload import ANSWERS
 from model_server.template.spawner import Spawner, forkable
 
 # asking for a fork waits while the template imports: not in the event loop, and not in the threads of others
@@ -22,7 +23,7 @@ class Forks:
 
     def __init__(self, errors: Path) -> None:
         """`errors`: where the template writes why it does not come up."""
-        self._spawner = Spawner(errors=errors)
+        self._spawner = Spawner(ANSWERS, errors=errors)
         self._created: tuple[int, float | None] | None = None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="fork")
 

@@ -20,7 +20,7 @@ from mlops_platform.adapters.local.bundles import folder_of
 from mlops_platform.adapters.local.runtime import socket_path
 from mlops_platform.builds.interfaces import BundleDamaged
 from mlops_platform.local import orphans
-from mlops_platform.local.activation import Activation
+from mlops_platform.local.activation import FRESH_SECONDS, Activation
 from mlops_platform.local.events import Event, Report
 from mlops_platform.local.forked import Forks
 from mlops_platform.local.hosted_model import HostedModel, made_at
@@ -257,7 +257,7 @@ class ModelHost:
             # a large model takes what it takes; whoever ordered it has a limit of its own
             ready_seconds=math.inf,
             probe_seconds=_PROBE_SECONDS,
-            hung_seconds=_HUNG_SECONDS,
+            hung_seconds=_HUNG_SECONDS if activation is None else _HUNG_SECONDS - FRESH_SECONDS,
             final_codes=frozenset({_REFUSED}),
             stop_seconds=5,
             forked_by=self._forks,

@@ -15,8 +15,8 @@ from pathlib import Path
 import model_server
 
 _HOMES = ("HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
-_OURS_LEFT_OUT = ("model_server.template",)
-_FOR_BUILDS = (
+_TEMPLATE, _BUILD = "model_server.template", "model_server.build"
+_FOR_BOTH = (
     "numpy",
     "pandas",
     "scipy.stats",
@@ -25,14 +25,17 @@ _FOR_BUILDS = (
     "sklearn.compose",
     "sklearn.pipeline",
     "skops.io",
-    "onnx",
-    "skl2onnx",
     "yaml",
     "orjson",
 )
+_FOR_BUILDS = ("onnx", "skl2onnx")
 _FOR_ANSWERS = ("uvicorn", "uvloop", "httptools", "anyio", "prometheus_client", "shap")
-BUILDS, EVERYTHING = "builds", "everything"
-SETS: dict[str, tuple[str, ...]] = {BUILDS: _FOR_BUILDS, EVERYTHING: (*_FOR_BUILDS, *_FOR_ANSWERS)}
+BUILDS, ANSWERS, EVERYTHING = "builds", "answers", "everything"
+SETS: dict[str, tuple[str, ...]] = {
+    BUILDS: (*_FOR_BOTH, *_FOR_BUILDS),
+    ANSWERS: (*_FOR_BOTH, *_FOR_ANSWERS),
+    EVERYTHING: (*_FOR_BOTH, *_FOR_BUILDS, *_FOR_ANSWERS),
+}
 
 # one thread, from the first import on; read by the libraries while they are loaded, and the same for every model
 VARIABLES = {
@@ -53,7 +56,7 @@ def preload(name: str) -> None:
     # libraries look for a home while they are imported, and some write to it
     with tempfile.TemporaryDirectory(prefix="model-template-") as home:
         os.environ.update(dict.fromkeys(_HOMES, home))
-        for module in (*SETS[name], *_ours()):
+        for module in (*SETS[name], *_ours(name)):
             with contextlib.suppress(ModuleNotFoundError):
                 importlib.import_module(module)
     for variable in _HOMES:
@@ -67,6 +70,7 @@ def threads() -> int:
     return sum(1 for _ in Path("/proc/self/task").iterdir())
 
 
-def _ours() -> list[str]:
+def _ours(name: str) -> list[str]:
+    without = (_TEMPLATE, _BUILD) if name == ANSWERS else (_TEMPLATE,)
     found = pkgutil.walk_packages(model_server.__path__, "model_server.")
-    return [each.name for each in found if not each.name.startswith(_OURS_LEFT_OUT)]
+    return [each.name for each in found if not each.name.startswith(without)]
