@@ -11,7 +11,7 @@ from mlops_platform.console.sessions import COOKIE, form_token
 from mlops_platform.identity import session_cookie, sessions
 from mlops_platform.identity.hosts import HostNotTrusted, TrustedHosts
 from mlops_platform.identity.principal import Role
-from mlops_platform.identity.scraping import scrape_token
+from mlops_platform.identity.scrape_token import scrape_token
 from mlops_platform.identity.tables import BrowserSessionRow
 from mlops_platform.kit.clock import now
 from tests.conftest import client_for

@@ -20,7 +20,7 @@ def status(home: HomeOption = None, _json: Json = False) -> None:
     Memory is that of the process and everything below it, each page that several share counted in equal parts (PSS, on Linux).
     Exits 3 when nothing runs, 1 when not ready.
     """
-    from mlops_platform.identity.scraping import scrape_token
+    from mlops_platform.identity.scrape_token import scrape_token
     from mlops_platform.local.readiness import http_status
 
     place = Home.at(home)

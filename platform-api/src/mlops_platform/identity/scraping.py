@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from mlops_platform.errors import Unauthenticated, Unavailable
 from mlops_platform.identity.admission import Headers, bearer_of
 from mlops_platform.identity.dependencies import PERMISSION, authenticate, demand
-from mlops_platform.kit.keyfiles import load_or_create
+from mlops_platform.identity.scrape_token import scrape_token
 
 _ACTION = "metrics:read"
 
@@ -34,11 +34,6 @@ class ScrapeTokenUnreadable(Unavailable):
         super().__init__(
             "The file that MLOPS_SCRAPE_TOKEN_FILE names cannot be read; mount it, or correct the setting."
         )
-
-
-def scrape_token(path: Path) -> str:
-    """Return the token in the file, made by whichever process needs it first. Raises OSError."""
-    return load_or_create(path, lambda: secrets.token_urlsafe(32).encode()).decode().strip()
 
 
 def may_scrape(headers: Headers, path: Path) -> bool:

@@ -6,7 +6,7 @@ import signal
 import time
 from http import HTTPStatus
 
-from mlops_platform.identity.scraping import scrape_token
+from mlops_platform.identity.scrape_token import scrape_token
 from mlops_platform.local import counters, feature_project, ports, process_specs, readiness, survivors
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from mlops_platform.identity.scraping import scrape_token
+from mlops_platform.identity.scrape_token import scrape_token
 from mlops_platform.local.home import Home
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import answers, says_anything

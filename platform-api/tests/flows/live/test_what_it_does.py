@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 
 from mlops_platform.adapters.mlflow.registry import MlflowRegistry
 from mlops_platform.builds.gate_runs import measure_waiting
-from mlops_platform.identity.scraping import scrape_token
+from mlops_platform.identity.scrape_token import scrape_token
 from mlops_platform.kit.clock import now
 from mlops_platform.predictions.interfaces import Account
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlops_platform.identity.scraping import scrape_token
+from mlops_platform.identity.scrape_token import scrape_token
 from mlops_platform.rollouts.interfaces import Signals, SignalsUnavailable
 from mlops_platform.rollouts.rollout import Signal
 
