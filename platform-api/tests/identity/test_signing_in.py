@@ -159,7 +159,7 @@ async def test_what_was_typed_when_the_session_had_ended_is_shown_to_the_same_pe
     begun = await browser.get("/console/sign-in/begin", params=asked)
     back = await browser.get(await choose(browser, begun.headers["location"], "max"))
     assert back.headers["location"] == f"/console/approvals/a1?kept={asked['kept']}"
-    # nothing was sent by itself, and the request does not exist here: the form's own page is tested in tests/flows
+    # the form itself: tests/console/test_late_forms.py
     shown = await browser.get(f"/console?kept={asked['kept']}")
     assert "What you typed is in it again" in shown.text
     await sign_in_as(browser, "ana")

@@ -6,10 +6,12 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+import httpx
 import mlflow
 import pandas as pd
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 from sklearn.base import clone
 
@@ -123,3 +125,48 @@ def _signed_in(page: Page, address: str, person: str) -> None:
 
 def _about(words: str, mails: list[Message]) -> str:
     return next((text for text in map(text_of, mails) if words in text), "")
+
+
+_WIDTHS = (1280, 390)
+
+
+def test_pages_of_signing_in_and_being_told_are_accessible_and_fit_a_phone(platform: Platform) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
+        for width in _WIDTHS:
+            page = browser.new_context(viewport={"width": width, "height": 800}).new_page()
+            page.set_content("<img src='x'>")
+            assert Axe().run(page).response["violations"], "axe sees a picture without a text"
+            for path in ("/console/sign-in?next=/console/approvals&kept=x", "/console/signed-out", "/issuer/device"):
+                page.goto(f"{platform.url}{path}")
+                _accessible(page)
+            page.goto(f"{platform.url}/console/notifications")
+            page.get_by_role("link", name="Sign in as a demonstration person").click()
+            _accessible(page)
+            page.get_by_role("button", name="Max").click()
+            page.get_by_role("heading", name="Notifications").wait_for()
+            _accessible(page)
+            for path in ("/console", "/console/approvals", "/console/deployments", "/console/models/nothing"):
+                page.goto(f"{platform.url}{path}")
+                _accessible(page)
+            page.goto(f"{platform.url}/console/approvals")
+            if page.get_by_role("link", name="mailed 1").count():
+                page.get_by_role("link", name="mailed 1").first.click()
+                _accessible(page)
+            device = httpx.post(f"{platform.url}/issuer/device_authorization", data={"client_id": "mlops-cli"}).json()
+            page.goto(f"{platform.url}/issuer/device")
+            page.get_by_label("Code that").fill(device["user_code"])
+            page.get_by_role("button", name="Continue").click()
+            _accessible(page)
+            page.get_by_role("button", name="refuse").click()
+            _accessible(page)
+        browser.close()
+
+
+def _accessible(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    seen = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+    assert seen == [], page.url
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
+        f"{page.url} is wider than the screen"
+    )
