@@ -1,6 +1,7 @@
 """Pages of the embedded issuer: who do you want to be, and which device is being signed in. On this machine only."""
 
 import ipaddress
+import os
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import Forbidden, TooManyRequests
 from mlops_platform.identity.endpoints import embedded_issuer
 from mlops_platform.identity.issuer import grants
+from mlops_platform.identity.issuer.neighbours import uid_of
 from mlops_platform.identity.issuer.people import PEOPLE, person
 from mlops_platform.identity.issuer.requests import CONSOLE, AuthorizeRequest, read_authorize
 from mlops_platform.identity.issuer.user_codes import shown, typed
@@ -25,14 +27,14 @@ UserCode = Annotated[str, Form(max_length=40)]
 
 
 class OnlyOnThisMachine(Forbidden):
-    """Somebody came to the demonstration people from another machine."""
+    """Somebody came to the demonstration people from another machine, or as another user of this one."""
 
     title = "The demonstration people are for this machine only"
 
     def __init__(self) -> None:
         super().__init__(
-            "Open the page in a browser on the machine that runs the platform. For everybody else an administrator sets "
-            "MLOPS_ISSUER to a real identity provider."
+            "Open the page in a browser of the user and the machine that run the platform. For everybody else an administrator "
+            "sets MLOPS_ISSUER to a real identity provider."
         )
 
 
@@ -115,10 +117,12 @@ def _asked(services: Services, pairs: list[tuple[str, str]]) -> AuthorizeRequest
 
 
 def _refuse_others(request: Request, services: Services) -> None:
-    """Raise OnlyOnThisMachine unless the platform is this machine's own, and so is the caller."""
+    """Raise OnlyOnThisMachine unless the platform is this machine's own, and the caller is its user, as far as the kernel says."""
     embedded_issuer(services)
-    caller = request.client.host if request.client is not None else ""
-    if not (_loopback(urlsplit(services.settings.url).hostname or "") and _loopback(caller)):
+    host, port = request.client if request.client is not None else ("", 0)
+    if not (_loopback(urlsplit(services.settings.url).hostname or "") and _loopback(host)):
+        raise OnlyOnThisMachine
+    if uid_of(host, port) not in {None, os.getuid()}:
         raise OnlyOnThisMachine
 
 
