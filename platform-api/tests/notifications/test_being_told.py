@@ -375,7 +375,7 @@ def _by_turns(receiver: Receiver, seed: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     "count",
     [
-        200,
+        60,
         pytest.param(
             100_000, marks=[pytest.mark.whole("a hundred thousand notices take minutes"), pytest.mark.timeout(3_600)]
         ),

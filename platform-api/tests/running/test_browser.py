@@ -130,6 +130,7 @@ def _about(words: str, mails: list[Message]) -> str:
 _WIDTHS = (1280, 390)
 
 
+@pytest.mark.whole("half a minute of looking at pages; the pages' own tests are in tests/console")
 def test_pages_of_signing_in_and_being_told_are_accessible_and_fit_a_phone(platform: Platform) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_FLAGS)
