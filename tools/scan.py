@@ -33,6 +33,7 @@ PERMISSIVE = (
 )
 FORBIDDEN = ("gpl", "sspl", "busl", "proprietary")
 WAIVED = {
+    "axe-playwright-python": "MIT by its LICENSE file, the axe-core in it MPL-2.0; the package names none; tests only, never shipped",
     "cedarpy": "Apache-2.0 by its LICENSE file; the package names none",
     "huey": "MIT by its LICENSE file; the package names none; comes with MLflow",
     "sigstore-models": "Apache-2.0 by its LICENSE file; the package names none",
