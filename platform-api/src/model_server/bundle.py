@@ -130,6 +130,8 @@ class Bundle:
     code: Code = "none"
     """`declared`: the model brings Python code of its own, and is loaded in confined processes only."""
     format: int = FORMAT
+    libraries: str | None = None
+    """Name of the environment the model is loaded in; None for the platform's own."""
 
     @property
     def columns(self) -> list[str]:

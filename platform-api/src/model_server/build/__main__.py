@@ -18,6 +18,7 @@ from model_server.build.stages import Stages
 from model_server.bundle import parse_bundle
 from model_server.digests import copy_plain, file_sha256, plain_files, tree_digest
 from model_server.formats.allowed import check_formats
+from model_server.libraries.found import Libraries, find
 from model_server.refusals import Refused
 from model_server.sandbox.limits import Limits
 from model_server.sandbox.protections import BEST_EFFORT, REQUIRED, mode_of
@@ -38,12 +39,14 @@ def build(
     feature_refs: tuple[str, ...] = (),
     sandbox: str = BEST_EFFORT,
     starter: Spawner | None = None,
+    libraries: Libraries | None = None,
 ) -> Report:
     """Build the bundle and write its report; the report's verdict says whether it was built.
 
     `sandbox` is `required` where a model may only be loaded in a process that is confined in every essential way.
 
-    `starter` starts its three processes; this process's own unless given.
+    `starter` starts its three processes; this process's own unless given. `libraries`: what the model is loaded in, when
+    these are its own.
 
     An earlier build in the output folder is removed first. A refused model leaves only report.json there.
     """
@@ -58,11 +61,13 @@ def build(
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as scratch:
             digest = _check(source, Path(scratch), report)
             Path(scratch).chmod(0o711)
-            stages = Stages(Path(scratch), report, limits or Limits(), sandbox, starter)
+            stages = Stages(Path(scratch), report, limits or Limits(), sandbox, starter, libraries)
             inspected = stages.inspect()
             content, proven = stages.prove(*stages.load())
             content |= {**inspected, "format": 1, "digest": digest, "model_name": name, "model_version": version}
             content["feature_refs"] = list(feature_refs)
+            if libraries is not None:
+                content["libraries"] = libraries.name
             engine = _assemble(Path(scratch), output, content, proven)
         report.verdict = "built"
     except Refused as refusal:
@@ -140,7 +145,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--template", type=int, help="descriptor of a template that the caller keeps; else one for this build"
     )
+    parser.add_argument("--environments", type=Path, help="the store of environments")
+    parser.add_argument("--libraries", help="name of the environment in it that the model is loaded in")
     options = parser.parse_args(arguments)
+    libraries = None if options.libraries is None else find(options.environments, options.libraries)
     with _starter(options.template) as starter:
         report = build(
             options.source,
@@ -151,6 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
             feature_refs=tuple(options.feature_ref),
             sandbox=options.sandbox,
             starter=starter,
+            libraries=libraries,
         )
     sys.stdout.write(f"{report.verdict}: {report.sentence or options.output}\n")
     return EXIT_BUILT if report.verdict == "built" else EXIT_REFUSED

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from model_server.build.report import Step
+from model_server.libraries import entering
 from model_server.refusals import Refused
 from model_server.sandbox.confine import Confinement, confine
 from model_server.sandbox.limits import Limits
@@ -64,7 +65,7 @@ def run(work: Callable[[dict[str, Any], Events], None]) -> int:
     warnings.simplefilter("ignore")
     events.send(event="sealed", **sealed.as_json())
     try:
-        sealed.demand(request["sandbox"])
+        entering.enter(sealed, request["sandbox"])
         work(request, events)
     except Refused as refusal:
         events.send(event="refused", code=refusal.code, sentence=refusal.sentence)

@@ -24,7 +24,7 @@ def _inspect(request: dict[str, Any], events: Events) -> None:
     with events.step("code") as step:
         _tell_code(root, step)
     with events.step("versions") as step:
-        _compare_versions(artifact, step)
+        _compare_versions(artifact, step, request.get("libraries"))
         params = [asdict(found) for found in declared_params(artifact.params)] if artifact.flavor == "pyfunc" else []
     events.send(event="done", code=artifact.code, params=params, extra_inputs=artifact.extra_inputs)
 
@@ -99,15 +99,16 @@ def _tell_code(root: Path, step: Step) -> None:
     )
 
 
-def _compare_versions(artifact: Any, step: Step) -> None:
-    from model_server.formats.versions import differences, facts, logged_with
+def _compare_versions(artifact: Any, step: Step, own: dict[str, str] | None) -> None:
+    from model_server.formats.versions import differences, loaded_by, logged_with
 
     logged = logged_with(artifact)
-    step.facts = facts(logged)
+    here = loaded_by(logged, own)
+    step.facts = {"logged_with": logged, "here": here}
     if not logged:
         step.detail = "the model does not say which libraries it was logged with"
         return
-    different = differences(logged)
+    different = differences(logged, here)
     step.status = "warning" if different else "passed"
     step.detail = (
         "; ".join(different[:10]) or f"logged with the libraries that load it: {', '.join(sorted(logged)[:10])}"

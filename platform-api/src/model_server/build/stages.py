@@ -5,10 +5,12 @@ claims. A process can only report the steps that are its own, so a hostile model
 """
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from model_server.build.report import Report
+from model_server.libraries.found import Libraries
 from model_server.refusals import Refused
 from model_server.sandbox.isolation import Outcome, run_isolated
 from model_server.sandbox.limits import Limits
@@ -36,7 +38,13 @@ class Stages:
     """Runs the processes on the tree in `scratch/native` and writes their steps into the report."""
 
     def __init__(
-        self, scratch: Path, report: Report, limits: Limits, sandbox: str, starter: Spawner | None = None
+        self,
+        scratch: Path,
+        report: Report,
+        limits: Limits,
+        sandbox: str,
+        starter: Spawner | None = None,
+        libraries: Libraries | None = None,
     ) -> None:
         self._scratch = scratch
         self._native = scratch / "native"
@@ -44,10 +52,15 @@ class Stages:
         self._limits = limits
         self._sandbox = sandbox
         self._starter = starter
+        self._libraries = libraries
 
     def inspect(self) -> dict[str, Any]:
         """Look into every file; return what they say: code, parameters, what becomes of extra inputs. Raises Refused."""
-        said, _ = self._run("inspection", [self._native], {})
+        own = self._libraries
+        readable = [self._native] if own is None else [self._native, own.folder]
+        # their versions are read, nothing of them is imported
+        more = {} if own is None else {"libraries": asdict(own) | {"folder": str(own.folder)}}
+        said, _ = self._run("inspection", readable, more)
         known = said.get("code") in ("none", "declared") and said.get("extra_inputs") in ("refuse", "ignore")
         if not known or not isinstance(said.get("params"), list):
             raise Refused("build_inconsistent", "The isolated inspection returned an incomplete description.")
@@ -82,7 +95,9 @@ class Stages:
             "readable": [str(path) for path in readable],
             "sandbox": self._sandbox,
         }
-        outcome = run_isolated(_MODULES[stage], request, work, self._limits, self._starter)
+        # only the model is loaded in its own libraries: what judges it stays the platform's
+        libraries = self._libraries if stage == "model" else None
+        outcome = run_isolated(_MODULES[stage], request, work, self._limits, self._starter, libraries)
         return self._taken(stage, outcome), produced
 
     def _taken(self, stage: Stage, outcome: Outcome) -> dict[str, Any]:

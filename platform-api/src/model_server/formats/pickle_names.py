@@ -67,11 +67,17 @@ Tree TreePredictor WhiteKernel _BaseScorer _BinMapper _BinaryGaussianProcessClas
 _CFSubcluster _CVIterableWrapper _CalibratedClassifier _ConstantPredictor _CurveScorer _MultimetricScorer
 _PassthroughScorer _Scorer _SigmoidCalibration _TemperatureScaling make_column_selector
 """)
+# what estimators of earlier releases (1.2 to 1.8) hold; a model is loaded in the release it names
+EARLIER = _names("""
+BinomialDeviance MultinomialDeviance LeastSquaresError LeastAbsoluteError HuberLossFunction QuantileLossFunction Log
+LeastSquares Huber SquaredLoss
+""")
 XGBOOST = frozenset(
     {"Booster", "XGBClassifier", "XGBModel", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker", "XGBRegressor"}
 )
 LIGHTGBM = frozenset({"Booster", "LGBMClassifier", "LGBMModel", "LGBMRanker", "LGBMRegressor"})
 PANDAS = _names("""
+Float64Index Int64Index UInt64Index NumericIndex
 ArrowDtype BlockManager BooleanArray BooleanDtype Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeArray
 DatetimeIndex DatetimeTZDtype Float32Dtype Float64Dtype FloatingArray Index Int16Dtype Int32Dtype Int64Dtype Int8Dtype
 IntegerArray Interval IntervalDtype IntervalIndex MultiIndex NA RangeIndex Series SingleBlockManager StringArray StringDtype

@@ -90,7 +90,7 @@ FUNCTIONS: dict[str, frozenset[str]] = {
 
 
 _CLASSES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("sklearn", pickle_names.ESTIMATORS | pickle_names.PARTS),
+    ("sklearn", pickle_names.ESTIMATORS | pickle_names.PARTS | pickle_names.EARLIER),
     ("xgboost.sklearn", pickle_names.XGBOOST),
     ("xgboost.core", pickle_names.XGBOOST),
     ("lightgbm.sklearn", pickle_names.LIGHTGBM),

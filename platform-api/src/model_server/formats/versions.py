@@ -2,9 +2,10 @@
 
 import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from pathlib import Path
 
 from model_server.formats.artifact import Artifact, described
+from model_server.libraries.found import Libraries, versions
 
 _PINNED = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)(\[[^\]]*\])?\s*==\s*([0-9][^\s;,]*)")
 _NAMED = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -43,24 +44,26 @@ def logged_with(artifact: Artifact) -> dict[str, str | None]:
     return found
 
 
-def differences(logged: dict[str, str | None]) -> list[str]:
+def differences(logged: dict[str, str | None], here: dict[str, str | None]) -> list[str]:
     """Return a sentence for each library whose major or minor version differs here, or that is missing here."""
     return [
         told
         for library, was in sorted(logged.items())
-        if library not in _OF_NO_MATTER and (told := _told(library, was))
+        if library not in _OF_NO_MATTER and (told := _told(library, was, here.get(library)))
     ]
 
 
-def facts(logged: dict[str, str | None]) -> dict[str, Any]:
-    """Return the versions for programs: what it was logged with, and what loads it here."""
-    return {"logged_with": logged, "here": {library: _here(library) for library in sorted(logged)}}
+def loaded_by(logged: dict[str, str | None], own: dict[str, str] | None) -> dict[str, str | None]:
+    """Return the versions that load it: the platform's, or those of its own environment."""
+    if own is None:
+        return {library: _here(library) for library in sorted(logged)}
+    there = Libraries(own["name"], Path(own["folder"]), own["interpreter"])
+    return versions(there, sorted(logged))
 
 
-def _told(library: str, was: str | None) -> str | None:
-    here = _here(library)
+def _told(library: str, was: str | None, here: str | None) -> str | None:
     if here is None:
-        return f"logged with {library} {was or ''}".rstrip() + ", which is not in this platform's environment"
+        return f"logged with {library} {was or ''}".rstrip() + ", which is not in the environment that loads it"
     if was is not None and _minor(was) != _minor(here):
         return f"logged with {library} {was}, loaded by {here}"
     return None

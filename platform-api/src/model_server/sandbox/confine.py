@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_server.libraries import entering
 from model_server.sandbox import environment, held, identity, landlock, limits, places, seatbelt, seccomp, syscalls
 from model_server.sandbox.limits import Limits
 from model_server.sandbox.protections import Missing, Name, Sealed
@@ -104,7 +105,7 @@ def _on_linux(wanted: Confinement) -> Sealed:
     if not missing or missing[-1].name != "memory":
         holds["memory"] = f"{wanted.limits.memory_bytes >> 20} MiB, {wanted.limits.threads} threads"
     _close_others(wanted.descriptors)
-    readable = [*places.of_the_interpreter(), *wanted.readable]
+    readable = [*places.of_the_interpreter(), *entering.places(), *wanted.readable]
     if why_no_files is None:
         landlock.restrict(readable, wanted.scratch, places.DEVICES)
         holds["files"] = f"Landlock, ABI {abi}"

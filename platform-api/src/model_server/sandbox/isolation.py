@@ -10,13 +10,13 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from model_server.libraries.found import Libraries, program
 from model_server.sandbox import environment, seatbelt
 from model_server.sandbox.limits import Limits
 from model_server.template.spawner import Spawner, Started, end, spawner
@@ -40,11 +40,17 @@ class Outcome:
 
 
 def run_isolated(
-    module: str, request: dict[str, Any], scratch: Path, limits: Limits, starter: Spawner | None = None
+    module: str,
+    request: dict[str, Any],
+    scratch: Path,
+    limits: Limits,
+    starter: Spawner | None = None,
+    libraries: Libraries | None = None,
 ) -> Outcome:
     """Run the module on the request and collect its events. Never raises for what the child does.
 
     The request gets `scratch`, the one folder the child may write, and `limits`. `starter`: this process's own unless given.
+    `libraries`: the model's own, with an interpreter of its own then; the platform's unless given.
     """
     described = {"memory_bytes": limits.memory_bytes, "cpu_seconds": limits.cpu_seconds}
     content = {**request, "scratch": str(scratch), "limits": described}
@@ -55,7 +61,7 @@ def run_isolated(
         try:
             child = (starter or spawner()).spawn(
                 seatbelt.under(
-                    [sys.executable, "-I", "-m", module, str(scratch / "request.json"), str(writing)],
+                    [*program(module, libraries), str(scratch / "request.json"), str(writing)],
                     map(Path, request["readable"]),
                     scratch,
                     None,

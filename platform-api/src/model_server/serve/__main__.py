@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from model_server.libraries import entering
 from model_server.refusals import Refused
 from model_server.sandbox.confine import Confinement, confine
 from model_server.sandbox.limits import SERVING
@@ -101,7 +102,7 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     )
     if sealed.missing:
         sys.stderr.write(f"{sealed.sentence}\n")
-    sealed.demand(mode)
+    entering.enter(sealed, mode)
     # Imported only now: they start threads, which would stay free, and read their environment
     from model_server.serve.approval import approved
     from model_server.serve.served_model import ServedModel

@@ -1,0 +1,88 @@
+"""An environment in the store: found by its name, and whether it is whole. Reads only; nothing of it is imported."""
+
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_server.refusals import Refused
+
+# a digest of the lock; also the name of its folder
+NAME = re.compile(r"[0-9a-f]{64}")
+MARKER, LIBRARIES, FILES = "environment.json", "lib", "files.json"
+_LAUNCH = Path(__file__).with_name("launch.py")
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """A model's own libraries: the folder they lie in, and the interpreter they were chosen for."""
+
+    name: str
+    folder: Path
+    interpreter: str
+
+
+def find(root: Path, name: str) -> Libraries:
+    """Return the environment of that name below `root`. Raises Refused `environment_missing` unless it is whole.
+
+    Whole: its marker was written last, and every file has the size it had then.
+    """
+    folder = root.absolute() / name
+    try:
+        if not NAME.fullmatch(name):
+            raise ValueError(name)
+        said = json.loads((folder / MARKER).read_text())
+        sizes = json.loads((folder / FILES).read_text())
+        interpreter = str(said["interpreter"])
+        whole = said["name"] == name and Path(interpreter).is_file()
+        whole = whole and all((folder / LIBRARIES / path).lstat().st_size == size for path, (size, _) in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise Refused(
+            "environment_missing",
+            f"The libraries of this model (environment {name[:12]}) are not on this machine, or not whole; the worker installs "
+            "them again from the lock that was kept with the model.",
+        )
+    return Libraries(name, folder / LIBRARIES, interpreter)
+
+
+def program(module: str, libraries: Libraries | None) -> list[str]:
+    """Return the start of the command that runs a program of the model server, in these libraries or the platform's own."""
+    if libraries is None:
+        return [sys.executable, "-I", "-m", module]
+    return [libraries.interpreter, "-I", "-S", str(_LAUNCH), str(libraries.folder), str(_landlock()), module]
+
+
+def named_in(bundle: Path) -> str | None:
+    """Return the name of the environment a bundle was built in, None for the platform's own. Raises OSError, ValueError."""
+    content = json.loads((bundle / "bundle.json").read_text())
+    name = content.get("libraries") if isinstance(content, dict) else None
+    return None if name is None else str(name)
+
+
+def for_bundle(root: Path, bundle: Path) -> Libraries | None:
+    """Return the libraries to serve a bundle in, None for the platform's own. Raises Refused, OSError, ValueError."""
+    name = named_in(bundle)
+    return None if name is None else find(root, name)
+
+
+def versions(libraries: Libraries, names: Sequence[str]) -> dict[str, str | None]:
+    """Return the versions that lie there, by canonical name; None for what does not."""
+    from importlib.metadata import distributions
+
+    there = {
+        re.sub(r"[-_.]+", "-", each.metadata["Name"] or "").lower(): each.version
+        for each in distributions(path=[str(libraries.folder)])
+    }
+    return {name: there.get(name) for name in names}
+
+
+def _landlock() -> Path:
+    spec = importlib.util.find_spec("landlockpy")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
