@@ -4,6 +4,7 @@ skl2onnx's own converters round thresholds to single precision (rows at a split 
 up to 0.5 of probability away) and fail on HistGradientBoosting with current onnx releases; these keep double precision.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -148,10 +149,8 @@ def graph_of_trees(estimator: Any, ensemble: TreeEnsemble, features: int) -> byt
 
 def register_converters() -> None:
     """Make skl2onnx convert trees, alone or inside pipelines, with the writers above."""
-    import lightgbm
     import sklearn.ensemble
     import sklearn.tree
-    import xgboost
     from skl2onnx import update_registered_converter
     from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
@@ -163,7 +162,7 @@ def register_converters() -> None:
     ]
     kinds = [getattr(sklearn.ensemble, name) for name in (*boosting, *FORESTS)]
     kinds += [getattr(sklearn.tree, name) for name in DECISION_TREES]
-    kinds += [xgboost.XGBClassifier, xgboost.XGBRegressor, lightgbm.LGBMClassifier, lightgbm.LGBMRegressor]
+    kinds += _boosters()
     for kind in kinds:
         classifies = kind.__name__.endswith("Classifier")
         shapes = calculate_linear_classifier_output_shapes if classifies else calculate_linear_regressor_output_shapes
@@ -176,6 +175,20 @@ def register_converters() -> None:
             if classifies
             else None,
         )
+
+
+def _boosters() -> list[Any]:
+    """Return the estimators of the libraries that are here: a model's own environment has what the model named."""
+    found: list[Any] = []
+    with contextlib.suppress(ModuleNotFoundError):
+        import xgboost
+
+        found += [xgboost.XGBClassifier, xgboost.XGBRegressor]
+    with contextlib.suppress(ModuleNotFoundError):
+        import lightgbm
+
+        found += [lightgbm.LGBMClassifier, lightgbm.LGBMRegressor]
+    return found
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:

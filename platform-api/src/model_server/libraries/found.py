@@ -1,7 +1,9 @@
 """An environment in the store: found by its name, and whether it is whole. Reads only; nothing of it is imported."""
 
+import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -28,17 +30,17 @@ class Libraries:
 def find(root: Path, name: str) -> Libraries:
     """Return the environment of that name below `root`. Raises Refused `environment_missing` unless it is whole.
 
-    Whole: its marker was written last, and every file has the size it had then.
+    Whole: its marker was written last, and every file of its list is there. One that was touched since is read and compared.
     """
     folder = root.absolute() / name
     try:
         if not NAME.fullmatch(name):
             raise ValueError(name)
         said = json.loads((folder / MARKER).read_text())
-        sizes = json.loads((folder / FILES).read_text())
+        files = json.loads((folder / FILES).read_text())
         interpreter = str(said["interpreter"])
         whole = said["name"] == name and Path(interpreter).is_file()
-        whole = whole and all((folder / LIBRARIES / path).lstat().st_size == size for path, (size, _) in sizes.items())
+        whole = whole and all(_same(f"{folder}/{LIBRARIES}/{path}", *listed) for path, listed in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
@@ -48,6 +50,16 @@ def find(root: Path, name: str) -> Libraries:
             "them again from the lock that was kept with the model.",
         )
     return Libraries(name, folder / LIBRARIES, interpreter)
+
+
+def _same(path: str, size: int, touched: int, digest: str) -> bool:
+    known = os.lstat(path)
+    if known.st_size != size:
+        return False
+    if known.st_mtime_ns == touched:
+        return True
+    with open(path, "rb") as stream:  # noqa: PTH123 - thousands of files: a Path for each takes longer than looking at it
+        return hashlib.file_digest(stream, "sha256").hexdigest() == digest
 
 
 def program(module: str, libraries: Libraries | None) -> list[str]:

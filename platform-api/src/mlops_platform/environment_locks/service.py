@@ -1,0 +1,121 @@
+"""Decides which libraries a model is loaded in, and has them installed; called by builds, never while a request waits."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from mlops_platform.environment_locks import serving
+from mlops_platform.environment_locks.interfaces import EnvironmentStore, NoInterpreter, Unresolvable
+from mlops_platform.environment_locks.lock import Lock
+from mlops_platform.environment_locks.requirements import Asked, NotAllowed, applying, asked_by
+from model_server.formats.artifact import read_artifact
+from model_server.formats.flavours import PYFUNC
+from model_server.refusals import Refused
+
+log = structlog.get_logger(__name__)
+
+_HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+_SHOWN = 6
+# what is given up in turn when a model's versions rule it out
+_TIERS = (
+    (serving.COMPILES + serving.EXPLAINS, ""),
+    (serving.EXPLAINS, "; its versions leave no room for what compiles a model"),
+    ((), "; its versions leave no room for what compiles or explains a model"),
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a model is loaded in: its own lock, or None for the platform's libraries; and the step of the report that says so."""
+
+    step: dict[str, Any]
+    lock: Lock | None = None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the model is refused, None when it is not."""
+        return str(self.step["detail"]) if self.step["status"] == "failed" else None
+
+
+@dataclass
+class _Told:
+    began: float = field(default_factory=time.monotonic)
+
+    def step(self, status: str, detail: str, **facts: Any) -> dict[str, Any]:
+        seconds = round(time.monotonic() - self.began, 4)
+        return {
+            **{"name": "environment", "status": status, "detail": detail, "seconds": seconds, "measured_by": "platform"},
+            **facts,
+        }
+
+
+def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> Prepared:
+    """Return what this model is loaded in, installed. Blocks: seconds when nothing of it is in the cache.
+
+    `why_none`: why no model gets libraries of its own here; None where they do. Raises EnvironmentUnavailable.
+    """
+    told = _Told()
+    try:
+        artifact = read_artifact(source)
+    except Refused as refusal:
+        # the build is about to say so itself
+        return Prepared(told.step("skipped", refusal.sentence, kind="platform"))
+    by_mlflow = artifact.flavor == PYFUNC
+    try:
+        asked = asked_by(source)
+        python = asked.python or _HERE
+        requirements = applying(asked, python)
+        if asked.source is None:
+            sentence = "the platform's own libraries: the model names none"
+            return Prepared(told.step("passed", sentence, kind="platform"))
+        why = serving.differences(requirements, _installed)
+        if artifact.code == "declared" and python != _HERE:
+            why.append(f"Python {python}, where the platform has {_HERE}, and it brings code of its own")
+        if not why:
+            sentence = f"the platform's own libraries: they are those that {asked.source} names"
+            return Prepared(told.step("passed", sentence, kind="platform"))
+        reason = f"{'; '.join(why[:_SHOWN])}{' …' if len(why) > _SHOWN else ''}"
+        if why_none is not None:
+            return Prepared(told.step("failed", f"The model needs libraries of its own ({reason}), and {why_none}."))
+        return _own(store, told, asked, serving.wanted(requirements, loads_by_mlflow=by_mlflow), python, reason)
+    except (NotAllowed, Unresolvable, NoInterpreter) as refused:
+        return Prepared(told.step("failed", str(refused)))
+
+
+def _own(
+    store: EnvironmentStore, told: _Told, asked: Asked, wanted: list[str], python: str, reason: str
+) -> Prepared:
+    lock, without = _locked(store, wanted, python)
+    made = store.provide(lock)
+    count = len(lock.packages)
+    log.info("environment of a model", environment=lock.name, made=made, packages=count)
+    sentence = (
+        f"libraries of its own, as {asked.source} names them: {reason}. {count} packages, environment {lock.name[:12]}, "
+        f"{'installed now' if made else 'known already'}{without}"
+    )
+    facts = {"kind": "own", "environment": lock.name, "python": lock.python, "made": made, "packages": lock.packages}
+    return Prepared(told.step("warning" if without else "passed", sentence, **facts), lock)
+
+
+def _locked(store: EnvironmentStore, wanted: list[str], python: str) -> tuple[Lock, str]:
+    first: Unresolvable | None = None
+    for more, without in _TIERS:
+        try:
+            return store.lock([*wanted, *serving.ANSWERS, *more], python), without
+        except Unresolvable as refused:
+            first = first or refused
+            last = refused
+    # the last asks for the least: what it names is the model's own
+    raise last from first
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
