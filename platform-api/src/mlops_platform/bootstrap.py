@@ -20,6 +20,7 @@ from mlops_platform.database.session import Database, Session
 from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
+from mlops_platform.environment_locks.interfaces import EnvironmentStore
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
@@ -58,6 +59,7 @@ class BuiltServices:
     features: FeatureStore
     runtime: ServingRuntime
     bundles: BundleStore
+    environments: EnvironmentStore
     signals: Signals
     signer: BundleSigner
     statement_signer: StatementSigner
@@ -229,6 +231,25 @@ def build_bundles(settings: Settings) -> BundleStore:
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
+def build_environments(settings: Settings) -> EnvironmentStore:
+    """Return where the libraries of models that have their own are installed."""
+    from mlops_platform.adapters.uv.environments import UvEnvironments
+    from mlops_platform.adapters.uv.uv import Source
+
+    cache = settings.environments_cache or settings.environments_dir / ".cache"
+    return UvEnvironments(
+        settings.environments_dir,
+        Source(
+            cache.absolute(),
+            settings.environments_index_url,
+            settings.environments_extra_index_urls,
+            settings.environments_find_links,
+            settings.environments_from_source,
+            settings.environments_seconds,
+        ),
+    )
+
+
 def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
     """Return a place of backups: a folder, or s3://bucket/prefix."""
     if place.startswith("s3://"):
@@ -315,6 +336,7 @@ def build(settings: Settings) -> BuiltServices:
         features=FeastStore(settings.feast_folder),
         runtime=build_runtime(settings),
         bundles=build_bundles(settings),
+        environments=build_environments(settings),
         signals=build_signals(settings),
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file

@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from mlops_platform.settings_environments import EnvironmentSettings
 from mlops_platform.settings_identity import IdentitySettings
 from mlops_platform.settings_limits import Limits
 from mlops_platform.settings_rules import check_cluster
@@ -18,7 +19,7 @@ from mlops_platform.settings_rules import check_cluster
 PACKAGE = Path(__file__).parent
 
 
-class Settings(IdentitySettings, Limits):
+class Settings(IdentitySettings, EnvironmentSettings, Limits):
     """Where things are and how large they may be. Illegal combinations raise at start, with a sentence."""
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="ignore", frozen=True)
@@ -243,6 +244,11 @@ class Settings(IdentitySettings, Limits):
     def bundle_dir(self) -> Path:
         """Compiled, proven model bundles, one folder per build."""
         return self.home / "bundles"
+
+    @property
+    def environments_dir(self) -> Path:
+        """Libraries of models that have their own, one folder per lock."""
+        return self.home / "environments"
 
     @property
     def bundle_cache_dir(self) -> Path:

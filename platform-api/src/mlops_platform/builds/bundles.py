@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ import structlog
 
 from mlops_platform.builds.interfaces import TRAINING_SAMPLE, SignatureNotValid
 from mlops_platform.dependencies import Services
+from mlops_platform.environment_locks.interfaces import LOCK
+from mlops_platform.environment_locks.service import Prepared, by_setting, prepare, provide_again
 from mlops_platform.kit.digests import tree_digest
+from model_server.build.report import write_json
 from model_server.sandbox.limits import Limits
 from model_server.template.spawner import spawner
 
@@ -25,6 +29,10 @@ log = structlog.get_logger(__name__)
 
 # a folder's name has 255 bytes, of which the digest, the version and whoever works beside it need some
 _LONGEST_NAME, _SHOWN = 100, 40
+_NOT_ON_A_CLUSTER = (
+    "on a cluster every model is served by the libraries of the model server's image: log it with those, or set "
+    "MLOPS_ENVIRONMENTS=platform to have it loaded by them in spite of the difference"
+)
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -78,6 +86,7 @@ async def obtain(
     bundle = bundle_folder(services.settings.bundle_dir, digest, name, version)
     signed_with = await _signed_with(services, bundle)
     if signed_with is not None and not fresh:
+        await anyio.to_thread.run_sync(provide_again, services.environments, bundle)
         return Built(bundle, json.loads((bundle / "report.json").read_text()), signed_with)
     scratch = bundle.with_name(f".building-{bundle.name}")
     await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
@@ -88,7 +97,10 @@ async def obtain(
         if found != digest:
             return Built(None, _changed(found, digest), None)
         log.info("building", model=name, version=version, digest=digest)
-        report = await _run(services, source, scratch / "bundle", name, version, feature_refs)
+        prepared = await _libraries(services, source)
+        if prepared.refusal is not None:
+            return Built(None, _refused("libraries", prepared.refusal, prepared.step), None)
+        report = await _run(services, source, scratch / "bundle", name, version, feature_refs, prepared)
         if report["verdict"] != "built":
             return Built(None, report, None)
         await _keep_background(services, scratch, name, version)
@@ -115,30 +127,54 @@ async def _signed_with(services: Services, bundle: Path) -> str | None:
 
 def _changed(found: str, digest: str) -> dict[str, Any]:
     sentence = f"The artifacts changed after the request: {found} was found, {digest} was approved or asked for."
-    step = {"name": "digest", "status": "failed", "detail": sentence}
-    return {"verdict": "refused", "reason": "digest_changed", "detail": sentence, "steps": [step]}
+    return _refused("digest_changed", sentence, {"name": "digest", "status": "failed", "detail": sentence})
+
+
+def _refused(reason: str, sentence: str, step: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": "refused", "reason": reason, "detail": sentence, "steps": [step]}
+
+
+async def _libraries(services: Services, source: Path) -> Prepared:
+    """Return what the model is loaded in, installed; or why not. Raises EnvironmentUnavailable."""
+    settings = services.settings
+    if settings.environments == "platform":
+        return by_setting()
+    why_none = None if settings.serving == "local" else _NOT_ON_A_CLUSTER
+    return await anyio.to_thread.run_sync(partial(prepare, services.environments, source, why_none=why_none))
 
 
 def build_command(
-    source: Path, output: Path, name: str, version: int, limits: Limits, refs: Sequence[str] = ()
+    source: Path,
+    output: Path,
+    name: str,
+    version: int,
+    limits: Limits,
+    refs: Sequence[str] = (),
+    libraries: tuple[Path, str] | None = None,
 ) -> list[str]:
-    """Return the command line of the build program; it exits with 0 when built and 3 when the model is refused."""
+    """Return the command line of the build program; it exits with 0 when built and 3 when the model is refused.
+
+    `libraries`: the store of environments, and the name of the model's own in it.
+    """
+    own = () if libraries is None else ("--environments", str(libraries[0]), "--libraries", libraries[1])
     return [
         *(sys.executable, "-m", "model_server.build", "--source", str(source), "--output", str(output)),
         *("--name", name, "--version", str(version)),
         *("--memory-bytes", str(limits.memory_bytes), "--cpu-seconds", str(limits.cpu_seconds)),
         *("--timeout-seconds", str(limits.timeout_seconds)),
         *(part for ref in refs for part in ("--feature-ref", ref)),
+        *own,
     ]
 
 
 async def _run(
-    services: Services, source: Path, output: Path, name: str, version: int, refs: list[str]
+    services: Services, source: Path, output: Path, name: str, version: int, refs: list[str], prepared: Prepared
 ) -> dict[str, Any]:
-    """Run the build program and return its report."""
+    """Run the build program in these libraries and return its report, with the step that says which they are."""
     settings = services.settings
     limits = Limits(settings.build_memory_bytes, settings.build_cpu_seconds, settings.build_timeout_seconds)
-    command = build_command(source, output, name, version, limits, refs)
+    own = None if prepared.lock is None else (services.environments.root, prepared.lock.name)
+    command = build_command(source, output, name, version, limits, refs, own)
     # one for every build of this worker; it ends by itself when none comes for a while
     template = await anyio.to_thread.run_sync(spawner().lent)
     kept = [] if template is None else [template]
@@ -165,6 +201,10 @@ async def _run(
         sentence = "The build ended without a report; the worker's log says why."
         return {"verdict": "refused", "reason": "no_report", "detail": sentence, "steps": []}
     report: dict[str, Any] = json.loads(path.read_text())
+    report["steps"].append(prepared.step)
+    write_json(path, report)
+    if prepared.lock is not None:
+        write_json(output / LOCK, prepared.lock.as_json())
     return report
 
 

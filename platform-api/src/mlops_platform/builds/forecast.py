@@ -12,6 +12,7 @@ _TOPICS = {
     "format": "files",
     "scan": "scan",
     "code": "code",
+    "environment": "environment",
     "versions": "libraries",
     "load": "model",
     "schema": "inputs",

@@ -241,7 +241,7 @@ async def _performance(services: Services, tags: dict[str, str], built: Built) -
         return Outcome("failed", f"it did not build: {built.sentence}", {})
     try:
         await services.signer.verify(built.bundle)
-        found = await trial.measure(built.bundle, limits)
+        found = await trial.measure(built.bundle, limits, services.environments.root)
     except (TrialFailed, SignatureNotValid) as failure:
         return Outcome("failed", str(failure), {})
     judged = gate_policy.performance(found, tags, limits)
@@ -255,7 +255,7 @@ async def _smoke(services: Services, _tags: dict[str, str], built: Built) -> Out
     detail = {"measured": "the model server on the built bundle"}
     try:
         await services.signer.verify(built.bundle)
-        rows, predictions = await trial.answer_once(built.bundle)
+        rows, predictions = await trial.answer_once(built.bundle, services.environments.root)
     except (TrialFailed, SignatureNotValid) as failure:
         return Outcome("failed", str(failure), detail)
     problems = gate_policy.wrong_in_form(predictions, rows)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +20,8 @@ import structlog
 from mlops_platform.checks.policy import Figures, figures
 from mlops_platform.policy.definition import PerformanceLimits
 from model_server.contract.known_row import EXAMPLE
+from model_server.libraries.found import for_bundle, program
+from model_server.refusals import Refused
 from model_server.sandbox import seatbelt
 from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 from model_server.template.spawner import Started, end, spawner
@@ -47,13 +48,13 @@ def read_example(bundle: Path) -> dict[str, Any] | None:
     return content
 
 
-async def measure(bundle: Path, limits: PerformanceLimits) -> Figures:
+async def measure(bundle: Path, limits: PerformanceLimits, environments: Path) -> Figures:
     """Start the model server on the bundle, warm it up and time one request after the other. Raises TrialFailed."""
     example = await anyio.to_thread.run_sync(read_example, bundle)
     if example is None:
         raise TrialFailed("the version has no input example to ask with; log it with input_example=")
     bodies = [orjson.dumps({"columns": example["columns"], "rows": [row]}) for row in example["rows"]]
-    async with _served(bundle) as client:
+    async with _served(bundle, environments) as client:
         for number in range(limits.warm_up):
             await _ask(client, bodies[number % len(bodies)])
         answered: list[float] = []
@@ -67,7 +68,7 @@ async def measure(bundle: Path, limits: PerformanceLimits) -> Figures:
     return figures(answered, errors)
 
 
-async def answer_once(bundle: Path) -> tuple[int, Any]:
+async def answer_once(bundle: Path, environments: Path) -> tuple[int, Any]:
     """Start the model server on the bundle and ask it rows of its own example; return how many, and its predictions.
 
     Raises TrialFailed, also when the rows are not answered.
@@ -77,7 +78,7 @@ async def answer_once(bundle: Path) -> tuple[int, Any]:
         raise TrialFailed("the version has no input example to ask with; log it with input_example=")
     rows = example["rows"][:_SMOKE_ROWS]
     body = orjson.dumps({"columns": example["columns"], "rows": rows})
-    async with _served(bundle) as client:
+    async with _served(bundle, environments) as client:
         try:
             answer = await client.post("/predict", content=body, headers={"content-type": "application/json"})
             content = answer.json() if answer.is_success else None
@@ -88,7 +89,7 @@ async def answer_once(bundle: Path) -> tuple[int, Any]:
     return len(rows), content.get("prediction")
 
 
-async def explain_once(bundle: Path) -> tuple[bool, str]:
+async def explain_once(bundle: Path, environments: Path) -> tuple[bool, str]:
     """Start the model server on the bundle and ask it to explain a row of its own example; return whether it did, and how or why not.
 
     Raises TrialFailed.
@@ -97,7 +98,7 @@ async def explain_once(bundle: Path) -> tuple[bool, str]:
     if example is None:
         raise TrialFailed("there is no input example to explain")
     body = orjson.dumps({"columns": example["columns"], "rows": example["rows"][:1]})
-    async with _served(bundle) as client:
+    async with _served(bundle, environments) as client:
         try:
             # the first explanation imports its library, which takes seconds
             answer = await client.post(
@@ -120,15 +121,20 @@ async def _ask(client: httpx.AsyncClient, body: bytes) -> bool:
 
 
 @asynccontextmanager
-async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def _served(bundle: Path, environments: Path) -> AsyncIterator[httpx.AsyncClient]:
     # the system's folder for temporary files: a Unix socket's path may have about a hundred characters
     folder = Path(tempfile.mkdtemp(prefix="mlops-trial-"))
     socket = folder / "s"
     variables = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    try:
+        command = await anyio.to_thread.run_sync(_command, bundle, folder, environments)
+    except TrialFailed:
+        await anyio.to_thread.run_sync(shutil.rmtree, folder)
+        raise
     with tempfile.TemporaryFile() as said:
         start = partial(
             spawner().spawn,
-            _command(bundle, folder),
+            command,
             {**variables, MODE_VARIABLE: mode_of(os.environ)},
             folder,
             errors=said.fileno(),
@@ -147,14 +153,19 @@ async def _served(bundle: Path) -> AsyncIterator[httpx.AsyncClient]:
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-def _command(bundle: Path, folder: Path) -> list[str]:
-    """The model server as it would serve: it confines itself before it loads the model."""
+def _command(bundle: Path, folder: Path, environments: Path) -> list[str]:
+    """The model server as it would serve: it confines itself before it loads the model. Raises TrialFailed."""
     scratch, socket = folder / "scratch", folder / "s"
     scratch.mkdir(mode=0o700)
     # nobody has agreed to it yet: that is what the figures are for
-    command = [sys.executable, "-I", "-m", "model_server.serve", "--trial", "--bundle", str(bundle.absolute())]
+    try:
+        libraries = for_bundle(environments, bundle)
+    except (Refused, OSError, ValueError) as error:
+        raise TrialFailed(str(error)) from error
+    command = [*program("model_server.serve", libraries), "--trial", "--bundle", str(bundle.absolute())]
     command += ["--socket", str(socket), "--scratch", str(scratch)]
-    return seatbelt.under(command, [bundle.absolute()], scratch, socket)
+    readable = [bundle.absolute(), *([] if libraries is None else [libraries.folder])]
+    return seatbelt.under(command, readable, scratch, socket)
 
 
 async def _until_ready(process: Started, said: IO[bytes], client: httpx.AsyncClient) -> None:

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show_json, wants_json
+
+if TYPE_CHECKING:
+    from mlops_platform.environment_locks.service import Prepared
 
 _MARKS = {"good": "  ", "mind": "! ", "stop": "x "}
 
@@ -34,7 +37,7 @@ def check(
         source = _brought(model, home, Path(scratch))
         if not wants_json():
             sys.stderr.write("building it as the platform would; this takes some seconds\n")
-        report, explained = _built(source, Path(scratch) / "bundle")
+        report, explained = _built(source, Path(scratch) / "bundle", home)
     _tell(report, explained)
     if report["verdict"] != "built":
         raise CommandFailed(
@@ -69,7 +72,26 @@ def _brought(model: str, home: Path | None, scratch: Path) -> Path:
         raise CommandFailed(Exit.PROBLEM, f"MLflow at {address} does not give {model}: {error}") from error
 
 
-def _built(source: Path, output: Path) -> tuple[dict[str, Any], tuple[bool, str] | None]:
+def _libraries(source: Path, home: Path | None) -> "tuple[Prepared, Path]":
+    """Return what the model would be loaded in, installed in the home as a build would, and the folder of environments."""
+    from mlops_platform.bootstrap import build_environments
+    from mlops_platform.environment_locks.interfaces import EnvironmentUnavailable
+    from mlops_platform.environment_locks.service import by_setting, prepare
+    from mlops_platform.local.home import Home
+    from mlops_platform.settings import Settings
+
+    settings = Settings(home=Home.at(home).folder)
+    store = build_environments(settings)
+    try:
+        prepared = (
+            by_setting() if settings.environments == "platform" else prepare(store, source.absolute(), why_none=None)
+        )
+    except EnvironmentUnavailable as away:
+        raise CommandFailed(Exit.UNREACHABLE, away.detail) from away
+    return prepared, store.root
+
+
+def _built(source: Path, output: Path, home: Path | None) -> tuple[dict[str, Any], tuple[bool, str] | None]:
     """Return the build's report, and whether a row of the example was explained."""
     import asyncio
 
@@ -77,17 +99,25 @@ def _built(source: Path, output: Path) -> tuple[dict[str, Any], tuple[bool, str]
     from mlops_platform.builds.load_test import TrialFailed, explain_once
     from model_server.sandbox.limits import Limits
 
+    prepared, environments = _libraries(source, home)
+    if prepared.refusal is not None:
+        return {"verdict": "refused", "detail": prepared.refusal, "steps": [prepared.step]}, None
+    own = None if prepared.lock is None else (environments, prepared.lock.name)
     ran = subprocess.run(
-        build_command(source.absolute(), output, "check", 1, Limits()), capture_output=True, text=True, check=False
+        build_command(source.absolute(), output, "check", 1, Limits(), libraries=own),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if not (output / "report.json").exists():
         said = (ran.stderr or ran.stdout).strip().splitlines()
         raise CommandFailed(Exit.PROBLEM, f"the build ended without a report: {said[-1] if said else 'no word'}")
     report: dict[str, Any] = json.loads((output / "report.json").read_text())
+    report["steps"].append(prepared.step)
     if report["verdict"] != "built":
         return report, None
     try:
-        return report, asyncio.run(explain_once(output))
+        return report, asyncio.run(explain_once(output, environments))
     except TrialFailed as failed:
         return report, (False, str(failed))
 

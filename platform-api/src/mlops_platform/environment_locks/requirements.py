@@ -84,7 +84,9 @@ def _requirement(line: str, where: str) -> Requirement:
             "Name libraries only, such as scikit-learn==1.3.2."
         )
     if "\\" in line or line.startswith((".", "/", "~", "file:")) or re.match(r"[A-Za-z+]+://", line):
-        raise NotAllowed(f"{where} is a path or an address; name the library and its version, such as scikit-learn==1.3.2.")
+        raise NotAllowed(
+            f"{where} is a path or an address; name the library and its version, such as scikit-learn==1.3.2."
+        )
     try:
         requirement = Requirement(line)
     except InvalidRequirement as error:

@@ -10,8 +10,14 @@ from typing import Any
 import structlog
 
 from mlops_platform.environment_locks import serving
-from mlops_platform.environment_locks.interfaces import EnvironmentStore, NoInterpreter, Unresolvable
-from mlops_platform.environment_locks.lock import Lock
+from mlops_platform.environment_locks.interfaces import (
+    LOCK,
+    EnvironmentStore,
+    EnvironmentUnavailable,
+    NoInterpreter,
+    Unresolvable,
+)
+from mlops_platform.environment_locks.lock import Lock, read
 from mlops_platform.environment_locks.requirements import Asked, NotAllowed, applying, asked_by
 from model_server.formats.artifact import read_artifact
 from model_server.formats.flavours import PYFUNC
@@ -49,7 +55,11 @@ class _Told:
     def step(self, status: str, detail: str, **facts: Any) -> dict[str, Any]:
         seconds = round(time.monotonic() - self.began, 4)
         return {
-            **{"name": "environment", "status": status, "detail": detail, "seconds": seconds, "measured_by": "platform"},
+            "name": "environment",
+            "status": status,
+            "detail": detail,
+            "seconds": seconds,
+            "measured_by": "platform",
             **facts,
         }
 
@@ -87,9 +97,31 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
         return Prepared(told.step("failed", str(refused)))
 
 
-def _own(
-    store: EnvironmentStore, told: _Told, asked: Asked, wanted: list[str], python: str, reason: str
-) -> Prepared:
+def by_setting() -> Prepared:
+    """Return that no model has libraries of its own, because the platform's operator wants it so."""
+    sentence = "the platform's own libraries, for every model (MLOPS_ENVIRONMENTS=platform)"
+    return Prepared(_Told().step("skipped", sentence, kind="platform"))
+
+
+def lock_of(bundle: Path) -> Lock | None:
+    """Return the lock that is kept with a bundle, None when it is served by the platform's libraries. Raises OSError, ValueError."""
+    path = bundle / LOCK
+    return read(path.read_bytes()) if path.is_file() else None
+
+
+def provide_again(store: EnvironmentStore, bundle: Path) -> bool:
+    """Install what a bundle is served in, from the lock that is kept with it, when it is gone; return whether it was.
+
+    The bundle's signature was verified before. Blocks. Raises EnvironmentUnavailable.
+    """
+    try:
+        lock = lock_of(bundle)
+        return lock is not None and store.provide(lock)
+    except (OSError, ValueError, NoInterpreter, Unresolvable) as error:
+        raise EnvironmentUnavailable(f"The libraries of {bundle.name} cannot be installed again: {error}") from error
+
+
+def _own(store: EnvironmentStore, told: _Told, asked: Asked, wanted: list[str], python: str, reason: str) -> Prepared:
     lock, without = _locked(store, wanted, python)
     made = store.provide(lock)
     count = len(lock.packages)

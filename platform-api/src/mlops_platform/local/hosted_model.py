@@ -34,16 +34,22 @@ class HostedModel:
     activation: Activation | None = None
     """Of a compiled model: its process runs only when somebody wants an explanation."""
     socket: Path | None = None
+    waits_for: tuple[Path, float] | None = None
+    """What must come, or come anew, before it can be started: the marker of the model's own libraries, and of when it is."""
 
     def built_again(self) -> bool:
-        """Whether the bundle came, or came anew, after the process was started; that it is gone ends no process."""
+        """Whether the bundle, or what it waits for, came after the process was started; that it is gone ends no process."""
+        if self.waits_for is not None:
+            marker, before = self.waits_for
+            return modified_at(marker) not in {0.0, before}
         made = made_at(self.bundle)
         return made not in {0.0, self.made}
 
     def status(self) -> dict[str, Any]:
         """Return what the runtime reads (adapters/local/runtime.py)."""
         if self.process is None:
-            return {"state": "failed", "message": self.refusal, "socket": None, "restarts": 0, "pid": None}
+            waiting = "failed" if self.waits_for is None else "starting"
+            return {"state": waiting, "message": self.refusal, "socket": None, "restarts": 0, "pid": None}
         state, running = self.process.state, self.process.process
         proven = self.activation is not None and self.activation.proven
         message = _MESSAGES.get(state) or self.process.message or "loading the model"
@@ -65,7 +71,12 @@ class HostedModel:
 
 def made_at(bundle: Path | None) -> float:
     """Return when the bundle was made (Unix seconds); 0 when there is none."""
+    return 0.0 if bundle is None else modified_at(bundle / "bundle.json")
+
+
+def modified_at(path: Path) -> float:
+    """Return when the file was written (Unix seconds); 0 when there is none."""
     try:
-        return 0.0 if bundle is None else (bundle / "bundle.json").stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0

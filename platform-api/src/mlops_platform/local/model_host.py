@@ -10,7 +10,6 @@ import json
 import math
 import os
 import shutil
-import sys
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from mlops_platform.local import orphans
 from mlops_platform.local.activation import FRESH_SECONDS, Activation
 from mlops_platform.local.events import Event, Report
 from mlops_platform.local.forked import Forks
-from mlops_platform.local.hosted_model import HostedModel, made_at
+from mlops_platform.local.hosted_model import HostedModel, made_at, modified_at
 from mlops_platform.local.model_processes import TEMPLATE
 from mlops_platform.local.process import ProcessSpec
 from mlops_platform.local.readiness import socket_answers
@@ -31,6 +30,8 @@ from mlops_platform.local.state import ChildState, replace_text
 from mlops_platform.local.supervised import SupervisedProcess
 from mlops_platform.local.turns import Turns
 from mlops_platform.local.watchdog_client import Watchdog
+from model_server.libraries.found import MARKER, Libraries, for_bundle, named_in, program
+from model_server.refusals import Refused
 from model_server.sandbox import environment, seatbelt
 from model_server.sandbox.protections import MODE_VARIABLE, mode_of
 from model_server.template.owner import possible
@@ -86,13 +87,18 @@ class ModelHost:
         report: Report,
         command: Collection[str] | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        environments: Path | None = None,
     ) -> None:
-        """`idle_seconds`: after how long without a question the process of a compiled model leaves; 0: never."""
+        """`environments`: where the libraries of models that have their own lie; in the same home unless given.
+
+        `idle_seconds`: after how long without a question the process of a compiled model leaves; 0: never.
+        """
         self._runtime = runtime_dir.absolute()
         self._bundles = bundles.absolute()
+        self._environments = (environments or runtime_dir.parent / "environments").absolute()
         self._watchdog = watchdog
         self._report = report
-        self._command = command or (sys.executable, "-I", "-m", "model_server.serve")
+        self._command = command
         self._idle_seconds = idle_seconds
         self._forks = Forks(self._runtime / "logs" / "template.log")
         self._turns = Turns(_AT_ONCE, _LONGEST_TURN_SECONDS)
@@ -179,7 +185,11 @@ class ModelHost:
             bundle = folder_of(self._bundles, order["bundle"])
             made = made_at(bundle)
             activation = self._activation(revision_id, bundle)
-            spec = self._process_spec(revision_id, order, activation)
+            spec = self._process_spec(revision_id, order, activation, self._libraries(bundle))
+        except Refused as refusal:
+            # the worker installs them again, from the lock that is kept with the bundle
+            marker = self._environments / (named_in(bundle) or "") / MARKER
+            return HostedModel(text, refusal=refusal.sentence, waits_for=(marker, modified_at(marker)))
         except (ValueError, KeyError, TypeError, AttributeError, BundleDamaged) as error:
             return HostedModel(text, refusal=f"the order for this model process cannot be read: {error!r}")
         log = self._runtime / "logs" / f"{revision_id}.log"
@@ -232,16 +242,32 @@ class ModelHost:
         self._status(revision_id).unlink(missing_ok=True)
         shutil.rmtree(self._scratch(revision_id), ignore_errors=True)
 
-    def _process_spec(self, revision_id: str, order: dict[str, Any], activation: Activation | None) -> ProcessSpec:
+    def _libraries(self, bundle: Path) -> Libraries | None:
+        """Return the model's own, None for the platform's. Raises Refused when they are not here."""
+        try:
+            return for_bundle(self._environments, bundle)
+        except (OSError, ValueError):
+            # the process itself says what is wrong with its bundle
+            return None
+
+    def _process_spec(
+        self, revision_id: str, order: dict[str, Any], activation: Activation | None, libraries: Libraries | None
+    ) -> ProcessSpec:
         socket, bundle = socket_path(self._runtime, revision_id), folder_of(self._bundles, order["bundle"])
         scratch = self._scratch(revision_id)
-        command = [*self._command, "--bundle", str(bundle), "--scratch", str(scratch)]
+        command = [
+            *(self._command or program("model_server.serve", libraries)),
+            "--bundle",
+            str(bundle),
+            "--scratch",
+            str(scratch),
+        ]
         # with a socket of ours it starts because somebody asks: there is nothing to prepare
         command += ["--socket", str(socket), "--warm-explanations"] if activation is None else []
         asked = {name: str(value) for name, value in order["environment_vars"].items()}
         return ProcessSpec(
             name=f"model {order['model_name']} v{order['version']}",
-            argv=seatbelt.under(command, [bundle], scratch, socket),
+            argv=seatbelt.under(command, [bundle, *([libraries.folder] if libraries else [])], scratch, socket),
             # ours last: no variable of a model may name another statement or other keys, or open its sandbox
             env={
                 **environment.of_models(asked),

@@ -33,13 +33,11 @@ def find(root: Path, name: str) -> Libraries:
     Whole: its marker was written last, and every file of its list is there. One that was touched since is read and compared.
     """
     folder = root.absolute() / name
+    interpreter = ""
     try:
-        if not NAME.fullmatch(name):
-            raise ValueError(name)
-        said = json.loads((folder / MARKER).read_text())
-        files = json.loads((folder / FILES).read_text())
-        interpreter = str(said["interpreter"])
-        whole = said["name"] == name and Path(interpreter).is_file()
+        said = json.loads((folder / MARKER).read_text()) if NAME.fullmatch(name) else {"name": None}
+        whole = said["name"] == name and Path(interpreter := str(said["interpreter"])).is_file()
+        files = json.loads((folder / FILES).read_text()) if whole else {}
         whole = whole and all(_same(f"{folder}/{LIBRARIES}/{path}", *listed) for path, listed in files.items())
     except (OSError, ValueError, KeyError, TypeError):
         whole = False

@@ -22,7 +22,10 @@ class Only(MetaPathFinder):
         self._folders = folders
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002 - the interface's
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """Return the package of that name; what is inside it, its own path finds."""
         folder = self._folders.get(fullname)

@@ -57,7 +57,8 @@ def run(arguments: Sequence[str], source: Source, folder: Path, *, wheels: bool 
         )
     except subprocess.TimeoutExpired as error:
         raise EnvironmentUnavailable(
-            f"Installing the model's libraries took longer than {source.seconds:g} seconds; it is tried again.", retry_after=60
+            f"Installing the model's libraries took longer than {source.seconds:g} seconds; it is tried again.",
+            retry_after=60,
         ) from error
     except OSError as error:
         raise EnvironmentUnavailable("uv cannot be started; is its package installed?", retry_after=60) from error
