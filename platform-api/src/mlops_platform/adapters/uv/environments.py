@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -207,12 +208,13 @@ def _as_listed(path: Path) -> tuple[int, int, str]:
 
 
 def _close(folder: Path) -> None:
-    """Let everybody read and nobody write: model processes are other users."""
-    for path in (folder, *folder.rglob("*")):
+    """Let everybody read, and nobody add anything: model processes are other users. A file may be the cache's as well."""
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
         if path.is_dir():
-            path.chmod(0o755)
-        elif path.stat().st_mode & 0o777 != 0o444:
-            path.chmod(0o444)
+            path.chmod(0o555)
+        elif not path.stat().st_mode & stat.S_IROTH:
+            path.chmod(0o644)
 
 
 def _write(path: Path, content: object) -> None:
@@ -237,6 +239,10 @@ def _remove(folder: Path) -> None:
         gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=folder.parent)) / folder.name
         folder.rename(gone)
         folder = gone.parent
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -20,6 +20,7 @@ _INHERITED = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
+_SIGNS = re.compile(r"^\s*(cause:|[│├└╰─▶╭×]+)", re.MULTILINE)
 _LONGEST = 600
 _NO_ROOM = ("No space left on device", "Disk quota exceeded", "os error 28", "os error 122")
 _CHANGED = ("Hash mismatch", "not match the hash")
@@ -88,6 +89,9 @@ def _failure(said: str) -> Exception:
         return Unresolvable(
             "The package index gives a file that is not the one of the lock; nothing of it was installed. Ask who runs the index."
         )
+    if "Failed to install" in said:
+        why = " ".join(_SIGNS.sub(" ", said.partition("Failed to install:")[2]).split())
+        return Unresolvable(f"A package of the model cannot be installed: {why[:_LONGEST]}")
     log.warning("uv failed", said=said[-_LONGEST:])
     return EnvironmentUnavailable(
         "The package index does not answer; the worker's log says what uv said. It is tried again.", retry_after=60
@@ -96,6 +100,7 @@ def _failure(said: str) -> Exception:
 
 def _reason(said: str) -> str:
     """Return uv's own reasoning in one line: it names the packages."""
-    text = said.partition("No solution found")[2].partition("╰─▶")[2]
-    words = " ".join(text.split())
+    # the first line says that there is none, the rest why; releases of uv put other signs before it
+    text = said.partition("No solution found")[2].partition("\n")[2]
+    words = " ".join(_SIGNS.sub(" ", text).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]} …"
