@@ -236,18 +236,7 @@ def build_environments(settings: Settings) -> EnvironmentStore:
     from mlops_platform.adapters.uv.environments import UvEnvironments
     from mlops_platform.adapters.uv.uv import Source
 
-    cache = settings.environments_cache or settings.environments_dir / ".cache"
-    return UvEnvironments(
-        settings.environments_dir,
-        Source(
-            cache.absolute(),
-            settings.environments_index_url,
-            settings.environments_extra_index_urls,
-            settings.environments_find_links,
-            settings.environments_from_source,
-            settings.environments_seconds,
-        ),
-    )
+    return UvEnvironments(settings.environments_dir, Source.of(settings))
 
 
 def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:

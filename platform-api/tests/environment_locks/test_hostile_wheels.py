@@ -118,7 +118,12 @@ def test_what_a_wheel_runs_at_start_is_confined(
     native.mkdir()
     (native / "MLmodel").write_text("flavors: {}\n")
     (scratch / "produced").mkdir(parents=True)
-    request = {"source": str(native), "output": str(scratch / "produced"), "readable": [str(native)], "sandbox": "required"}
+    request = {
+        "source": str(native),
+        "output": str(scratch / "produced"),
+        "readable": [str(native)],
+        "sandbox": "required",
+    }
     outcome = run_isolated("model_server.build.worker", request, scratch, Limits(), libraries=libraries)
     # it is our own program that ran: it sealed itself, and said so before anything else
     assert outcome.events[0]["event"] == "sealed"

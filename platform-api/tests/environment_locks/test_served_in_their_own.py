@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from mlops_platform.adapters.uv.environments import UvEnvironments
@@ -80,12 +78,12 @@ async def test_a_model_of_xgboost_1_7_and_pandas_1_5_answers_as_where_it_was_tra
 
 
 def test_a_model_of_the_platforms_own_libraries_makes_no_environment(store: UvEnvironments, tmp_path: Path) -> None:
-    import numpy
+    import numpy as np
     import sklearn
 
     (tmp_path / "MLmodel").write_text("flavors:\n  sklearn:\n    pickled_model: model.pkl\n")
     (tmp_path / "model.pkl").write_bytes(b"")
-    pins = f"scikit-learn=={sklearn.__version__}\nnumpy=={numpy.__version__}\nmlflow==2.9.2\ncloudpickle==2.2.1\n"
+    pins = f"scikit-learn=={sklearn.__version__}\nnumpy=={np.__version__}\nmlflow==2.9.2\ncloudpickle==2.2.1\n"
     (tmp_path / "requirements.txt").write_text(pins)
     before = [each.name for each in store.installed()]
     prepared = prepare(store, tmp_path, why_none=None)

@@ -44,14 +44,24 @@ root = Path(folder) / "model"
 root.mkdir(parents=True)
 if kind == "xgboost":
     model.save_model(root / "model.ubj")
-    flavor = ["  xgboost:", "    data: model.ubj", "    model_class: xgboost.sklearn.XGBClassifier", "    model_format: ubj"]
+    flavor = [
+        "  xgboost:",
+        "    data: model.ubj",
+        "    model_class: xgboost.sklearn.XGBClassifier",
+        "    model_format: ubj",
+    ]
 else:
     (root / "model.pkl").write_bytes(pickle.dumps(model))
     flavor = ["  sklearn:", "    pickled_model: model.pkl", "    serialization_format: cloudpickle"]
 inputs = json.dumps([{"type": "double", "name": name, "required": True} for name in frame])
 lines = [
     *("flavors:", *flavor),
-    *("saved_input_example_info:", "  artifact_path: input_example.json", "  pandas_orient: split", "  type: dataframe"),
+    *(
+        "saved_input_example_info:",
+        "  artifact_path: input_example.json",
+        "  pandas_orient: split",
+        "  type: dataframe",
+    ),
     *("signature:", f"  inputs: '{inputs}'", '  outputs: \'[{"type": "long", "required": true}]\''),
 ]
 (root / "MLmodel").write_text("\n".join(lines) + "\n")

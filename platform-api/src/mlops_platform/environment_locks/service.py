@@ -19,7 +19,8 @@ from mlops_platform.environment_locks.interfaces import (
 )
 from mlops_platform.environment_locks.lock import Lock, read
 from mlops_platform.environment_locks.requirements import Asked, NotAllowed, applying, asked_by
-from model_server.formats.artifact import read_artifact
+from model_server.digests import plain_files
+from model_server.formats.artifact import chosen, described
 from model_server.formats.flavours import PYFUNC
 from model_server.refusals import Refused
 
@@ -71,11 +72,14 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
     """
     told = _Told()
     try:
-        artifact = read_artifact(source)
+        # before anything is opened: who opens a pipe waits for ever
+        plain_files(source)
+        content = described(source)
+        flavour = None if content is None else chosen(content)
     except Refused as refusal:
         # the build is about to say so itself
         return Prepared(told.step("skipped", refusal.sentence, kind="platform"))
-    by_mlflow = artifact.flavor == PYFUNC
+    by_mlflow = flavour is not None and flavour.name == PYFUNC
     try:
         asked = asked_by(source)
         python = asked.python or _HERE
@@ -84,7 +88,7 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
             sentence = "the platform's own libraries: the model names none"
             return Prepared(told.step("passed", sentence, kind="platform"))
         why = serving.differences(requirements, _installed)
-        if artifact.code == "declared" and python != _HERE:
+        if flavour is not None and flavour.code == "declared" and python != _HERE:
             why.append(f"Python {python}, where the platform has {_HERE}, and it brings code of its own")
         if not why:
             sentence = f"the platform's own libraries: they are those that {asked.source} names"

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 
 from mlops_platform.environment_locks.interfaces import EnvironmentUnavailable, Unresolvable
+from mlops_platform.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -37,12 +40,23 @@ class Source:
     from_source: bool = False
     seconds: float = 900.0
 
+    @classmethod
+    def of(cls, settings: Settings) -> "Source":
+        """Return what the settings name."""
+        cache = settings.environments_cache or settings.environments_dir / ".cache"
+        return cls(
+            cache.absolute(),
+            settings.environments_index_url,
+            settings.environments_extra_index_urls,
+            settings.environments_find_links,
+            settings.environments_from_source,
+            settings.environments_seconds,
+        )
+
 
 def run(arguments: Sequence[str], source: Source, folder: Path, *, wheels: bool = True) -> str:
     """Run uv in this folder and return what it printed; `wheels`: it resolves or installs some. Raises Unresolvable and EnvironmentUnavailable, each with a sentence."""
-    from uv import find_uv_bin
-
-    command = [find_uv_bin(), "--no-config", "--no-progress", *arguments]
+    command = [_program(), "--no-config", "--no-progress", *arguments]
     if wheels and not source.from_source:
         command += ["--only-binary", ":all:"]
     try:
@@ -66,6 +80,12 @@ def run(arguments: Sequence[str], source: Source, folder: Path, *, wheels: bool 
     if ran.returncode != 0:
         raise _failure(_CREDENTIALS.sub("//***@", ran.stderr))
     return ran.stdout
+
+
+def _program() -> str:
+    """Return uv's own program: the one this environment brings, else one on the PATH."""
+    beside = Path(sysconfig.get_path("scripts")) / "uv"
+    return str(beside) if beside.is_file() else shutil.which("uv") or "uv"
 
 
 def _variables(source: Source) -> dict[str, str]:
