@@ -104,7 +104,7 @@ def test_nothing_of_a_wheel_runs_while_it_is_installed_and_looked_at(
 
 def test_a_wheel_with_an_interpreter_is_a_sentence_and_leaves_nothing(store: UvEnvironments) -> None:
     lock = store.lock(["interpreter"], _PYTHON)
-    with pytest.raises(Unresolvable, match="interpreter-1.0"):
+    with pytest.raises(Unresolvable, match="interpreter-1"):
         store.provide(lock)
     assert store.installed() == []
 

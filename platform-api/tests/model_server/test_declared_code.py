@@ -292,11 +292,12 @@ def test_a_request_with_params_reaches_the_model(tmp_path: Path, tmp_path_factor
 
 
 def test_a_difference_of_versions_is_told() -> None:
-    assert differences({"scikit-learn": "1.3.2"}) == [
+    here = {name: _here(name) for name in ("scikit-learn", "pandas")}
+    assert differences({"scikit-learn": "1.3.2"}, here) == [
         f"logged with scikit-learn 1.3.2, loaded by {_here('scikit-learn')}"
     ]
-    assert differences({"scikit-learn": _here("scikit-learn"), "mlflow": "1.0", "pandas": None}) == []
-    assert "not in this platform's environment" in differences({"prophet": "1.1"})[0]
+    assert differences({"scikit-learn": _here("scikit-learn"), "mlflow": "1.0", "pandas": None}, here) == []
+    assert "not in the environment that loads it" in differences({"prophet": "1.1"}, {})[0]
 
 
 def _here(library: str) -> str:

@@ -23,7 +23,7 @@ _INHERITED = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
-_SIGNS = re.compile(r"^\s*(cause:|[│├└╰─▶╭×]+)", re.MULTILINE)
+_SIGNS = re.compile(r"^\s*(cause:|[^\w\s`]+)", re.MULTILINE)
 _LONGEST = 600
 _NO_ROOM = ("No space left on device", "Disk quota exceeded", "os error 28", "os error 122")
 _CHANGED = ("Hash mismatch", "not match the hash")
