@@ -1,6 +1,8 @@
 """One item that breaks whoever touches it stops none of its neighbours, in any job of the worker."""
 
+import json
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +21,7 @@ from mlops_platform.checks.tables import ModelCheckRow
 from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
+from mlops_platform.environment_locks.interfaces import LOCK
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.mlflow_door.tables import PendingChangeRow
@@ -50,6 +53,7 @@ WITHOUT_ITEMS = {
     "forgotten-notices": "one statement",
     "notice-metrics": "the database counts",
     "backup-age": "one listing of names",
+    "unused-libraries": "what a description names is not known: nothing is removed that it may need",
 }
 
 
@@ -62,6 +66,7 @@ KEPT = {
     "flavour-checks",
     "gate-measurements",
     "lost-bundles",
+    "lost-libraries",
     "mlflow-pending-changes",
     "registry-mirror",
     "approval-reviews",
@@ -248,6 +253,25 @@ async def _a_bundle_that_cannot_be_looked_for(ground: Ground, _: pytest.MonkeyPa
     await ground.run("lost-bundles")
     kept = {path.parent.name for path in ground.services.settings.bundle_dir.glob("*/statement-*")}
     assert {name for name in ground.names if any(name in folder for folder in kept)} == ground.neighbours
+
+
+@case("lost-libraries")
+async def _libraries_that_cannot_be_installed(ground: Ground, _: pytest.MonkeyPatch) -> None:
+    await ground.answering()
+    store = ground.services.environments
+    empty = store.lock([], f"{sys.version_info.major}.{sys.version_info.minor}")
+    wanted: dict[str, str] = {}
+    for described in ground.services.settings.bundle_dir.glob("*/bundle.json"):
+        name = next(each for each in ground.names if each in described.parent.name)
+        lock = replace(empty, text=f"# {name}\n")
+        wanted[name] = lock.name
+        described.write_text(json.dumps({**json.loads(described.read_text()), "libraries": lock.name}))
+        (described.parent / LOCK).write_text(json.dumps(lock.as_json()))
+        await ground.services.signer.sign(described.parent)
+    ground.spoil("environments", "provide", lambda lock: ground.poisoned in lock.text)
+    await ground.run("lost-libraries")
+    there = {each.name for each in store.installed()}
+    assert {name for name in ground.names if wanted[name] in there} == ground.neighbours
 
 
 @case("prediction-log")

@@ -114,7 +114,9 @@ def _failure(said: str) -> Exception:
         return Unresolvable(f"A package of the model cannot be installed: {why[:_LONGEST]}")
     log.warning("uv failed", said=said[-_LONGEST:])
     return EnvironmentUnavailable(
-        "The package index does not answer; the worker's log says what uv said. It is tried again.", retry_after=60
+        "The package index does not answer, and the model needs libraries of its own; the worker's log says what uv said. It is "
+        "tried again. MLOPS_ENVIRONMENTS_INDEX_URL names another index.",
+        retry_after=60,
     )
 
 
