@@ -16,7 +16,7 @@ from model_server.libraries.found import LIBRARIES, find, program, versions
 from model_server.sandbox.isolation import run_isolated
 from model_server.sandbox.limits import Limits
 
-from ..support.wheels import index, wheel
+from ..support.wheels import index, installed, wheel
 
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _STEALS = """
@@ -97,7 +97,7 @@ def test_nothing_of_a_wheel_runs_while_it_is_installed_and_looked_at(
     name = _installed(store)
     libraries = find(store.root, name)
     assert versions(libraries, ["hostile"]) == {"hostile": "1.0"}
-    assert [each.name for each in store.installed()] == [name]
+    assert installed(store.root) == [name]
     assert not places[1].exists()
     assert not libraries.interpreter.startswith(str(store.root))
 
@@ -106,7 +106,7 @@ def test_a_wheel_with_an_interpreter_is_a_sentence_and_leaves_nothing(store: UvE
     lock = store.lock(["interpreter"], _PYTHON)
     with pytest.raises(Unresolvable, match="interpreter-1"):
         store.provide(lock)
-    assert store.installed() == []
+    assert installed(store.root) == []
 
 
 def test_what_a_wheel_runs_at_start_is_confined(

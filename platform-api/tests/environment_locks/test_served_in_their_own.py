@@ -16,6 +16,7 @@ from mlops_platform.builds.load_test import answer_once, explain_once
 from mlops_platform.environment_locks.service import Prepared, prepare
 from model_server.sandbox.limits import Limits
 
+from ..support.wheels import installed
 from .trained import Trained, train
 
 _SKLEARN_13 = ["scikit-learn==1.3.2", "numpy==1.26.4", "pandas==1.5.3", "scipy==1.11.4"]
@@ -60,13 +61,13 @@ async def test_a_model_of_scikit_learn_1_3_answers_as_where_it_was_trained(
     # its losses are of a module that later releases do not have
     steps = await _serves_as_trained(store, trained, tmp_path / "bundle")
     assert "GradientBoostingClassifier" in steps["load"]["detail"]
-    before = [each.name for each in store.installed()]
+    before = installed(store.root)
     other = train(store, "pipeline", _SKLEARN_13, tmp_path / "two")
     began = time.monotonic()
     prepared, _ = _build(store, other.artifact, tmp_path / "second")
     seconds = time.monotonic() - began
     assert not prepared.step["made"]
-    assert [each.name for each in store.installed()] == before
+    assert installed(store.root) == before
     assert seconds < 20, "five on an idle machine"
 
 
@@ -85,10 +86,10 @@ def test_a_model_of_the_platforms_own_libraries_makes_no_environment(store: UvEn
     (tmp_path / "model.pkl").write_bytes(b"")
     pins = f"scikit-learn=={sklearn.__version__}\nnumpy=={np.__version__}\nmlflow==2.9.2\ncloudpickle==2.2.1\n"
     (tmp_path / "requirements.txt").write_text(pins)
-    before = [each.name for each in store.installed()]
+    before = installed(store.root)
     prepared = prepare(store, tmp_path, why_none=None)
     assert (prepared.lock, prepared.refusal, prepared.step["kind"]) == (None, None, "platform")
-    assert [each.name for each in store.installed()] == before
+    assert installed(store.root) == before
 
 
 def test_where_no_model_gets_libraries_of_its_own_it_is_refused(store: UvEnvironments, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from mlops_platform.statements import service as statements
 from mlops_platform.statements.agreement import Agreement, Subject
 from tests.support.ground import Ground, job
 from tests.support.receivers import SECRET, listening
+from tests.support.wheels import installed
 
 Case = Callable[[Ground, pytest.MonkeyPatch], Awaitable[None]]
 CASES: dict[str, Case] = {}
@@ -270,7 +271,7 @@ async def _libraries_that_cannot_be_installed(ground: Ground, _: pytest.MonkeyPa
         await ground.services.signer.sign(described.parent)
     ground.spoil("environments", "provide", lambda lock: ground.poisoned in lock.text)
     await ground.run("lost-libraries")
-    there = {each.name for each in store.installed()}
+    there = set(installed(store.root))
     assert {name for name in ground.names if wanted[name] in there} == ground.neighbours
 
 

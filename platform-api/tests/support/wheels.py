@@ -1,10 +1,14 @@
 """Small wheels, and an index of packages in a folder, for tests that install without leaving this machine."""
 
 import base64
+import contextlib
 import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+
+from model_server.libraries.found import NAME, find
+from model_server.refusals import Refused
 
 
 def wheel(folder: Path, name: str, version: str, files: Mapping[str, str], needs: tuple[str, ...] = ()) -> Path:
@@ -39,3 +43,13 @@ def index(folder: Path, wheels: Path) -> str:
         line = f'<a href="{path.as_uri()}#sha256={digest}">{path.name}</a><br>\n'
         page.write_text((page.read_text() if page.exists() else "") + line)
     return folder.as_uri()
+
+
+def installed(root: Path) -> list[str]:
+    """Return the names of the environments below `root` that are whole."""
+    found = []
+    for path in sorted(root.glob("*")):
+        if NAME.fullmatch(path.name):
+            with contextlib.suppress(Refused):
+                found.append(find(root, path.name).name)
+    return found

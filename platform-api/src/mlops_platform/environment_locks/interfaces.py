@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_platform.environment_locks.lock import Lock
@@ -24,18 +23,6 @@ class Unresolvable(Exception):
 
 class NoInterpreter(Exception):
     """The Python version that the model names is not on this machine; the sentence says what to do."""
-
-
-@dataclass(frozen=True)
-class Installed:
-    """An environment in the store. `bytes` counts what its files hold; hard links share them with the cache."""
-
-    name: str
-    python: str
-    packages: dict[str, str]
-    bytes: int
-    used: float
-    """When it was last wanted, in Unix seconds."""
 
 
 class EnvironmentStore(ABC):
@@ -60,10 +47,6 @@ class EnvironmentStore(ABC):
         Two that ask at once: one installs, the other waits. Raises NoInterpreter, and Unresolvable when the index no longer
         has a file of the lock.
         """
-
-    @abstractmethod
-    def installed(self) -> list[Installed]:
-        """Return what is in the store, by name; what is half-made or damaged is left out."""
 
     @abstractmethod
     def collect(self, kept: Collection[str], older_than_seconds: float) -> list[str]:

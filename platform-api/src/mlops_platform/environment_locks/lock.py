@@ -45,25 +45,3 @@ def read(content: bytes) -> Lock:
     if named != lock.name:
         raise ValueError("the lock is not the one that its name says")
     return lock
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What one lock has otherwise than another: library -> version, and library -> (before, after)."""
-
-    added: dict[str, str]
-    removed: dict[str, str]
-    changed: dict[str, tuple[str, str]]
-
-
-def difference(before: dict[str, str], after: dict[str, str]) -> Difference:
-    """Return what changes from one to the other."""
-    return Difference(
-        {name: after[name] for name in sorted(after.keys() - before.keys())},
-        {name: before[name] for name in sorted(before.keys() - after.keys())},
-        {
-            name: (before[name], after[name])
-            for name in sorted(before.keys() & after.keys())
-            if before[name] != after[name]
-        },
-    )

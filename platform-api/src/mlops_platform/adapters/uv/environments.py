@@ -24,7 +24,6 @@ from mlops_platform.adapters.uv.uv import Source, run
 from mlops_platform.environment_locks.interfaces import (
     EnvironmentStore,
     EnvironmentUnavailable,
-    Installed,
     NoInterpreter,
     Unresolvable,
 )
@@ -79,17 +78,6 @@ class UvEnvironments(EnvironmentStore):
                 _remove(making)
                 raise
             return True
-
-    def installed(self) -> list[Installed]:
-        found = []
-        for folder in sorted(self._root.glob("*")):
-            if NAME.fullmatch(folder.name) and self._found(folder.name):
-                # removed between the two: it is simply not there any more
-                with contextlib.suppress(OSError, ValueError, KeyError):
-                    said = json.loads((folder / MARKER).read_text())
-                    used = (folder / MARKER).stat().st_mtime
-                    found.append(Installed(folder.name, said["python"], said["packages"], said["bytes"], used))
-        return found
 
     def collect(self, kept: Collection[str], older_than_seconds: float) -> list[str]:
         removed, before = [], time.time() - older_than_seconds
