@@ -98,6 +98,7 @@ async def obtain(
             return Built(None, _changed(found, digest), None)
         log.info("building", model=name, version=version, digest=digest)
         prepared = await _libraries(services, source)
+        log.info("libraries of a model", model=name, version=version, libraries=prepared.step["detail"])
         if prepared.refusal is not None:
             return Built(None, _refused("libraries", prepared.refusal, prepared.step), None)
         report = await _run(services, source, scratch / "bundle", name, version, feature_refs, prepared)

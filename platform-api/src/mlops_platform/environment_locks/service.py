@@ -7,8 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from mlops_platform.environment_locks import serving
 from mlops_platform.environment_locks.interfaces import (
     LOCK,
@@ -23,8 +21,6 @@ from model_server.digests import plain_files
 from model_server.formats.artifact import chosen, described
 from model_server.formats.flavours import PYFUNC
 from model_server.refusals import Refused
-
-log = structlog.get_logger(__name__)
 
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 _SHOWN = 6
@@ -129,7 +125,6 @@ def _own(store: EnvironmentStore, told: _Told, asked: Asked, wanted: list[str], 
     lock, without = _locked(store, wanted, python)
     made = store.provide(lock)
     count = len(lock.packages)
-    log.info("environment of a model", environment=lock.name, made=made, packages=count)
     sentence = (
         f"libraries of its own, as {asked.source} names them: {reason}. {count} packages, environment {lock.name[:12]}, "
         f"{'installed now' if made else 'known already'}{without}"
