@@ -31,7 +31,13 @@ HOME, AWAY = "default", "other"
 _FIGURES = {"requests": 100, "errors": 0, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1, "seconds": 1}
 _PLACE = {"environment": "staging", "revision": 99}
 # what a company-wide reader may see of another team's
-READ_BY = {"models": "model:read", "risk": "model:read", "deployments": "deployment:read", "approvals": "approval:read"}
+READ_BY = {
+    "models": "model:read",
+    "risk": "model:read",
+    "deployments": "deployment:read",
+    "approvals": "approval:read",
+    "failing-items": "deployment:read",
+}
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,6 @@ from tests.support.ground import Ground
 from ..conftest import client_for
 
 
-@pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lost_bundles, "_RETRIES", lost_bundles.Backoff())
-
-
 def _bundle(ground: Ground, name: str) -> Path:
     return next(ground.services.settings.bundle_dir.glob(f"*-{name}-1"))
 
