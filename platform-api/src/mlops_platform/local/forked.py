@@ -69,6 +69,7 @@ class ForkedChild(Process):
         self.log = log
         self.log_begins = log.stat().st_size if log.exists() else 0
         self.began = time.monotonic()
+        self.since = time.time()
         self._watchdog = groups
         self._group_ended = False
         self._forked = forked

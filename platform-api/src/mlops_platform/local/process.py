@@ -92,6 +92,9 @@ class Process:
         # what an earlier start wrote does not speak for this one
         self.log_begins = log.stat().st_size if log.exists() else 0
         self.began = time.monotonic()
+        # by our own clock: the system's word on when a process was created can be a second early, and then a heartbeat of the
+        # one before would speak for this one
+        self.since = time.time()
         self._watchdog = groups
         self._group_ended = False
         read_end, write_end = os.pipe()
@@ -181,6 +184,7 @@ class AdoptedProcess(Process):
         self._pid = pid
         self._ended = False
         self.created = created
+        self.since = created
         groups.add(pid, spec.stop_signal, spec.stage)
 
     @property

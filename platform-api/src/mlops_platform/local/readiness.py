@@ -52,7 +52,7 @@ def beats(heartbeat: Path) -> Callable[[Process], Awaitable[bool]]:
     """Ready when this start of the process touched its file of heartbeats, just now."""
 
     async def ready(process: Process) -> bool:
-        return heard(heartbeat, process.created or 0.0, _FRESH_SECONDS)
+        return heard(heartbeat, process.since, _FRESH_SECONDS)
 
     return ready
 
