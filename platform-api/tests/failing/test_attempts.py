@@ -80,6 +80,10 @@ async def test_two_workers_that_fail_at_one_item_count_both(database: Database) 
 
 async def test_what_is_no_work_any_more_is_forgotten(database: Database) -> None:
     await fail(database, Conflict("no"))
+    # a list that was read before the item was made says nothing of it
+    assert not (await attempts(database, JOB, ["another"])).due("one")
+    async with database.session() as session:
+        await session.execute(update(FailingItemRow).values(failed_at=now() - timedelta(minutes=2)))
     assert (await attempts(database, JOB, ["another"])).due("one")
     assert (await attempts(database, JOB)).items == frozenset()
 

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 # the reason of a defect is in the log, with what the exception held: it may name what its reader must not see
 _DEFECT = "a defect of the platform; the worker's log says why"
 _LONGEST = 2_000
+_NEWEST = timedelta(minutes=1)
 
 
 class CannotBeDone(Exception):
@@ -131,7 +132,10 @@ async def attempts(database: Database, job: str, items: Iterable[str] | None = N
     async with database.read_session() as session:
         rows = (await session.execute(select(FailingItemRow).where(FailingItemRow.job == job))).scalars()
         known = {row.item: row for row in rows}
-    if items is not None and (over := known.keys() - set(items)):
+    wanted = known.keys() if items is None else set(items)
+    # another worker may have met an item that is newer than the caller's list
+    settled = now() - _NEWEST
+    if over := {item for item, row in known.items() if item not in wanted and row.failed_at < settled}:
         await forget(database, job, over)
         known = {item: row for item, row in known.items() if item not in over}
     return Attempts(database, job, known)
