@@ -16,6 +16,7 @@ from mlops_platform.checks.schemas import CheckResult
 from mlops_platform.identity.principal import Principal
 from mlops_platform.kit.ids import new_id
 from mlops_platform.models import flavours, jobs, registration
+from mlops_platform.models.interfaces import NotInRegistry
 from mlops_platform.models.schemas import Metadata, RegisterRequest
 from mlops_platform.models.tables import ModelVersionRow
 from mlops_platform.worker import run_job
@@ -100,6 +101,17 @@ async def test_the_address_that_mlflow_gives_a_logged_model_is_read(
     assert uri.startswith("models:/m-")
     assert flavours.finding(await services.registry.description(uri, tenant="default")).sentence == "sklearn is served"
     assert await services.registry.description(f"models:/m-{'0' * 32}", tenant="default") is None
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/3.z4", f"models:/m-{'0' * 32}", "models:/nobody/1", f"runs:/{'0' * 32}/model"]
+)
+async def test_a_source_that_is_not_there_is_missing_and_no_failure_of_mlflow(
+    services: BuiltServices, name: str, mlflow_server: str, uri: str
+) -> None:
+    with pytest.raises(NotInRegistry):
+        await services.registry.register(name, uri, tenant="default", tags={}, description="", model_tags={})
+    assert MlflowClient(mlflow_server, mlflow_server).search_registered_models(f"name = '{name}'") == []
 
 
 async def test_a_version_by_plain_mlflow_has_its_check_after_a_pass(

@@ -6,7 +6,6 @@ A tenant's things are in the MLflow workspace of its name, and a model's name is
 
 import asyncio
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
-from mlops_platform.adapters.mlflow import credentials
+from mlops_platform.adapters.mlflow import credentials, sources
 from mlops_platform.adapters.mlflow.entries import changed, model_of, version_of
 from mlops_platform.models.interfaces import (
     ArtifactsUnavailable,
@@ -45,7 +44,6 @@ Result = TypeVar("Result")
 SAMPLE = "background.json"
 _STORE = "mlflow-artifacts:/"
 _PROMPT = "mlflow.prompt.is_prompt"
-_LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]{32})/?")
 _STATUSES: dict[type[Exception], str] = {
     NotInRegistry: "missing",
     RegistryRefused: "refused",
@@ -126,6 +124,7 @@ class MlflowRegistry(ModelRegistry):
         def create() -> RegisteredVersion:
             import mlflow
 
+            sources.require_logged(self._client, model_uri)
             made = True
             try:
                 self._client.create_registered_model(name, tags=model_tags, description=description)
@@ -199,7 +198,7 @@ class MlflowRegistry(ModelRegistry):
         def read() -> bytes | None:
             with ServerWorkspaceContext(tenant), tempfile.TemporaryDirectory(prefix="mlops-mlmodel-") as folder:
                 try:
-                    address = f"{self._place_of(model_uri).rstrip('/')}/MLmodel"
+                    address = f"{sources.place_of(self._client, model_uri).rstrip('/')}/MLmodel"
                     return Path(
                         download_artifacts(artifact_uri=address, dst_path=folder, tracking_uri=self._url)
                     ).read_bytes()
@@ -214,11 +213,6 @@ class MlflowRegistry(ModelRegistry):
                     return None
 
         return await self._call("description", read)
-
-    def _place_of(self, model_uri: str) -> str:
-        """Return an address to which a file's name can be added: MLflow would read `models:/m-ID/file` as a model's name."""
-        logged = _LOGGED_MODEL.fullmatch(model_uri)
-        return str(self._client.get_logged_model(logged[1]).artifact_location) if logged else model_uri
 
     async def training_sample(self, name: str, version: int, into: Path) -> Path | None:
         def fetch(_workspace: str) -> Path | None:
