@@ -33,6 +33,7 @@ from mlops_platform.identity.session_limits import SessionLimits
 from mlops_platform.identity.sessions import Sessions
 from mlops_platform.identity.signing_in import SignInProvider
 from mlops_platform.mlflow_door.interfaces import Upstream
+from mlops_platform.mlflow_door.pace import PacedUpstream
 from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.notifications.interfaces import ChannelBook
@@ -284,6 +285,9 @@ def build_front(settings: Settings) -> FrontServices:
     from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
 
     database, identity = build_database(settings), build_identity(settings)
+    upstream: Upstream = MlflowUpstream(settings.mlflow_url, settings.mlflow_secret())
+    if (rate := settings.artifact_bytes_per_second) is not None:
+        upstream = PacedUpstream(upstream, rate)
     return FrontServices(
         settings=settings,
         database=database,
@@ -291,7 +295,7 @@ def build_front(settings: Settings) -> FrontServices:
         sessions=build_sessions(settings, database, identity),
         authorizer=Authorizer(),
         registry=build_registry(settings),
-        upstream=MlflowUpstream(settings.mlflow_url, settings.mlflow_secret()),
+        upstream=upstream,
     )
 
 

@@ -16,6 +16,7 @@ from mlops_platform.mlflow_door.callers import Callers
 from mlops_platform.mlflow_door.gate import Gate
 from mlops_platform.mlflow_door.places import Writing
 from mlops_platform.mlflow_door.registrar import Registrar
+from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
 from mlops_platform.telemetry.exposition import registry
@@ -42,14 +43,15 @@ def compose(services: FrontServices) -> Gate:
     async def in_session(cookie: str) -> Principal:
         return await services.sessions.authenticate(cookie)
 
-    writing = Writing()
+    settings, writing = services.settings, Writing()
     registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
-        callers=Callers(verified, in_session, session_cookie.name(secure=services.settings.url.startswith("https://"))),
+        callers=Callers(verified, in_session, session_cookie.name(secure=settings.url.startswith("https://"))),
         authorizer=services.authorizer,
         database=services.database,
         registrar=registrar,
         writing=writing,
-        sign_in_url=f"{services.settings.url}{CONSOLE}/sign-in",
+        sign_in_url=f"{settings.url}{CONSOLE}/sign-in",
+        patience=Patience(settings.max_head_bytes, settings.request_head_seconds, settings.request_body_seconds),
     )

@@ -11,7 +11,11 @@ class Limits(BaseSettings):
 
     max_head_bytes: int = Field(32_768, ge=8_192, description="Longest headers of a request; longer ones answer 431.")
     request_head_seconds: float = Field(20, ge=1, description="Longest time a request's headers may take to arrive.")
-    request_body_seconds: float = Field(60, ge=1, description="Longest time a request's body may take to arrive.")
+    request_body_seconds: float = Field(
+        60,
+        ge=1,
+        description="Longest time a request's body may take to arrive; of an artifact that is uploaded, the longest pause.",
+    )
     request_seconds: float = Field(60, ge=5, description="Longest time to the answer of a control-plane request.")
     tenant_requests_per_second: float | None = Field(
         None,
@@ -26,6 +30,12 @@ class Limits(BaseSettings):
         200,
         ge=1,
         description="Requests of one tenant that may wait for a model process or the feature store in one API process; more answer 429.",
+    )
+    artifact_bytes_per_second: int | None = Field(
+        None,
+        ge=1_000_000,
+        description="Bytes of artifacts that the door of MLflow passes per second, all uploads and downloads of one process together. "
+        "`mlops up` sets 100 MB/s: predictions on the same machine go first. Empty: as fast as it goes.",
     )
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
     build_memory_bytes: int = Field(

@@ -71,8 +71,8 @@ def running_door(folder: Path, mlflow_url: str, database_url: str, **env: str) -
     home = folder / "home"
     command = [
         *(sys.executable, "-m", "uvicorn", "--factory", "mlops_platform.mlflow_front:create", "--host", "127.0.0.1"),
-        *("--port", str(port), "--loop", "uvloop", "--no-access-log", "--http"),
-        "mlops_platform.predictions.bounded_protocol:BoundedProtocol",
+        *("--port", str(port), "--loop", "uvloop", "--no-access-log", "--no-proxy-headers", "--http"),
+        "mlops_platform.mlflow_door.uploads:UploadProtocol",
     ]
     settings = {
         "MLOPS_HOME": str(home),

@@ -19,7 +19,7 @@ from mlops_platform.local.readiness import answers, says_anything
 
 _UVICORN = ("--workers", "1", "--loop", "uvloop", "--no-access-log")
 _PROBE_SECONDS = 2.0
-_BOUNDED = "mlops_platform.predictions.bounded_protocol:BoundedProtocol"
+_BOUNDED = "mlops_platform.mlflow_door.uploads:UploadProtocol"
 
 
 def secret_file(home: Home) -> Path:

@@ -1,6 +1,7 @@
 """The processes of an embedded platform, as specifications, and the settings each gets."""
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.local.process import Process, ProcessSpec
 from mlops_platform.local.readiness import beats
 
+# a laptop's predictions share its disk and two cores with who uploads a model
+_ARTIFACT_BYTES_PER_SECOND = 100_000_000
 # how often a process that is ready is asked whether it still turns
 PROBE_SECONDS = 2.0
 _ONE_THREAD = {
@@ -36,6 +39,9 @@ def settings_environment(
         "MLOPS_MLFLOW_URL": inner_mlflow_url,
         "MLOPS_MLFLOW_PUBLIC_URL": options.mlflow_url,
         "MLOPS_MLFLOW_SECRET_FILE": str(secret_file(home)),
+        "MLOPS_ARTIFACT_BYTES_PER_SECOND": os.environ.get(
+            "MLOPS_ARTIFACT_BYTES_PER_SECOND", str(_ARTIFACT_BYTES_PER_SECOND)
+        ),
         **({"MLOPS_PROMETHEUS_URL": options.prometheus_url} if prometheus else {}),
         # API processes and the worker count into one folder, so that /metrics answers for all of them
         "PROMETHEUS_MULTIPROC_DIR": str(counters),

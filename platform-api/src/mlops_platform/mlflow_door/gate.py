@@ -23,6 +23,7 @@ from mlops_platform.mlflow_door.places import Writing
 from mlops_platform.mlflow_door.protection import Protection
 from mlops_platform.mlflow_door.registrar import Registrar, Whole
 from mlops_platform.mlflow_door.workspaces import Workspaces
+from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.telemetry import metrics
 from mlops_platform.telemetry.requests import HEADER, request_id_of
 
@@ -68,7 +69,9 @@ class Gate:
         registrar: Registrar,
         writing: Writing,
         sign_in_url: str,
+        patience: Patience,
     ) -> None:
+        self.patience = patience
         self._upstream, self._callers, self._authorizer = upstream, callers, authorizer
         self._database, self._registrar, self._protection = database, registrar, Protection(database, writing)
         self._workspaces, self._sign_in = Workspaces(upstream), sign_in_url

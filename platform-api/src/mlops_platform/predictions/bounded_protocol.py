@@ -69,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun = 0
         self._leaving = False
         # what the sweeper saw last, and for how many sweeps
-        self._seen = (0, True, True)
+        self._seen: tuple[object, ...] = (0, True, True)
         self._sweeps = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -136,13 +136,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def sweep(self) -> None:
         """Look, once a second, whether the request that is waited for makes steps."""
-        seen = (self._begun, self._in_head, self._in_message)
+        seen = self.step()
         if seen != self._seen or not self._waits():
             self._seen, self._sweeps = seen, 0
             return
         self._sweeps += 1
         if self._sweeps * _SWEEP_SECONDS >= self._longest_wait():
             self.give_up(_last_words(b"408 Request Timeout", _TOO_SLOW))
+
+    def step(self) -> tuple[object, ...]:
+        """Return what changes when the request makes a step: the clock that the limits count by begins again."""
+        return self._begun, self._in_head, self._in_message
 
     def _longest_wait(self) -> float:
         """Return how many seconds the caller may take for the step that is waited for."""
