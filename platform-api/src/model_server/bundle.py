@@ -90,7 +90,8 @@ class OnnxGraph:
     """How to call model.onnx.
 
     mode `tensor`: one input named `input` of shape [rows, columns] and type `dtype`. mode `columns`: one input of
-    shape [rows, 1] per column, named like the column, of the type in `columns` (float64, float32, int64, string, bool).
+    shape [rows, 1] per column, named like the column, of the type in `columns` (float64, float32, int64, string, bool; optional_string has a text that
+    stands for what is missing, see engines/texts.py).
     `probabilities` [rows, classes], `label` [rows], `value` [rows, targets] are names of outputs; null when absent.
     """
 

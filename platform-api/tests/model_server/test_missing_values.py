@@ -1,7 +1,6 @@
 """What is missing reaches a model as it was in training: NaN as pandas reads it from a file, None or NA where it was that."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightgbm
@@ -9,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.models import infer_signature
-from sample_models import log
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -17,7 +15,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-from model_server.build.__main__ import build
 from model_server.build.answers import settle
 from model_server.build.missing import what_was_seen, with_missing
 from model_server.build.schema import infer_inputs
@@ -143,14 +140,3 @@ def test_the_type_of_a_column_does_not_depend_on_the_rows() -> None:
     assert isinstance(both["text"][1], float), "NaN, not None"
     asked_for_none = table((InputColumn("t", "string", required=False, missing="none"),), [[None], ["a"]], "values")
     assert asked_for_none.tolist() == [None, "a"]
-
-
-def test_the_report_says_once_why_text_that_may_be_missing_is_not_compiled(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"plan": ["basic", "max", None, "plus"] * 10, "age": np.arange(40.0)})
-    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["plan"]), remainder="passthrough")
-    model = make_pipeline(encode, LogisticRegression()).fit(frame, frame["age"] > 20)
-    log(model, frame, "sklearn", tmp_path / "a")
-    report = build(tmp_path / "a", tmp_path / "b", name="m", version=1)
-    [step] = [step for step in report.steps if step["name"] == "compile"]
-    said = "not compiled, served by its own library: 'plan' is text that may be missing, and ONNX has no missing text"
-    assert step["detail"] == said

@@ -19,6 +19,7 @@ from model_server.contract.problems import ModelRefuses
 from model_server.contract.refusing import refusal
 from model_server.doors.outputs import Form
 from model_server.engines.answers import NotFinite
+from model_server.engines.texts import OPTIONAL_STRING, as_texts
 from model_server.refusals import Refused
 from model_server.trust.files import Files
 
@@ -27,6 +28,7 @@ _DTYPES: dict[str, Any] = {
     "float64": np.float64,
     "int64": np.int64,
     "string": object,
+    OPTIONAL_STRING: object,
     "bool": np.bool_,
 }
 
@@ -124,7 +126,12 @@ class OnnxModel:
         self._dtype = _DTYPES[graph["dtype"]]
         self._columns = (
             [
-                (graph.get("feeds", {}).get(column.name, column.name), _DTYPES[graph["columns"][column.name]])
+                (
+                    graph.get("feeds", {}).get(column.name, column.name),
+                    _DTYPES[graph["columns"][column.name]],
+                    # what may be missing needs a look at every value, which others are spared
+                    graph["columns"][column.name] if column.type == "string" and not column.required else None,
+                )
                 for column in description.columns
             ]
             if not self._tensor
@@ -180,7 +187,10 @@ class OnnxModel:
             outputs = self._run(self._outputs, {self._input: np.array(rows, self._dtype)}, None)
         else:
             columns = zip(self._columns, zip(*rows, strict=True), strict=True)
-            feed = {name: np.array(values, kind).reshape(-1, 1) for (name, kind), values in columns}
+            feed = {
+                name: np.array(values if text is None else as_texts(values, text), kind).reshape(-1, 1)
+                for (name, kind, text), values in columns
+            }
             outputs = self._run(self._outputs, feed, None)
         output = outputs[0]
         if output.shape == self._one_row and len(rows) == 1:

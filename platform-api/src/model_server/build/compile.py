@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Any, Literal
 
+from model_server.build.missing_text import StandIn, with_stand_in
 from model_server.build.onnx_trees import graph_of_trees, register_converters
 from model_server.build.tree_ensemble import NotCompilable
 from model_server.build.tree_readers import read_trees
-from model_server.bundle import InputColumn
+from model_server.bundle import InputColumn, Task
 from model_server.engines.compiled import Compiled
 from model_server.engines.native import NativeModel
+from model_server.engines.texts import OPTIONAL_STRING
 
 _ONNX_TYPES = {
     "double": "float64",
@@ -23,9 +25,16 @@ _OPSETS = {"": 17, "ai.onnx.ml": 3}
 
 
 def compile_model(
-    native: NativeModel, inputs: tuple[InputColumn, ...], mode: Literal["tensor", "columns"], dtype: str
+    native: NativeModel,
+    inputs: tuple[InputColumn, ...],
+    mode: Literal["tensor", "columns"],
+    dtype: str,
+    refused: frozenset[str] = frozenset(),
 ) -> Compiled:
-    """Return the model as ONNX with inputs of the given float type. Raises NotCompilable with the reason."""
+    """Return the model as ONNX with inputs of the given float type. Raises NotCompilable with the reason.
+
+    `refused`: text inputs that may be missing by the signature and that the model does not answer without.
+    """
     if native.task == "raw":
         raise NotCompilable("its predictions are neither probabilities nor one number")
     if native.flavor == "onnx":
@@ -38,10 +47,10 @@ def compile_model(
         return Compiled(model, mode, dtype, {}, {**names, **{name: name for name in outputs}})
     if unknown := [column for column in inputs if column.type not in _ONNX_TYPES]:
         raise NotCompilable(f"'{unknown[0].name}' is of the type {unknown[0].type}, which a graph does not take")
-    if optional := [column.name for column in inputs if column.type == "string" and not column.required]:
-        raise NotCompilable(f"'{optional[0]}' is text that may be missing, and ONNX has no missing text")
-    columns = {} if mode == "tensor" else {column.name: _column_type(column, dtype) for column in inputs}
-    converted = _convert(native, _input_types(inputs, columns, dtype))
+    columns = {} if mode == "tensor" else {column.name: _column_type(column, dtype, refused) for column in inputs}
+    stand_in = with_stand_in(native.estimator) if OPTIONAL_STRING in columns.values() else StandIn(native.estimator)
+    converted = _convert(stand_in.estimator, native.task, _input_types(inputs, columns, dtype))
+    stand_in.settle(converted)
     _without_system_locale(converted)
     found = [output.name for output in converted.graph.output]
     wanted = ["value"] if native.task == "regression" else ["label", "probabilities"]
@@ -92,8 +101,10 @@ def forms_of(compiled: Compiled) -> list[Compiled]:
     return [replace(compiled, model=lean.SerializeToString(), outputs=outputs), compiled]
 
 
-def _column_type(column: InputColumn, dtype: str) -> str:
+def _column_type(column: InputColumn, dtype: str, refused: frozenset[str]) -> str:
     kind = _ONNX_TYPES[column.type]
+    if kind == "string":
+        return kind if column.required or column.name in refused else OPTIONAL_STRING
     return dtype if kind.startswith("float") or not column.required else kind
 
 
@@ -105,6 +116,7 @@ def _input_types(inputs: tuple[InputColumn, ...], columns: dict[str, str], dtype
         "float32": data_types.FloatTensorType,
         "int64": data_types.Int64TensorType,
         "string": data_types.StringTensorType,
+        OPTIONAL_STRING: data_types.StringTensorType,
         "bool": data_types.BooleanTensorType,
     }
     if columns:
@@ -112,13 +124,13 @@ def _input_types(inputs: tuple[InputColumn, ...], columns: dict[str, str], dtype
     return [("X", kinds[dtype]([None, len(inputs)]))]
 
 
-def _convert(native: NativeModel, types: list[tuple[str, Any]]) -> Any:
+def _convert(estimator: Any, task: Task, types: list[tuple[str, Any]]) -> Any:
     from skl2onnx import convert_sklearn
 
     register_converters()
-    options = {id(native.estimator): {"zipmap": False}} if native.task != "regression" else None
+    options = {id(estimator): {"zipmap": False}} if task != "regression" else None
     try:
-        return convert_sklearn(native.estimator, initial_types=types, options=options, target_opset=_OPSETS)
+        return convert_sklearn(estimator, initial_types=types, options=options, target_opset=_OPSETS)
     except NotCompilable:
         raise
     except Exception as error:

@@ -57,6 +57,17 @@ def as_it_takes_gaps(native: NativeModel, inputs: tuple[InputColumn, ...], sampl
     return tuple(found)
 
 
+def refused_without(native: NativeModel, inputs: tuple[InputColumn, ...], samples: Rows) -> frozenset[str]:
+    """Return optional text inputs that the model does not answer without, each alone: its graph then has to refuse too."""
+    base = samples[0] if samples else list(blank(inputs))
+    optional = [place for place, column in enumerate(inputs) if column.type == "string" and not column.required]
+    return frozenset(
+        inputs[place].name
+        for place in optional[:_MOST_ASKED]
+        if not _answers(native, inputs, [*base[:place], None, *base[place + 1 :]], base)
+    )
+
+
 def what_was_seen(estimator: Any, columns: list[str]) -> _Seen:
     """Return, by input, the kinds of missing values that encoders and imputers of a fitted model met."""
     search = _Search()

@@ -20,7 +20,8 @@ def odd_rows(inputs: tuple[InputColumn, ...], base: Rows) -> Rows:
     found: Rows = []
     columns = list(zip(*base, strict=True))
     for place, column in enumerate(inputs[:_MOST_COLUMNS]):
-        for value in _odd(column, [value for value in columns[place] if value is not None]):
+        missing = [] if column.required else [None]
+        for value in [*missing, *_odd(column, [value for value in columns[place] if value is not None])]:
             row = list(base[0])
             row[place] = value
             found.append(row)

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from model_server.build.answers import settle
 from model_server.build.compile import compile_model, forms_of
-from model_server.build.missing import as_it_takes_gaps, with_missing
+from model_server.build.missing import as_it_takes_gaps, refused_without, with_missing
 from model_server.build.offer import write_offer
 from model_server.build.parity import NativeAnswers, Parity, compare, proof_rows, rows_at_splits
 from model_server.build.schema import infer_inputs
@@ -84,9 +84,10 @@ def compile_and_offer(description: Description, output: Path, events: Steps) -> 
         splits = rows_at_splits(description.inputs, rows, native.estimator)
         rows = [*rows, *splits]
         answered: NativeAnswers | None = None
+        refused = refused_without(native, description.inputs, description.samples)
         for mode, dtype in _attempts(description):
             try:
-                for compiled in forms_of(compile_model(native, description.inputs, mode, dtype)):
+                for compiled in forms_of(compile_model(native, description.inputs, mode, dtype, refused)):
                     if answered is None:
                         answered = NativeAnswers.of(native, description.inputs, rows, description.native_input)
                     labelled = native.task, native.labels

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from model_server.bundle import InputColumn, OnnxGraph
 from model_server.contract.decoder import Row
 from model_server.engines.answers import numbers
+from model_server.engines.texts import OPTIONAL_STRING, as_texts
 
 Rows = list[Row] | list[list[Any]]
 
@@ -52,13 +53,18 @@ def run_compiled(
 
 
 def feed(compiled: Compiled, inputs: tuple[InputColumn, ...], rows: Rows) -> dict[str, npt.NDArray[Any]]:
-    """Return the graph's inputs for checked rows: X, or one [rows, 1] array per column."""
+    """Return the graph's inputs for checked rows: X, or one [rows, 1] array per column. Raises ValueError for missing text."""
     if compiled.mode == "tensor":
         return {"X": np.array(rows, dtype=compiled.dtype).reshape(len(rows), len(inputs))}
     return {
-        compiled.feeds.get(column.name, column.name): np.array(
-            [[row[place]] for row in rows],
-            dtype=object if compiled.columns[column.name] == "string" else compiled.columns[column.name],
+        compiled.feeds.get(column.name, column.name): _column(
+            [row[place] for row in rows], compiled.columns[column.name]
         )
         for place, column in enumerate(inputs)
     }
+
+
+def _column(values: list[Any], kind: str) -> npt.NDArray[Any]:
+    if kind in ("string", OPTIONAL_STRING):
+        return np.array(as_texts(values, kind), dtype=object).reshape(-1, 1)
+    return np.array(values, dtype=kind).reshape(-1, 1)
