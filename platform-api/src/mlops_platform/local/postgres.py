@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+import psutil
 import psycopg
 
 
@@ -184,3 +185,25 @@ class EmbeddedPostgres:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def end_left_over(data: Path, patience_seconds: float = 30) -> bool:
+    """End the server that works on this folder when who started it was killed; return whether there was one.
+
+    A later process with the number in its file is never touched. Raises PostgresFailed when it does not end.
+    """
+    try:
+        number = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+        process = psutil.Process(number)
+        command = process.cmdline()
+    except (OSError, ValueError, psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    if str(data) not in command or not any(Path(part).name == "postgres" for part in command):
+        return False
+    # immediate shutdown: what it wrote is thrown away, and its processes end with it
+    process.send_signal(signal.SIGQUIT)
+    try:
+        process.wait(patience_seconds)
+    except psutil.TimeoutExpired as error:
+        raise PostgresFailed(f"the server of a restore that was killed (process {number}) does not end") from error
+    return True
