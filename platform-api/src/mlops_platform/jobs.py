@@ -6,6 +6,7 @@ from mlops_platform.backup import jobs as backup
 from mlops_platform.builds import jobs as builds
 from mlops_platform.costs import jobs as costs
 from mlops_platform.deployments import jobs as deployments
+from mlops_platform.failing import jobs as failing
 from mlops_platform.features import jobs as features
 from mlops_platform.idempotency import jobs as idempotency
 from mlops_platform.identity import jobs as identity
@@ -35,4 +36,5 @@ JOBS: tuple[Job, ...] = (
     *identity.JOBS,
     *costs.JOBS,
     *backup.JOBS,
+    *failing.JOBS,
 )

@@ -19,12 +19,14 @@ from mlops_platform.mlflow_door.registrar import Registrar
 from mlops_platform.predictions.bounded_protocol import Patience
 from mlops_platform.settings import Settings
 from mlops_platform.telemetry import logging as telemetry_logging
+from mlops_platform.telemetry import spans
 from mlops_platform.telemetry.exposition import registry
 
 
 def create() -> Gate:
     """Return the door from the environment's settings."""
     telemetry_logging.configure("mlflow-door")
+    spans.start("mlflow-door")
     settings = Settings()
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.host, registry())

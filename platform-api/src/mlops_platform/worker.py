@@ -67,8 +67,9 @@ async def run(services: Services, stop: asyncio.Event, names: Collection[str] = 
 
     chosen = [job for job in JOBS if not names or job.name in names]
     for job in chosen:
+        # start at 0: a counter that first appears with value 1 shows no increase, so the alert would miss the first failure
+        metrics.worker_items_given_up_total.labels(job.name).inc(0)
         if job.pipeline:
-            # start at 0: a counter that first appears with value 1 shows no increase, so the alert would miss the first failure
             metrics.data_pipeline_failures_total.labels(job.name).inc(0)
     log.info("worker started", jobs=[job.name for job in chosen])
     await asyncio.gather(*(repeat(job) for job in chosen))

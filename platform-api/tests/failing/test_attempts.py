@@ -11,10 +11,12 @@ from sqlalchemy import update
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.database.session import Database
 from mlops_platform.errors import Conflict, Unavailable
-from mlops_platform.failing.attempts import Attempt, Item, attempts
+from mlops_platform.failing.attempts import Attempt, Item, attempts, try_again
+from mlops_platform.failing.jobs import JOBS
 from mlops_platform.failing.policy import MOST_ATTEMPTS
 from mlops_platform.failing.tables import FailingItemRow
 from mlops_platform.kit.clock import now
+from mlops_platform.telemetry import metrics
 from tests.support.ground import Ground
 
 As = Callable[..., dict[str, str]]
@@ -158,3 +160,18 @@ async def test_a_gate_that_cannot_be_measured_is_answered_as_failed(ground: Grou
     assert gate["state"] == "done"
     assert gate["result"]["status"] == "failed"
     assert "could not be measured" in gate["result"]["sentence"]
+
+
+async def test_what_failed_for_good_is_shown_to_prometheus_until_it_is_tried_again(services: BuiltServices) -> None:
+    shown, counted = metrics.worker_items_failed_for_good.labels(JOB), metrics.worker_items_given_up_total.labels(JOB)
+    before = counted._value.get()
+    [job] = JOBS
+    for _ in range(MOST_ATTEMPTS):
+        await fail(services.database, Conflict("The disk is odd"), ends=True)
+        await job.run(services)
+    assert (shown._value.get(), counted._value.get() - before) == (1, 1)
+    async with services.database.session() as session:
+        row = await session.get_one(FailingItemRow, {"job": JOB, "item": "one"})
+        await try_again(session, row)
+    await job.run(services)
+    assert shown._value.get() == 0

@@ -53,6 +53,7 @@ WITHOUT_ITEMS = {
     "forgotten-sessions": "one statement for each table",
     "forgotten-notices": "one statement",
     "notice-metrics": "the database counts",
+    "failing-metrics": "the database counts",
     "backup-age": "one listing of names",
     "unused-libraries": "what a description names is not known: nothing is removed that it may need",
 }

@@ -10,10 +10,15 @@ from typing import Any
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
-from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.bootstrap import BuiltServices, build_front
+from mlops_platform.deployments.revisions import Deployment
 from mlops_platform.deployments.schemas import LiveRevision, RoutingSnapshot
+from mlops_platform.mlflow_front import compose
 from mlops_platform.predictions.gateway import Gateway
+from mlops_platform.settings import Settings
 from mlops_platform.telemetry import spans, tracing
 from mlops_platform.telemetry.requests import CURRENT, RequestIds
 from tests.support.trust import EveryBuild, nothing_revoked
@@ -131,6 +136,55 @@ async def test_an_unsampled_trace_is_not_sent(collector: Collector, door: httpx.
     await door.post("/api/v1/predict", json={"model_name": "halves", "input_data": {"x": 1.0}}, headers=unsampled)
     spans.stop()
     assert collector.spans() == []
+
+
+async def test_a_statement_is_a_span_of_the_work_it_belongs_to_and_says_no_value(
+    collector: Collector, services: BuiltServices
+) -> None:
+    secret = "ana-s-secret"
+    async with services.database.read_session() as session:
+        await session.execute(select(Deployment).where(Deployment.model_name == secret))
+    with spans.working("build"):
+        async with services.database.read_session() as session:
+            await session.execute(select(Deployment).where(Deployment.model_name == secret))
+            await session.execute(text(f"SELECT '{secret} FROM {secret}'"))
+        with pytest.raises(DBAPIError):
+            async with services.database.session() as session:
+                await session.execute(text(f'SELECT 1 FROM "{secret}"'))
+    spans.stop()
+    *statements, work = collector.spans()
+    assert [span.name for span in statements if span.name != "other"] == ["SELECT deployments", "SELECT", "SELECT"]
+    assert {(span.trace_id, span.parent_span_id) for span in statements} == {(work.trace_id, work.span_id)}
+    assert [span.status.code for span in statements][-1] == 2, "what PostgreSQL refuses is an error"
+    assert facts(statements[0]) == {
+        "db.system.name": "postgresql",
+        "db.operation.name": "SELECT",
+        "db.collection.name": "deployments",
+    }
+    assert b"secret" not in b"".join(request.SerializeToString() for request in collector.requests)
+
+
+async def test_a_request_to_mlflow_is_a_span_of_its_callers_trace(
+    collector: Collector, settings: Settings, as_: Callable[..., dict[str, str]]
+) -> None:
+    front = build_front(settings)
+    gate = compose(front)
+    paths = ("/ajax-api/2.0/mlflow/runs/get", "/api/2.0/mlflow-artifacts/artifacts/ana/secret", "/ana-s-secret")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://door", headers=CALLER) as door:
+        codes = [(await door.get(path, headers={"X-Request-ID": "mine-2"})).status_code for path in paths]
+    await front.database.dispose()
+    await front.upstream.close()
+    spans.stop()
+    found = collector.spans()
+    assert [span.name for span in found] == [
+        "GET /api/2.0/mlflow/runs/get",
+        "GET /api/2.0/mlflow-artifacts/artifacts/<path*>",
+        "GET unmatched",
+    ]
+    assert {(span.trace_id.hex(), span.parent_span_id.hex()) for span in found} == {(TRACE, PARENT)}
+    assert [facts(span)["http.response.status_code"] for span in found] == codes
+    assert {facts(span)["mlops.request"] for span in found} == {"mine-2"}
+    assert b"secret" not in b"".join(request.SerializeToString() for request in collector.requests)
 
 
 async def test_a_collector_that_is_away_holds_nothing_up(

@@ -98,6 +98,8 @@ class Attempts:
             metrics.worker_items_failed_total.labels(self._job).inc()
             ended.error = sentence_of(error)
             await self._keep(item, ended, ends=item.ends and not isinstance(error, Unavailable))
+            if ended.gave_up:
+                metrics.worker_items_given_up_total.labels(self._job).inc()
             log.exception("item failed", job=self._job, item=item.id, what=item.what, attempt=ended.number)
         else:
             if item.id in self._known:

@@ -1,6 +1,6 @@
 """Reading what fails, and having it tried again."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
@@ -33,6 +33,12 @@ async def failing(session: ReadSession, authorizer: Authorizer, caller: Principa
     if not authorizer.allowed(caller, "deployment:read", _NOBODY):
         query = query.where(FailingItemRow.tenant == caller.tenant)
     return [_view(row) for row in (await session.execute(query.limit(_MOST))).scalars()]
+
+
+async def failed_for_good(session: ReadSession) -> dict[str, int]:
+    """Return by job how many items failed for good and are still work."""
+    counted = select(FailingItemRow.job, func.count()).where(FailingItemRow.gave_up).group_by(FailingItemRow.job)
+    return {row[0]: row[1] for row in (await session.execute(counted)).all()}
 
 
 async def again(session: Session, authorizer: Authorizer, caller: Principal, wanted: TryAgain) -> Due:

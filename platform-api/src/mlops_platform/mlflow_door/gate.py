@@ -24,7 +24,7 @@ from mlops_platform.mlflow_door.protection import Protection
 from mlops_platform.mlflow_door.registrar import Registrar, Whole
 from mlops_platform.mlflow_door.workspaces import Workspaces
 from mlops_platform.predictions.bounded_protocol import Patience
-from mlops_platform.telemetry import metrics
+from mlops_platform.telemetry import metrics, spans
 from mlops_platform.telemetry.requests import HEADER, request_id_of
 
 log = structlog.get_logger(__name__)
@@ -89,21 +89,33 @@ class Gate:
             await send({"type": "lifespan.startup.complete"})
         await self._upstream.close()
         await self._database.dispose()
+        spans.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with spans.serving(scope["method"], scope["headers"]) as span:
+            await self._measured(scope, receive, send, span)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, span: spans.Span) -> None:
         request_id, began, started, access = request_id_of(scope["headers"]), time.perf_counter(), 0, "unknown"
+        span.named(f"{scope['method']} unmatched")
+        span.told(mlops_request=request_id)
 
         async def answered(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = message["status"]
+                span.answered(started)
                 message["headers"] = [*message["headers"], (HEADER, request_id.encode())]
             await send(message)
 
         try:
             route = route_of(scope["method"], scope["path"])
             access = route.access.value
+            if route.access is not Access.CLOSED:
+                # what the table does not name holds the caller's own words
+                span.named(f"{scope['method']} {route.template}")
+                span.told(http_route=route.template)
             await self._route(scope, receive, answered, route)
         except SignInFirst:
             await sign_in(answered, self._sign_in)

@@ -24,6 +24,17 @@ worker_items_failed_total = Counter(
     "Items (a version, a model, a segment) that a worker job left out because they failed; their neighbours went on.",
     ["worker_job"],
 )
+worker_items_given_up_total = Counter(
+    "worker_items_given_up_total",
+    "Items of a worker job that were tried as often as it is done and failed: nobody tries them again by itself.",
+    ["worker_job"],
+)
+worker_items_failed_for_good = Gauge(
+    "worker_items_failed_for_good",
+    "Items of a worker job that failed for good and are still work: they wait for a person.",
+    ["worker_job"],
+    multiprocess_mode=NEWEST,
+)
 worker_last_success_timestamp_seconds = Gauge(
     "worker_last_success_timestamp_seconds",
     "When each worker job last ended without an error (Unix seconds).",
