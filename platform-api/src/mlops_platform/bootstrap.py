@@ -32,8 +32,9 @@ from mlops_platform.identity.people import People
 from mlops_platform.identity.session_limits import SessionLimits
 from mlops_platform.identity.sessions import Sessions
 from mlops_platform.identity.signing_in import SignInProvider
+from mlops_platform.materials.known import KnownAdvisories
 from mlops_platform.mlflow_door.interfaces import Upstream
-from mlops_platform.mlflow_door.pace import PacedUpstream
+from mlops_platform.mlflow_door.pace import paced
 from mlops_platform.models.classified import Catalogue
 from mlops_platform.models.interfaces import ModelRegistry
 from mlops_platform.notifications.interfaces import ChannelBook
@@ -61,6 +62,7 @@ class BuiltServices:
     runtime: ServingRuntime
     bundles: BundleStore
     environments: EnvironmentStore
+    advisories: KnownAdvisories
     signals: Signals
     signer: BundleSigner
     statement_signer: StatementSigner
@@ -235,9 +237,8 @@ def build_bundles(settings: Settings) -> BundleStore:
 def build_environments(settings: Settings) -> EnvironmentStore:
     """Return where the libraries of models that have their own are installed."""
     from mlops_platform.adapters.uv.environments import UvEnvironments
-    from mlops_platform.adapters.uv.uv import Source
 
-    return UvEnvironments(settings.environments_dir, Source.of(settings))
+    return UvEnvironments.of(settings)
 
 
 def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
@@ -285,9 +286,6 @@ def build_front(settings: Settings) -> FrontServices:
     from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
 
     database, identity = build_database(settings), build_identity(settings)
-    upstream: Upstream = MlflowUpstream(settings.mlflow_url, settings.mlflow_secret())
-    if (rate := settings.artifact_bytes_per_second) is not None:
-        upstream = PacedUpstream(upstream, rate)
     return FrontServices(
         settings=settings,
         database=database,
@@ -295,7 +293,9 @@ def build_front(settings: Settings) -> FrontServices:
         sessions=build_sessions(settings, database, identity),
         authorizer=Authorizer(),
         registry=build_registry(settings),
-        upstream=upstream,
+        upstream=paced(
+            MlflowUpstream(settings.mlflow_url, settings.mlflow_secret()), settings.artifact_bytes_per_second
+        ),
     )
 
 
@@ -330,6 +330,7 @@ def build(settings: Settings) -> BuiltServices:
         runtime=build_runtime(settings),
         bundles=build_bundles(settings),
         environments=build_environments(settings),
+        advisories=KnownAdvisories(settings.advisories),
         signals=build_signals(settings),
         signer=OpenSsfSigner(
             settings.model_signing_key, settings.model_signing_certificate_file, settings.model_signing_roots_file

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlops_platform.identity.interfaces import IdentityProvider
     from mlops_platform.identity.people import People
     from mlops_platform.identity.sessions import Sessions
+    from mlops_platform.materials.known import KnownAdvisories
     from mlops_platform.models.interfaces import ModelRegistry
     from mlops_platform.notifications.interfaces import ChannelBook
     from mlops_platform.predictions.interfaces import PredictionLog
@@ -45,6 +46,8 @@ class Services(Protocol):
     def bundles(self) -> "BundleStore": ...
     @property
     def environments(self) -> "EnvironmentStore": ...
+    @property
+    def advisories(self) -> "KnownAdvisories": ...
     @property
     def signals(self) -> "Signals": ...
     @property

@@ -11,6 +11,7 @@ from mlops_platform.failing import endpoints as failing
 from mlops_platform.features import endpoints as features
 from mlops_platform.identity import endpoints as identity
 from mlops_platform.identity.issuer import endpoints as issuer
+from mlops_platform.materials import endpoints as materials
 from mlops_platform.models import endpoints as models
 from mlops_platform.notifications import endpoints as notifications
 from mlops_platform.risk import endpoints as risk
@@ -19,6 +20,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     risk.router,
     builds.router,
+    materials.router,
     approvals.router,
     deployments.router,
     features.router,

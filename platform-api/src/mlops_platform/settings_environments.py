@@ -37,6 +37,11 @@ class EnvironmentSettings(BaseSettings):
     environments_seconds: float = Field(
         900, gt=0, description="Longest time one model's libraries may take to install."
     )
+    advisories: Path | None = Field(
+        None,
+        description="Known vulnerabilities in the OSV format: a JSON file, a zip of them as osv.dev gives out for PyPI, or a folder of "
+        "these; read again when it changes. Empty: versions are shown without.",
+    )
     environments_keep_hours: float = Field(
         72, ge=1, description="How long libraries that no bundle names stay installed."
     )

@@ -32,6 +32,7 @@ EXAMPLES = {
     "jobs failing": "mlops jobs failing",
     "jobs retry": "mlops jobs retry deployment-builds 0196f2c4-8d51-7a3e-b0c6-2f7d1e9a4b58",
     "models check": "mlops models check ./model",
+    "models libraries": "mlops models libraries churn:3 --sbom churn-3.cdx.json",
     "models list": "mlops models list --risk high --stage production",
     "models show": "mlops models show churn:3",
     "models versions": "mlops models versions churn",

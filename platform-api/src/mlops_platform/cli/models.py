@@ -1,5 +1,7 @@
 """`mlops models`."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
@@ -9,7 +11,7 @@ from mlops_platform.cli.api import call, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.inputs import read_pairs
 from mlops_platform.cli.models_check import check
-from mlops_platform.cli.output import Json, Limit, show, show_fields, show_table
+from mlops_platform.cli.output import Json, Limit, say, show, show_fields, show_json, show_table, wants_json
 from mlops_platform.models.stages import Stage
 
 app = typer.Typer(no_args_is_help=True, help="Registered models and their versions.")
@@ -40,6 +42,41 @@ def show_model(name: Annotated[str, typer.Argument(help="The model.")], _json: J
     model, _, version = name.partition(":")
     path = f"/api/v1/models/{quote(model, safe='')}"
     show_fields(call("GET", f"{path}/versions/{quote(version, safe='')}" if version else path))
+
+
+@app.command()
+def libraries(
+    name: Annotated[str, typer.Argument(help="NAME:VERSION.")],
+    to: Annotated[
+        Literal["staging", "production"], typer.Option(help="Whose live version it is compared with.")
+    ] = "production",
+    sbom: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Write the bill of materials (CycloneDX 1.6, JSON) to this file."),
+    ] = None,
+    _json: Json = False,
+) -> None:
+    """Show the libraries a version is loaded in, what differs from the live version, and known vulnerabilities."""
+    model, _, version = name.partition(":")
+    path = f"/api/v1/models/{quote(model, safe='')}/versions/{quote(version or 'latest', safe='')}"
+    found = call("GET", f"{path}/libraries", params={"environment": to})
+    if sbom is not None:
+        sbom.write_text(json.dumps(call("GET", f"{path}/sbom"), indent=2) + "\n")
+    if wants_json():
+        show_json(found)
+        return
+    say(found["sentence"])
+    for change in found["changes"]:
+        say(f"  {change['library']}: {change['before'] or 'not there'} -> {change['now'] or 'not there'}")
+    if found["compared_with"] is not None and not found["changes"]:
+        say(f"the same libraries as version {found['compared_with']}, which is live")
+    for one in found["vulnerabilities"] or []:
+        say(
+            f"! {one['id']}: {one['library']} {one['version']}: {one['summary']} (fixed in: {one['fixed_in'] or 'not named'})"
+        )
+    if found["not_read"]:
+        say(f"! {found['not_read']}")
+    show_table(found["libraries"], ("name", "version", "licence"), "no library is recorded yet", found)
 
 
 @app.command()

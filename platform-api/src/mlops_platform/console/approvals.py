@@ -1,6 +1,6 @@
 """Pages of requests for approval, and deciding on them."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,8 +16,9 @@ from mlops_platform.console.standings import standing_of
 from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.identity.principal import Principal
+from mlops_platform.materials import service as materials
 from mlops_platform.models import service as models
-from mlops_platform.policy.definition import ENVIRONMENTS
+from mlops_platform.policy.definition import ENVIRONMENTS, Environment
 
 router = page_router()
 
@@ -53,6 +54,14 @@ async def approval_page(
         for environment in ENVIRONMENTS
         if environment == approval.transition
     ]
+    libraries = await materials.of_version(
+        session,
+        services.advisories,
+        caller,
+        approval.model_name,
+        str(approval.model_version),
+        cast("Environment", approval.transition),
+    )
     can = approvals.can_approve(services.authorizer, approval, caller)
     withdraw = approval.status == "pending" and approval.requester == caller.subject
     return render(
@@ -61,6 +70,7 @@ async def approval_page(
         approval=approval,
         version=version,
         standings=known,
+        libraries=libraries,
         can_approve=can,
         can_withdraw=withdraw,
     )

@@ -14,6 +14,7 @@ from mlops_platform.database.session import ReadSessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.deployments import service as deployments
 from mlops_platform.identity.principal import Principal
+from mlops_platform.materials import service as materials
 from mlops_platform.models import service as models
 from mlops_platform.policy.definition import ENVIRONMENTS
 
@@ -67,6 +68,7 @@ async def version_page(
         for revision in (await deployments.get(session, services.authorizer, caller, place.id)).revisions
         if revision.version == detail.version
     ]
+    libraries = await materials.of_version(session, services.advisories, caller, name, version, "production")
     known = [
         await standing_of(session, services, environment, name, detail.version, detail.digest, detail.risk_level)
         for environment in ENVIRONMENTS
@@ -76,6 +78,7 @@ async def version_page(
         request,
         "version.html",
         version=detail,
+        libraries=libraries,
         standings=known,
         approvals=own,
         revisions=revisions,

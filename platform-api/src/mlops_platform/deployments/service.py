@@ -120,6 +120,19 @@ async def answers(
     return (await session.execute(query)).first() is not None
 
 
+async def live_version(session: ReadSession | Session, model_name: str, environment: str) -> int | None:
+    """Return the version that is live in an environment, None when none is."""
+    query = (
+        select(RevisionRow.version)
+        .join(DeploymentRow, DeploymentRow.id == RevisionRow.deployment_id)
+        .where(DeploymentRow.model_name == model_name, DeploymentRow.environment == environment)
+        .where(RevisionRow.state == "live")
+        .order_by(RevisionRow.number.desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar()
+
+
 async def requesters(session: ReadSession | Session, model_name: str, version: int) -> set[str]:
     """Return everybody who asked for a deployment of a version, in any environment."""
     query = (

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from mlops_platform.environment_locks.contents import Contents
 from mlops_platform.environment_locks.lock import Lock
 from mlops_platform.errors import Unavailable
 
@@ -47,6 +48,10 @@ class EnvironmentStore(ABC):
         Two that ask at once: one installs, the other waits. Raises NoInterpreter, and Unresolvable when the index no longer
         has a file of the lock.
         """
+
+    @abstractmethod
+    def contents(self, name: str) -> Contents:
+        """Return the libraries of an installed environment."""
 
     @abstractmethod
     def collect(self, kept: Collection[str], older_than_seconds: float) -> list[str]:

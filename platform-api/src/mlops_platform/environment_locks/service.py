@@ -2,12 +2,17 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from mlops_platform.environment_locks import serving
+from mlops_platform.environment_locks.contents import Contents, installed
 from mlops_platform.environment_locks.interfaces import (
     LOCK,
     EnvironmentStore,
@@ -82,13 +87,13 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
         requirements = applying(asked, python)
         if asked.source is None:
             sentence = "the platform's own libraries: the model names none"
-            return Prepared(told.step("passed", sentence, kind="platform"))
+            return Prepared(told.step("passed", sentence, **_platforms(())))
         why = serving.differences(requirements, _installed)
         if flavour is not None and flavour.code == "declared" and python != _HERE:
             why.append(f"Python {python}, where the platform has {_HERE}, and it brings code of its own")
         if not why:
             sentence = f"the platform's own libraries: they are those that {asked.source} names"
-            return Prepared(told.step("passed", sentence, kind="platform"))
+            return Prepared(told.step("passed", sentence, **_platforms(each.name for each in requirements)))
         reason = f"{'; '.join(why[:_SHOWN])}{' …' if len(why) > _SHOWN else ''}"
         if why_none is not None:
             return Prepared(told.step("failed", f"The model needs libraries of its own ({reason}), and {why_none}."))
@@ -100,7 +105,7 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
 def by_setting() -> Prepared:
     """Return that no model has libraries of its own, because the platform's operator wants it so."""
     sentence = "the platform's own libraries, for every model (MLOPS_ENVIRONMENTS=platform)"
-    return Prepared(_Told().step("skipped", sentence, kind="platform"))
+    return Prepared(_Told().step("skipped", sentence, **_platforms(())))
 
 
 def lock_of(bundle: Path) -> Lock | None:
@@ -129,8 +134,22 @@ def _own(store: EnvironmentStore, told: _Told, asked: Asked, wanted: list[str], 
         f"libraries of its own, as {asked.source} names them: {reason}. {count} packages, environment {lock.name[:12]}, "
         f"{'installed now' if made else 'known already'}{without}"
     )
-    facts = {"kind": "own", "environment": lock.name, "python": lock.python, "made": made, "packages": lock.packages}
-    return Prepared(told.step("warning" if without else "passed", sentence, **facts), lock)
+    facts = {"kind": "own", "environment": lock.name, "python": lock.python, "made": made}
+    found = store.contents(lock.name)
+    return Prepared(told.step("warning" if without else "passed", sentence, **facts, **_materials(found)), lock)
+
+
+def _platforms(named: Iterable[str]) -> dict[str, Any]:
+    """Return what of the platform's libraries a model is loaded in: what serves it, and what it names, with what these need."""
+    served = [Requirement(line).name for line in (*serving.ANSWERS, *serving.COMPILES, *serving.EXPLAINS)]
+    return {"kind": "platform", "python": python_version(), **_materials(installed([*served, *named]))}
+
+
+def _materials(found: Contents) -> dict[str, Any]:
+    return {
+        "packages": {name: each.version for name, each in found.items()},
+        "licences": {name: each.licence for name, each in found.items()},
+    }
 
 
 def _locked(store: EnvironmentStore, wanted: list[str], python: str) -> tuple[Lock, str]:

@@ -34,6 +34,11 @@ _OF_NO_MATTER = frozenset({"mlflow", "mlflow-skinny", "cloudpickle", "onnx", "pi
 Installed = Callable[[str], str | None]
 
 
+def known_here_as(name: str) -> str:
+    """Return the name under which the platform has a library."""
+    return _HERE.get(name, name)
+
+
 def wanted(requirements: Iterable[Requirement], *, loads_by_mlflow: bool) -> list[str]:
     """Return the model's requirements as they are resolved: MLflow by its client, and only for models that it loads."""
     found = []
@@ -61,7 +66,7 @@ def _difference(requirement: Requirement, installed: Installed) -> str | None:
     name = canonicalize_name(requirement.name)
     if name in _OF_NO_MATTER:
         return None
-    here = installed(name) or installed(_HERE.get(name, name))
+    here = installed(name) or installed(known_here_as(name))
     asked = f"{name} {requirement.specifier}".replace("==", "").strip()
     if here is None:
         return f"{asked}, which the platform does not have"

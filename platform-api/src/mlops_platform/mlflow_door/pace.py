@@ -43,6 +43,11 @@ class _PacedAnswer(Incoming):
         return self._pace.passed(self._answer.chunks())
 
 
+def paced(upstream: Upstream, bytes_per_second: float | None) -> Upstream:
+    """Return the server with a pace, or as it is when there is none to keep."""
+    return upstream if bytes_per_second is None else PacedUpstream(upstream, bytes_per_second)
+
+
 class PacedUpstream(Upstream):
     """A server whose streamed bodies, both ways, keep to a pace; bodies that the door has read pass at once."""
 

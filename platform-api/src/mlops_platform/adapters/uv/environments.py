@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_platform.adapters.uv.uv import Source, run
+from mlops_platform.environment_locks.contents import Contents, unpacked
 from mlops_platform.environment_locks.interfaces import (
     EnvironmentStore,
     EnvironmentUnavailable,
@@ -28,6 +29,7 @@ from mlops_platform.environment_locks.interfaces import (
     Unresolvable,
 )
 from mlops_platform.environment_locks.lock import Lock
+from mlops_platform.settings import Settings
 from model_server.libraries.found import FILES, LIBRARIES, MARKER, NAME, find
 from model_server.refusals import Refused
 
@@ -45,6 +47,11 @@ class UvEnvironments(EnvironmentStore):
     def __init__(self, root: Path, source: Source) -> None:
         self._root = root.absolute()
         self._source = source
+
+    @classmethod
+    def of(cls, settings: Settings) -> "UvEnvironments":
+        """Return the store that the settings name."""
+        return cls(settings.environments_dir, Source.of(settings))
 
     @property
     def root(self) -> Path:
@@ -78,6 +85,9 @@ class UvEnvironments(EnvironmentStore):
                 _remove(making)
                 raise
             return True
+
+    def contents(self, name: str) -> Contents:
+        return unpacked(self._root / name / LIBRARIES)
 
     def collect(self, kept: Collection[str], older_than_seconds: float) -> list[str]:
         removed, before = [], time.time() - older_than_seconds
