@@ -6,7 +6,6 @@ starts in a second.
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Subjects
@@ -14,6 +13,7 @@ from mlops_platform.audit.interfaces import Mirror, RecordedState, Verifier
 from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
+from mlops_platform.bootstrap_backups import build_backup_store
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database, Session
@@ -239,17 +239,6 @@ def build_environments(settings: Settings) -> EnvironmentStore:
     from mlops_platform.adapters.uv.environments import UvEnvironments
 
     return UvEnvironments.of(settings)
-
-
-def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
-    """Return a place of backups: a folder, or s3://bucket/prefix."""
-    if place.startswith("s3://"):
-        from mlops_platform.adapters.aws.backup_bucket import BackupBucket
-
-        return BackupBucket(place, endpoint_url)
-    from mlops_platform.adapters.local.backup_folder import BackupFolder
-
-    return BackupFolder(Path(place))
 
 
 def build_statement_signer(settings: Settings) -> StatementSigner:

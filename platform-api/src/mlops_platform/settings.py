@@ -11,6 +11,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from mlops_platform.settings_backups import BackupSettings
 from mlops_platform.settings_environments import EnvironmentSettings
 from mlops_platform.settings_identity import IdentitySettings
 from mlops_platform.settings_limits import Limits
@@ -19,7 +20,7 @@ from mlops_platform.settings_rules import check_cluster
 PACKAGE = Path(__file__).parent
 
 
-class Settings(IdentitySettings, EnvironmentSettings, Limits):
+class Settings(IdentitySettings, EnvironmentSettings, BackupSettings, Limits):
     """Where things are and how large they may be. Illegal combinations raise at start, with a sentence."""
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_", extra="ignore", frozen=True)
@@ -183,11 +184,6 @@ class Settings(IdentitySettings, EnvironmentSettings, Limits):
         description="Where the table of predictions lies (s3://bucket/prefix); by default <home>/predictions/table. "
         "Segments stay below <home>.",
     )
-    backup_uri: str | None = Field(
-        None,
-        description="Where backups are kept (a folder, or s3://bucket/prefix): what `mlops backup` and `mlops restore` take when no place "
-        "is named, and whose newest backup's age the worker shows.",
-    )
     s3_endpoint_url: str | None = Field(None, description="Another S3 endpoint than AWS's own, for tests and gateways.")
 
     @property
@@ -298,9 +294,16 @@ class Settings(IdentitySettings, EnvironmentSettings, Limits):
         for name, uri in (
             ("MLOPS_BUNDLE_URI", self.bundle_uri),
             ("MLOPS_PREDICTION_TABLE_URI", self.prediction_table_uri),
+            ("MLOPS_BACKUP_MLFLOW_URI", self.backup_mlflow_uri),
+            ("MLOPS_BACKUP_LAKE_URI", self.backup_lake_uri),
+            ("MLOPS_BACKUP_SCRATCH_URI", self.backup_scratch_uri),
         ):
             if uri is not None and not re.fullmatch(r"s3://[a-z0-9.-]+(/[^?#]*)?", uri):
                 raise ValueError(f"{name} must look like s3://bucket/prefix.")
+        if self.backup_rds_instance is not None and self.backup_kms_key is None:
+            raise ValueError(
+                "MLOPS_BACKUP_KMS_KEY must be set with MLOPS_BACKUP_RDS_INSTANCE: nobody restores what nobody signed."
+            )
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from mlops_platform.adapters.local.backup_folder import BackupFolder
+from mlops_platform.backup.restore_tests import newest_good
+
 from .conftest import SmallHome
 
 
@@ -39,7 +42,9 @@ def test_the_guides_road_from_a_key_to_a_restored_home(small: SmallHome, tmp_pat
     target = tmp_path / "restored"
     assert "the audit log is intact" in mlops("restore", *opening, "--home", target)
     assert "is not empty" in mlops("restore", *opening, "--home", target, code=2)
+    assert newest_good(BackupFolder(place)) is None
     assert "the audit log is intact" in mlops("restore", "--check", *opening)
+    assert newest_good(BackupFolder(place)) is not None, "an alert watches how old the last one is"
     assert "removed 1 backups" in mlops("backup", "prune", "--from", place, "--keep", 1)
     assert "is whole" in mlops("backup", "verify", *opening)
     (target / "restoring.json").write_text('{"backup": "x"}')

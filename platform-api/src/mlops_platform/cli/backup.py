@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlops_platform.cli import cluster_backup
 from mlops_platform.cli.api import connection
+from mlops_platform.cli.cluster_parts import chosen as on_aws_chosen
 from mlops_platform.cli.database import reachable_server
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show, show_table
@@ -62,7 +64,8 @@ def backup(
     """Take a backup of a home, running or not: database, artifacts, bundles, features, predictions, anchors and keys.
 
     The first one to a place needs to be told for whom it is encrypted. Only what changed is sent. What was sent when a backup
-    is cut off is found by the next one; nothing takes it for a backup.
+    is cut off is found by the next one; nothing takes it for a backup. With MLOPS_BACKUP_RDS_INSTANCE a moment of RDS and the
+    versions of objects on S3 are recorded instead of a home; --full takes a snapshot as well.
     """
     if context.invoked_subcommand is not None:
         return
@@ -71,6 +74,10 @@ def backup(
 
     if to is None:
         raise CommandFailed(Exit.USAGE, "say where to: --to DIR or --to s3://bucket/prefix", "or set MLOPS_BACKUP_URI")
+    if on_aws_chosen():
+        with said():
+            cluster_backup.take_on_aws(to, full=full)
+        return
     place = Home.at(home or connection.home)
     store = store_at(to)
     with said(), reachable_server(place) as server:
@@ -147,12 +154,16 @@ def verify(
     _json: Json = False,
 ) -> None:
     """Read every part of a backup and compare it with its digest and signature. `mlops restore --check` restores it as well."""
+    from mlops_platform.backup.cluster_reading import of_cluster
     from mlops_platform.backup.manifest import choose
     from mlops_platform.backup.reading import Reader, backups
     from mlops_platform.local.backup_keys import opener_for
 
     store = store_at(from_)
     with said():
+        if of_cluster(store):
+            cluster_backup.verify_on_aws(from_, backup_id, signed_by)
+            return
         opener, signer = opener_for(store, identity, passphrase_file, signed_by)
         reader = Reader(store, opener, signer, store_at(keys_from) if keys_from else None)
         chosen = choose([(one.id, one.at) for one in backups(store)], backup_id, None)
@@ -174,7 +185,11 @@ def prune(
 
     with said():
         removed, parts = remove(store_at(from_), keep)
-    show({"removed": removed, "parts": parts}, f"removed {len(removed)} backups and {parts} parts")
+        snapshots = cluster_backup.prune_on_aws(from_) if on_aws_chosen() else []
+    sentence = f"removed {len(removed)} backups and {parts} parts" + (
+        f", {len(snapshots)} snapshots" if snapshots else ""
+    )
+    show({"removed": removed, "parts": parts, "snapshots": snapshots}, sentence)
 
 
 def _sizes(taken: "Taken") -> str:
@@ -183,7 +198,7 @@ def _sizes(taken: "Taken") -> str:
 
 def store_at(place: str) -> "BackupStore":
     """Return the place of backups that a text names."""
-    from mlops_platform.bootstrap import build_backup_store
+    from mlops_platform.bootstrap_backups import build_backup_store
 
     return build_backup_store(place, os.environ.get("MLOPS_S3_ENDPOINT_URL"))
 
@@ -197,6 +212,9 @@ def refuse_inside(home: Home, place: str) -> None:
 @contextmanager
 def said() -> Iterator[None]:
     """Turn what backups and restores raise into a sentence, the next step and an exit code."""
+    from mlops_platform.audit.interfaces import MirrorUnavailable
+    from mlops_platform.backup.cluster_interfaces import CloudUnavailable
+    from mlops_platform.backup.cluster_restoring import TargetInUse
     from mlops_platform.backup.interfaces import BackupStoreUnavailable
     from mlops_platform.backup.manifest import NoSuchMoment, NotABackup
     from mlops_platform.backup.sealing import NotAKey, WrongKey
@@ -220,13 +238,13 @@ def said() -> Iterator[None]:
         raise CommandFailed(
             Exit.REFUSED, str(error), "give the key or passphrase that this place was set up with"
         ) from error
-    except (KeyMissing, NotAKey, NoSuchMoment, HomeInUse) as error:
+    except (KeyMissing, NotAKey, NoSuchMoment, HomeInUse, TargetInUse) as error:
         raise CommandFailed(Exit.USAGE, str(error)) from error
     except AlreadyRunning as error:
         raise CommandFailed(
             Exit.PROBLEM, f"something works in {error}", "wait for it, or stop it with `mlops down`"
         ) from error
-    except BackupStoreUnavailable as error:
+    except (BackupStoreUnavailable, CloudUnavailable, MirrorUnavailable) as error:
         raise CommandFailed(
             Exit.UNREACHABLE, error.detail, "give the command again: it goes on from what was sent"
         ) from error

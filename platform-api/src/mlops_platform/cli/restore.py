@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops_platform.cli import cluster_backup
 from mlops_platform.cli.api import connection
 from mlops_platform.cli.backup import From, Identity, KeysAt, Passphrase, SignedBy, said, store_at
+from mlops_platform.cli.cluster_parts import chosen as on_aws_chosen
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.output import HomeOption, Json, say, show
 from mlops_platform.local.home import Home
@@ -33,8 +35,38 @@ def restore(
         bool, typer.Option("--replace", help="Into a home that is not empty: what is there is set aside in it.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Restore into a folder that is removed afterwards, and verify it.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Restore into a folder (on AWS: a scratch instance and prefix) that is removed afterwards, and verify it.",
+        ),
     ] = False,
+    instance: Annotated[
+        str | None, typer.Option(help="AWS: the RDS instance to make; the one that runs is never written.")
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="AWS: s3://bucket/prefix for all objects, or NAME=s3://… for one place of the backup; repeatable."
+        ),
+    ] = None,
+    read_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="AWS: NAME=s3://… reads a place of the backup from its replica in another region; repeatable."
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=1, help="AWS, with --check: how many objects of each place to compare.")
+    ] = 50,
+    database_url_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="AWS: file with the URL of the restored database (default: MLOPS_DATABASE_URL with its host).",
+            dir_okay=False,
+            exists=True,
+        ),
+    ] = None,
     home: HomeOption = None,
     _json: Json = False,
 ) -> None:
@@ -43,15 +75,54 @@ def restore(
     Refuses a home in which a platform runs, or that is not empty. A restore that was cut off is gone on with by the same
     command; until then nothing starts in that home. The audit log is compared with its anchored heads, and what it lost is
     listed and recorded.
+
+    A backup that was taken on AWS is restored into a new RDS instance (--instance) and empty places on S3 (--target); the audit
+    log is compared with the backup's head and with its mirror, and what is missing is listed. --check keeps a record beside the
+    backups, whose age an alert watches.
     """
+    from mlops_platform.backup.cluster_reading import of_cluster
+
+    with said():
+        on_aws = on_aws_chosen() or of_cluster(store_at(from_))
+        if on_aws and check:
+            scratch = target[0] if target else None
+            cluster_backup.check_on_aws(
+                from_, backup_id, signed_by, sample=sample, scratch=scratch, database_url_file=database_url_file
+            )
+        elif on_aws:
+            cluster_backup.restore_on_aws(
+                from_,
+                at,
+                backup_id,
+                signed_by,
+                instance=instance,
+                targets=target or [],
+                read_from=read_from or [],
+                database_url_file=database_url_file,
+            )
+    if on_aws:
+        return
     if check:
         with tempfile.TemporaryDirectory(prefix="mlops-restore-check-") as folder:
             _restore(
-                Home(Path(folder) / "home"), from_, at, backup_id, (identity, passphrase_file, signed_by), keys_from
+                Home(Path(folder) / "home"),
+                from_,
+                at,
+                backup_id,
+                (identity, passphrase_file, signed_by),
+                keys_from,
+                record=True,
             )
         return
-    target = Home.at(home or connection.home)
-    _restore(target, from_, at, backup_id, (identity, passphrase_file, signed_by), keys_from, replace=replace)
+    _restore(
+        Home.at(home or connection.home),
+        from_,
+        at,
+        backup_id,
+        (identity, passphrase_file, signed_by),
+        keys_from,
+        replace=replace,
+    )
 
 
 def _restore(
@@ -63,12 +134,15 @@ def _restore(
     keys_from: str | None,
     *,
     replace: bool = False,
+    record: bool = False,
 ) -> None:
     import time
 
     from mlops_platform.audit.restored import AfterRestore
     from mlops_platform.backup.manifest import choose
     from mlops_platform.backup.reading import Reader, backups
+    from mlops_platform.backup.restore_tests import RestoreTest, keep
+    from mlops_platform.kit.clock import now
     from mlops_platform.local.backup_keys import opener_for
     from mlops_platform.local.restoring import restore as bring_back
 
@@ -105,6 +179,9 @@ def _restore(
         "audit_intact": None if audit.verification is None else audit.verification.intact,
         "problems": [] if audit.verification is None else [one.sentence for one in audit.verification.problems],
     }
+    if record:
+        with said():
+            told["record"] = keep(store, RestoreTest(now(), restored.manifest.id, not told["problems"]), told)
     show(told, "\n".join(_sentences(told, audit)))
     if audit.verification is not None and not audit.verification.intact:
         raise CommandFailed(

@@ -16,17 +16,28 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 class BackupBucket(BackupStore):
     """Blobs are objects below s3://bucket/prefix; S3 checks each against its SHA-256 when it takes it."""
 
-    def __init__(self, uri: str, endpoint_url: str | None = None) -> None:
+    def __init__(self, uri: str, endpoint_url: str | None = None, *, write_once: bool = False) -> None:
+        """`write_once`: say with each blob that none of its name may be there, as a bucket with Object Lock demands."""
         bucket, _, path = uri.removeprefix("s3://").partition("/")
         self._bucket, self._prefix = bucket, f"{path.strip('/')}/" if path.strip("/") else ""
+        self._condition = {"IfNoneMatch": "*"} if write_once else {}
         self._clients = Clients(read_timeout=60, attempts=5, endpoints={"s3": endpoint_url})
 
     def put(self, name: str, content: bytes) -> None:
         checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
         with answering(self._unavailable):
-            self._clients["s3"].put_object(
-                Bucket=self._bucket, Key=self._prefix + name, Body=content, ChecksumSHA256=checksum
-            )
+            try:
+                self._clients["s3"].put_object(
+                    Bucket=self._bucket,
+                    Key=self._prefix + name,
+                    Body=content,
+                    ChecksumSHA256=checksum,
+                    **self._condition,
+                )
+            except ClientError as error:
+                # the same name is the same content
+                if not self._condition or code_of(error) != "PreconditionFailed":
+                    raise
 
     def get(self, name: str) -> bytes | None:
         with answering(self._unavailable):

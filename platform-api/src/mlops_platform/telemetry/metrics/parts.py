@@ -45,6 +45,12 @@ backup_newest_timestamp_seconds = Gauge(
     ["place"],
     multiprocess_mode=NEWEST,
 )
+backup_restore_test_timestamp_seconds = Gauge(
+    "backup_restore_test_timestamp_seconds",
+    "When a backup at MLOPS_BACKUP_URI was last restored for a test and all was there (Unix seconds); 0 when never.",
+    ["place"],
+    multiprocess_mode=NEWEST,
+)
 idempotent_replays_total = Counter(
     "idempotent_replays_total", "Writes answered from memory because their Idempotency-Key was known."
 )
