@@ -1,6 +1,5 @@
 """How commands about backups on AWS reach their parts: from settings, from a backup, and through the restored database."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -124,6 +123,8 @@ def answering(settings: "Settings", file: Path | None, instance: "Instance") -> 
 
 def asked(settings: "Settings", ask: "Callable[[Database], Awaitable[Result]]") -> Result:
     """Return what a question to the database of these settings gives."""
+    import asyncio
+
     from mlops_platform.bootstrap import build_database
 
     async def run() -> Result:
