@@ -21,8 +21,8 @@ USUAL = (
     "mlflow_door",
     "startup",
 )
-# a quarter of an hour in which everything is killed, and two hours of everyday load: only when they are asked for
-NAMES = (*USUAL, "faults", "soak")
+# predictions while backups run; a quarter of an hour in which everything is killed, and two hours of everyday load: only when they are asked for
+NAMES = (*USUAL, "backup", "faults", "soak")
 
 
 def main() -> int:

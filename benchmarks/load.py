@@ -38,6 +38,7 @@ _SCRIPT = """
 wrk.method = "POST"
 {headers}
 wrk.body = io.open("{body}", "rb"):read("*a")
+{pace}
 done = function(summary, latency, requests)
   io.write(string.format("RESULT %d %f %f %d\\n", summary.requests, summary.duration / 1e6, latency:percentile(95.0) / 1000,
     summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
@@ -54,8 +55,12 @@ def wrk(
     token: str | None = None,
     method: str = "POST",
     headers: Mapping[str, str] | None = None,
+    pause_ms: int = 0,
 ) -> Result:
-    """Send the same request over keep-alive connections for some seconds; JSON unless `headers` say otherwise."""
+    """Send the same request over keep-alive connections for some seconds; JSON unless `headers` say otherwise.
+
+    `pause_ms`: how long each connection waits before each request; it is not part of the time to an answer.
+    """
     program = shutil.which("wrk")
     if program is None:
         raise WrkMissing
@@ -66,7 +71,8 @@ def wrk(
     with tempfile.TemporaryDirectory() as folder:
         content = Path(folder) / "body"
         content.write_bytes(body if isinstance(body, bytes) else body.encode())
-        script = _SCRIPT.replace("{headers}", lines).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
+        pace = f"delay = function() return {pause_ms} end" if pause_ms else ""
+        script = _SCRIPT.replace("{headers}", lines).replace("{pace}", pace).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
         path = Path(folder) / "request.lua"
         path.write_text(script)
         command = [

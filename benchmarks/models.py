@@ -80,8 +80,16 @@ def deploy(platform: Platform, token: str, name: str) -> Path:
     return next((platform.home / "bundles").glob(f"*-{name}-1"))
 
 
-def predict(platform: Platform, token: str, name: str, *, connections: int, seconds: float) -> Result:
-    """Measure the full path: one row over keep-alive connections."""
+def predict(
+    platform: Platform,
+    token: str,
+    name: str,
+    *,
+    connections: int,
+    seconds: float,
+    pause_ms: int = 0,
+) -> Result:
+    """Measure the full path: one row over keep-alive connections, each of which pauses before a request."""
     body = json.dumps({"model_name": name, "input_data": row()})
     return wrk(
         f"{platform.url}/api/v1/predict",
@@ -89,4 +97,5 @@ def predict(platform: Platform, token: str, name: str, *, connections: int, seco
         connections=connections,
         seconds=seconds,
         token=token,
+        pause_ms=pause_ms,
     )

@@ -183,7 +183,7 @@ def test_postgresql_is_encrypted_private_backed_up_and_its_password_is_amazons(d
     assert dev.kustomize_env["RDS_ENDPOINT"].startswith(NAME)
 
 
-@pytest.mark.parametrize("bucket", ["artifacts", "data-lake", "prediction-log", "audit"])
+@pytest.mark.parametrize("bucket", ["artifacts", "data-lake", "prediction-log", "audit", "backups", "restore-scratch"])
 def test_every_bucket_is_versioned_encrypted_closed_and_asks_for_tls(dev: Applied, bucket: str) -> None:
     s3, name = dev.aws.client("s3"), dev.outputs["bucket_names"][bucket]
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"

@@ -26,13 +26,16 @@ VARIABLES = {
     "cluster_name": "mlops",
     "tenant_namespaces": ["team-a"],
     "bucket_arns": {
-        name: f"arn:aws:s3:::mlops-{name}" for name in ("artifacts", "data-lake", "prediction-log", "audit")
+        name: f"arn:aws:s3:::mlops-{name}"
+        for name in ("artifacts", "data-lake", "prediction-log", "audit", "backups", "restore-scratch")
     },
     "table_arns": {name: f"{TABLE}{name}" for name in ("audit-log",)},
     "online_store_connect_arns": [f"{CACHE}replicationgroup:mlops", f"{CACHE}user:mlops-features"],
     "data_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/data",
     "secrets_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/secrets",
     "statements_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/statements",
+    "backups_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/backups",
+    "database_instance": "mlops",
     "database_kms_key_arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/database",
     "secrets_prefix": "mlops-platform/test",
 }
@@ -65,7 +68,19 @@ def bucket(name: str, key: str) -> str:
     return f"arn:aws:s3:::mlops-{name}/{key}"
 
 
+def instance(name: str) -> str:
+    return f"arn:aws:rds:us-east-1:{ACCOUNT}:db:{name}"
+
+
 ALLOWED = [
+    ("platform-backup", "s3:GetObjectVersion", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("platform-backup", "s3:ListBucketVersions", "arn:aws:s3:::mlops-prediction-log"),
+    ("platform-backup", "s3:PutObject", bucket("backups", "platform/backups/x.manifest")),
+    ("platform-backup", "rds:CreateDBSnapshot", f"arn:aws:rds:us-east-1:{ACCOUNT}:snapshot:mlops-backup-1"),
+    ("platform-restore-test", "rds:RestoreDBInstanceToPointInTime", instance("mlops-restore-test")),
+    ("platform-restore-test", "rds:DeleteDBInstance", instance("mlops-restore-test")),
+    ("platform-restore-test", "s3:DeleteObject", bucket("restore-scratch", "restore-test/x")),
+    ("platform-restore-test", "s3:PutObject", bucket("backups", "platform/tests/x.good")),
     ("mlflow", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:GetObject", bucket("artifacts", "mlflow/1/model.pkl")),
     ("platform-api", "s3:PutObject", bucket("prediction-log", "rows.parquet")),
@@ -100,6 +115,22 @@ ALLOWED = [
     ("deploy", "eks:DescribeCluster", f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/mlops"),
 ]
 DENIED = [
+    ("platform-backup", "s3:DeleteObjectVersion", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("platform-backup", "s3:PutObject", bucket("artifacts", "mlflow/1/model.pkl")),
+    ("platform-backup", "s3:DeleteObject", bucket("backups", "platform/backups/x.manifest")),
+    ("platform-backup", "s3:GetObjectVersion", bucket("data-lake", "raw/people.parquet")),
+    ("platform-backup", "rds:DeleteDBInstance", instance("mlops")),
+    ("platform-backup", "rds:DeleteDBSnapshot", f"arn:aws:rds:us-east-1:{ACCOUNT}:snapshot:mlops-backup-1"),
+    ("platform-backup", "rds:RestoreDBInstanceToPointInTime", instance("mlops-restore-test")),
+    ("platform-restore-test", "rds:DeleteDBInstance", instance("mlops")),
+    ("platform-restore-test", "rds:RestoreDBInstanceToPointInTime", instance("another")),
+    ("platform-restore-test", "rds:ModifyDBInstance", instance("mlops-restore-test")),
+    ("platform-restore-test", "s3:PutObject", bucket("backups", "platform/backups/x.manifest")),
+    ("platform-restore-test", "s3:PutObject", bucket("artifacts", "mlflow/x")),
+    ("platform-restore-test", "s3:DeleteObject", bucket("prediction-log", "predictions/x")),
+    ("platform-restore-test", "kms:Sign", VARIABLES["backups_kms_key_arn"]),
+    ("platform-worker", "kms:Sign", VARIABLES["backups_kms_key_arn"]),
+    ("platform-worker", "s3:PutObject", bucket("backups", "platform/backups/x.manifest")),
     ("platform-api", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "s3:DeleteObjectVersion", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),

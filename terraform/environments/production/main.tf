@@ -69,6 +69,7 @@ module "keys" {
     secrets    = { description = "Secrets of ${local.name}" }
     logs       = { description = "Log groups of ${local.name}", cloudwatch_logs = true }
     statements = { description = "Signs statements of approval of ${local.name}", signing = true }
+    backups    = { description = "Signs manifests of backups of ${local.name}", signing = true }
     events = {
       description = "Queues and topics of ${local.name}"
       services    = ["events.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com", "sns.amazonaws.com"]
@@ -144,8 +145,18 @@ module "s3" {
     prediction-log = {
       classification  = "confidential"
       tiers           = [{ days = 90, storage_class = "STANDARD_IA" }]
-      noncurrent_days = 30
+      noncurrent_days = 40
     }
+    # manifests of backups, and records of restore tests: written once, locked for as long as RDS can go back
+    backups = {
+      classification   = "restricted"
+      expire_days      = 400
+      noncurrent_days  = 40
+      object_lock_days = var.backup_retention_days
+      object_lock_mode = local.production ? "COMPLIANCE" : "GOVERNANCE"
+    }
+    # where restore tests put a sample of objects, and remove it again
+    restore-scratch = { classification = "confidential", expire_days = 7, noncurrent_days = 1 }
     # signed heads of the audit log: written once, seven years
     audit = {
       classification   = "restricted"
@@ -250,6 +261,8 @@ module "iam" {
   data_kms_key_arn          = module.keys.key_arns["data"]
   secrets_kms_key_arn       = module.keys.key_arns["secrets"]
   statements_kms_key_arn    = module.keys.key_arns["statements"]
+  backups_kms_key_arn       = module.keys.key_arns["backups"]
+  database_instance         = module.rds.identifier
   database_kms_key_arn      = module.keys.key_arns["database"]
   secrets_prefix            = "${var.project}/${var.environment}"
   extra_secret_arns         = compact([module.rds.master_user_secret_arn])

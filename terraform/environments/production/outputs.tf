@@ -75,6 +75,10 @@ locals {
       DATA_LAKE_BUCKET      = module.s3.bucket_names["data-lake"]
       PREDICTION_LOG_BUCKET = module.s3.bucket_names["prediction-log"]
       AUDIT_BUCKET          = module.s3.bucket_names["audit"]
+      BACKUPS_BUCKET        = module.s3.bucket_names["backups"]
+      BACKUPS_KEY_ARN       = module.keys.key_arns["backups"]
+      SCRATCH_BUCKET        = module.s3.bucket_names["restore-scratch"]
+      RDS_INSTANCE          = module.rds.identifier
       AUDIT_TABLE           = module.dynamodb.table_names["audit-log"]
       STATEMENTS_KEY_ARN    = module.keys.key_arns["statements"]
       STATEMENTS_PUBLIC_KEY = module.keys.public_keys["statements"]

@@ -17,6 +17,7 @@ locals {
   data_lake      = var.bucket_arns["data-lake"]
   prediction_log = var.bucket_arns["prediction-log"]
   audit          = var.bucket_arns["audit"]
+  backups        = var.bucket_arns["backups"]
   audit_log      = var.table_arns["audit-log"]
   online_tables  = [for table, arn in var.table_arns : arn if startswith(table, "online.")]
 
@@ -95,12 +96,28 @@ locals {
           { Effect = "Allow", Action = ["kms:Sign"], Resource = [var.statements_kms_key_arn], Condition = { StringEquals = { "kms:SigningAlgorithm" = "ECDSA_SHA_256" } } },
           # the bill of every tenant and model (setting MLOPS_COSTS=aws); Cost Explorer has no resources to name
           { Effect = "Allow", Action = ["ce:GetCostAndUsage"], Resource = ["*"] },
+          # how old the newest backup and the last restore test are: their names say it
+          { Effect = "Allow", Action = ["s3:ListBucket"], Resource = [local.backups], Condition = { StringLike = { "s3:prefix" = ["platform/*"] } } },
           local.write_key,
         ],
         local.feast,
         local.audit_compares,
         local.audit_only_grows,
       )
+    }
+
+    # records moments of RDS and versions of objects; can delete nothing and restore nothing
+    platform-backup = {
+      namespaces      = ["mlops-platform"]
+      service_account = "platform-backup"
+      statements      = local.backup_statements
+    }
+
+    # restores into one scratch instance and one scratch bucket, and removes both again
+    platform-restore-test = {
+      namespaces      = ["mlops-platform"]
+      service_account = "platform-restore-test"
+      statements      = local.restore_test_statements
     }
 
     # loads approved models in tenants' namespaces; whoever breaks out of one changes nothing
@@ -175,7 +192,7 @@ resource "aws_iam_role" "this" {
 }
 
 resource "aws_iam_role_policy" "this" {
-  #checkov:skip=CKV_AWS_290:Only the load balancer controller's describe calls and reads of costs and metrics name all resources; those actions have no resource level
+  #checkov:skip=CKV_AWS_290:Only describe calls (load balancers, RDS) and reads of costs and metrics name all resources; those actions have no resource level
   #checkov:skip=CKV_AWS_355:As above: ce:Get*, cloudwatch:GetMetricData and elasticloadbalancing:Describe* cannot be limited to resources
   for_each = local.workloads
 

@@ -19,12 +19,12 @@ variable "tenant_namespaces" {
 }
 
 variable "bucket_arns" {
-  description = "ARNs of the buckets artifacts, data-lake, prediction-log and audit."
+  description = "ARNs of the buckets artifacts, data-lake, prediction-log, audit, backups and restore-scratch."
   type        = map(string)
 
   validation {
-    condition     = alltrue([for bucket in ["artifacts", "data-lake", "prediction-log", "audit"] : contains(keys(var.bucket_arns), bucket)])
-    error_message = "bucket_arns must name artifacts, data-lake, prediction-log and audit: the output bucket_arns of the s3 module."
+    condition     = alltrue([for bucket in ["artifacts", "data-lake", "prediction-log", "audit", "backups", "restore-scratch"] : contains(keys(var.bucket_arns), bucket)])
+    error_message = "bucket_arns must name artifacts, data-lake, prediction-log, audit, backups and restore-scratch: the output bucket_arns of the s3 module."
   }
 }
 
@@ -51,6 +51,16 @@ variable "data_kms_key_arn" {
 
 variable "statements_kms_key_arn" {
   description = "Key that signs statements of approval; the worker's role alone may sign with it."
+  type        = string
+}
+
+variable "backups_kms_key_arn" {
+  description = "Key that signs manifests of backups; the role of the backup alone may sign with it."
+  type        = string
+}
+
+variable "database_instance" {
+  description = "RDS instance whose moments are backed up; restore tests make and delete <this>-restore-test."
   type        = string
 }
 

@@ -7,10 +7,12 @@ variables {
   cluster_name      = "mlops-test"
   tenant_namespaces = ["team-a", "team-b"]
   bucket_arns = {
-    artifacts      = "arn:aws:s3:::mlops-test-artifacts"
-    data-lake      = "arn:aws:s3:::mlops-test-data-lake"
-    prediction-log = "arn:aws:s3:::mlops-test-prediction-log"
-    audit          = "arn:aws:s3:::mlops-test-audit"
+    artifacts       = "arn:aws:s3:::mlops-test-artifacts"
+    data-lake       = "arn:aws:s3:::mlops-test-data-lake"
+    prediction-log  = "arn:aws:s3:::mlops-test-prediction-log"
+    audit           = "arn:aws:s3:::mlops-test-audit"
+    backups         = "arn:aws:s3:::mlops-test-backups"
+    restore-scratch = "arn:aws:s3:::mlops-test-restore-scratch"
   }
   table_arns = {
     audit-log = "arn:aws:dynamodb:us-east-1:123456789012:table/mlops-test-audit-log"
@@ -18,6 +20,8 @@ variables {
   data_kms_key_arn       = "arn:aws:kms:us-east-1:123456789012:key/data"
   secrets_kms_key_arn    = "arn:aws:kms:us-east-1:123456789012:key/secrets"
   statements_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/statements"
+  backups_kms_key_arn    = "arn:aws:kms:us-east-1:123456789012:key/backups"
+  database_instance      = "mlops-test"
   database_kms_key_arn   = "arn:aws:kms:us-east-1:123456789012:key/database"
   secrets_prefix         = "mlops-platform/test"
 }
@@ -27,7 +31,8 @@ run "each_service_account_wears_its_own_role" {
 
   assert {
     condition = toset([for association in aws_eks_pod_identity_association.this : "${association.namespace}/${association.service_account}"]) == toset([
-      "mlflow/mlflow", "mlops-platform/platform-api", "mlops-platform/platform-worker", "team-a/model-server", "team-b/model-server",
+      "mlflow/mlflow", "mlops-platform/platform-api", "mlops-platform/platform-worker",
+      "mlops-platform/platform-backup", "mlops-platform/platform-restore-test", "team-a/model-server", "team-b/model-server",
       "external-secrets/external-secrets", "kube-system/aws-load-balancer-controller", "monitoring/cloudwatch-exporter",
     ])
     error_message = "one association for every service account that needs AWS"
@@ -139,4 +144,23 @@ run "a_forgotten_table_is_named" {
     table_arns = { "online.x.y" = "arn:aws:dynamodb:us-east-1:123456789012:table/x" }
   }
   expect_failures = [var.table_arns]
+}
+
+run "a_backup_can_delete_nothing_and_a_restore_test_only_its_own" {
+  command = plan
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.this["platform-backup"].policy, "Delete") && !strcontains(aws_iam_role_policy.this["platform-backup"].policy, "Restore")
+    error_message = "a backup reads, and writes manifests"
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.this["platform-restore-test"].policy).Statement : statement.Resource if contains(statement.Action, "rds:DeleteDBInstance")] == [
+      ["arn:aws:rds:us-east-1:123456789012:db:mlops-test-restore-test"]
+    ]
+    error_message = "one instance may be deleted: the one that tests make"
+  }
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.this["platform-restore-test"].policy, "kms:Sign")
+    error_message = "a restore test signs nothing"
+  }
 }
