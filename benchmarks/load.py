@@ -72,7 +72,12 @@ def wrk(
         content = Path(folder) / "body"
         content.write_bytes(body if isinstance(body, bytes) else body.encode())
         pace = f"delay = function() return {pause_ms} end" if pause_ms else ""
-        script = _SCRIPT.replace("{headers}", lines).replace("{pace}", pace).replace("{body}", str(content)).replace('"POST"', f'"{method}"')
+        script = (
+            _SCRIPT.replace("{headers}", lines)
+            .replace("{pace}", pace)
+            .replace("{body}", str(content))
+            .replace('"POST"', f'"{method}"')
+        )
         path = Path(folder) / "request.lua"
         path.write_text(script)
         command = [
