@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mlops_platform import bootstrap, mlflow_front
 from mlops_platform.audit.service import audit_log
 from mlops_platform.bootstrap import FrontServices
+from mlops_platform.bootstrap_backups import build_cluster_state
 from mlops_platform.settings import Settings
 
 from .manifests import ENVIRONMENTS, Manifest, containers, name, objects, of, templates
@@ -119,3 +120,35 @@ async def test_every_platform_process_starts_on_its_settings_and_the_secrets_fil
         assert keys.pseudonym("ana@company.com") != keys.pseudonym("max@company.com")
         after = {file: file.read_bytes() for place in readable for file in place.iterdir()}
         assert after == before, f"{process.label} writes into a folder that is read-only in its pod"
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_backups_know_the_instance_the_key_and_every_place_from_their_settings(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = objects("platform", environment)
+    maps = {one["metadata"]["name"]: one["data"] for one in of(found, "ConfigMap")}
+    jobs = {one["metadata"]["name"]: pod for one, pod in templates(of(found, "CronJob"))}
+    assert set(jobs) == {"platform-backup", "platform-restore-test"}
+    for pod in jobs.values():
+        (container,) = containers(pod)
+        assert container["command"][:3] == ["python", "-m", "mlops_platform.cli.main"]
+        with monkeypatch.context() as inside:
+            for reference in container["envFrom"]:
+                for key, value in maps[reference["configMapRef"]["name"]].items():
+                    inside.setenv(key, value)
+            settings = Settings()
+        name_of = f"mlops-platform-{environment}"
+        state = build_cluster_state(settings)
+        assert state is not None
+        assert state.database.name == name_of
+        assert state.sources == {
+            "mlflow": f"s3://{name_of}-artifacts-123456789012/mlflow",
+            "bundles": f"s3://{name_of}-artifacts-123456789012/bundles",
+            "bundles-beside": f"s3://{name_of}-artifacts-123456789012/bundles-beside",
+            "features": f"s3://{name_of}-data-lake-123456789012/features",
+            "registry": f"s3://{name_of}-data-lake-123456789012/registry",
+            "predictions": f"s3://{name_of}-prediction-log-123456789012/predictions",
+        }
+        assert settings.backup_uri == f"s3://{name_of}-backups-123456789012/platform"
+        assert settings.backup_scratch_uri == f"s3://{name_of}-restore-scratch-123456789012/restore-test"
