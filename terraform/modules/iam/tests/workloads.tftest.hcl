@@ -75,7 +75,7 @@ run "the_worker_alone_signs_statements" {
   command = plan
 
   assert {
-    condition     = [for workload, policy in aws_iam_role_policy.this : workload if strcontains(policy.policy, "kms:Sign")] == ["platform-worker"]
+    condition     = [for workload, policy in aws_iam_role_policy.this : workload if anytrue([for statement in jsondecode(policy.policy).Statement : contains(statement.Action, "kms:Sign") && contains(statement.Resource, var.statements_kms_key_arn)])] == ["platform-worker"]
     error_message = "nobody but the worker signs what counts as an approval"
   }
 }
@@ -162,5 +162,9 @@ run "a_backup_can_delete_nothing_and_a_restore_test_only_its_own" {
   assert {
     condition     = !strcontains(aws_iam_role_policy.this["platform-restore-test"].policy, "kms:Sign")
     error_message = "a restore test signs nothing"
+  }
+  assert {
+    condition     = [for workload, policy in aws_iam_role_policy.this : workload if anytrue([for statement in jsondecode(policy.policy).Statement : contains(statement.Action, "kms:Sign") && contains(statement.Resource, var.backups_kms_key_arn)])] == ["platform-backup"]
+    error_message = "nobody but the backup signs manifests"
   }
 }
