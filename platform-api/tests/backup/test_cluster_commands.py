@@ -22,6 +22,7 @@ from mlops_platform.audit.heads import SignedHead
 from mlops_platform.audit.interfaces import MirroredEvent
 from mlops_platform.audit.schemas import SystemActor
 from mlops_platform.backup import cluster_testing
+from mlops_platform.backup.cluster_interfaces import CloudUnavailable
 from mlops_platform.backup.cluster_restoring import TargetInUse
 from mlops_platform.backup.cluster_testing import scratch_instance, try_out
 from mlops_platform.backup.restore_tests import newest_good, records
@@ -186,3 +187,14 @@ def test_what_a_failing_restore_test_made_is_removed(cluster: Cluster) -> None:
         try_out(state, cluster.reader, manifest, f"s3://{cluster.name}-scratch/x", sample=5, look=look)
     assert state.database.instance(scratch_instance(state)) is None
     assert cluster.objects(f"{cluster.name}-scratch") == {}
+
+
+def test_a_scratch_instance_that_stays_is_said(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest, state = cluster.take().manifest, cluster.state
+
+    def away(*_: Any) -> None:
+        raise CloudUnavailable("RDS is away")
+
+    monkeypatch.setattr(type(state.database), "remove", away)
+    tried = try_out(state, cluster.reader, manifest, f"s3://{cluster.name}-scratch/x", sample=5, look=lambda _: [])
+    assert [problem for problem in tried.problems if "costs money: RDS is away" in problem]

@@ -72,14 +72,23 @@ def try_out(
             problems += [f"{source.name}: {key} is gone" for key in done.missing]
             problems += [f"{source.name}: {key} has other bytes than the backup says" for key in done.damaged]
         problems += look(restoring.wait_for(state, target, mark, report, pause))
-    finally:
-        report("removing the scratch instance and objects")
-        # what cannot be removed now, the next test removes; the reason that brought us here is not hidden by it
+    except BaseException:
+        # the reason that brought us here is not hidden by what cannot be removed: the next test removes that
         with suppress(CloudUnavailable):
-            state.database.remove(target, _MARK)
-        for key in state.objects.present(place):
-            state.objects.remove(place, key)
+            _remove(state, target, place, report)
+        raise
+    try:
+        _remove(state, target, place, report)
+    except CloudUnavailable as error:
+        problems.append(f"{target} or {place} was not removed, and costs money: {error.detail}")
     return Tried(moment, compared, objects, tuple(problems))
+
+
+def _remove(state: ClusterState, target: str, place: str, report: Callable[[str], None]) -> None:
+    report("removing the scratch instance and objects")
+    state.database.remove(target, _MARK)
+    for key in state.objects.present(place):
+        state.objects.remove(place, key)
 
 
 def clear(state: ClusterState, target: str, pause: Callable[[], None]) -> None:
