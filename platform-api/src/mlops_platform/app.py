@@ -116,11 +116,14 @@ def create_control_plane(services: BuiltServices) -> FastAPI:
     return app
 
 
-def create() -> Gateway:
-    """Return the whole application from the environment's settings: what `uvicorn --factory mlops_platform.app:create` runs."""
+def create(control_plane: FastAPI | None = None) -> Gateway:
+    """Return the whole application: what `uvicorn --factory mlops_platform.app:create` runs, from the environment's settings.
+
+    A process that was forked has a control plane from its parent, which has connected nothing and keeps no loop.
+    """
     telemetry_logging.configure("api")
     spans.start("api")
-    gateway = compose(build(Settings()))
+    gateway = compose(build(Settings())) if control_plane is None else _in_front_of(control_plane)
     # what is loaded by now stays for the life of the process: the collector need not walk it under load
     gc.collect()
     gc.freeze()
@@ -130,8 +133,12 @@ def create() -> Gateway:
 
 def compose(services: BuiltServices) -> Gateway:
     """Return the ASGI application over the given parts: the data plane in front, the control plane behind it."""
+    return _in_front_of(create_control_plane(services))
+
+
+def _in_front_of(control_plane: FastAPI) -> Gateway:
+    services: BuiltServices = control_plane.state.services
     settings = services.settings
-    control_plane = create_control_plane(services)
     again = RetriedWrites(control_plane, settings.max_body_bytes)
     once = Idempotency(again, services, partial(permission_of, ROUTERS))
     hosts = TrustedHosts(settings.url, settings.trusted_hosts)

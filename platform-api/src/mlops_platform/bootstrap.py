@@ -91,7 +91,6 @@ class FrontServices:
     identity: IdentityProvider
     sessions: Sessions
     authorizer: Authorizer
-    registry: ModelRegistry
     upstream: Upstream
 
 
@@ -171,6 +170,7 @@ def build_database(settings: Settings) -> Database:
         {"audit_log": audit, "recorded_states": RECORDED_STATES},
         before_commit=_before_commit,
         after_commit=anchor_committed,
+        kept=settings.database_pool_kept,
     )
 
 
@@ -281,7 +281,6 @@ def build_front(settings: Settings) -> FrontServices:
         identity=identity,
         sessions=build_sessions(settings, database, identity),
         authorizer=Authorizer(),
-        registry=build_registry(settings),
         upstream=paced(
             MlflowUpstream(settings.mlflow_url, settings.mlflow_secret()), settings.artifact_bytes_per_second
         ),
@@ -289,8 +288,9 @@ def build_front(settings: Settings) -> FrontServices:
 
 
 def preload() -> None:
-    """Import what `build` imports on one machine: a process that is forked afterwards starts at once."""
+    """Import what `build` and the first requests import on one machine: a process that is forked afterwards starts at once."""
     import mlops_platform.adapters.delta.prediction_log
+    import mlops_platform.adapters.feast.registry
     import mlops_platform.adapters.feast.store
     import mlops_platform.adapters.local.runtime
     import mlops_platform.adapters.local.signals

@@ -4,10 +4,11 @@ It predicts nothing and shares no event loop with what predicts: an artifact of 
 """
 
 import os
+from functools import cache, partial
 
 from prometheus_client import start_http_server
 
-from mlops_platform.bootstrap import FrontServices, build_front
+from mlops_platform.bootstrap import FrontServices, build_front, build_registry
 from mlops_platform.console.rendering import PREFIX as CONSOLE
 from mlops_platform.deployments import service as deployments
 from mlops_platform.identity import session_cookie
@@ -46,7 +47,9 @@ def compose(services: FrontServices) -> Gate:
         return await services.sessions.authenticate(cookie)
 
     settings, writing = services.settings, Writing()
-    registrar = Registrar(services.database, services.registry, services.authorizer, deployments.is_deployed, writing)
+    # made at its first use: a door through which nobody has registered anything holds nothing of MLflow's client
+    registry = cache(partial(build_registry, services.settings))
+    registrar = Registrar(services.database, registry, services.authorizer, deployments.is_deployed, writing)
     return Gate(
         upstream=services.upstream,
         callers=Callers(verified, in_session, session_cookie.name(secure=settings.url.startswith("https://"))),

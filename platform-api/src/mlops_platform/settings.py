@@ -57,7 +57,14 @@ class Settings(IdentitySettings, EnvironmentSettings, BackupSettings, Limits):
         SecretStr("postgresql+psycopg://mlops@127.0.0.1:5432/mlops"),
         description="SQLAlchemy URL of the platform's database.",
     )
-    database_pool_size: int = Field(10, ge=1, description="Connections each process keeps to PostgreSQL.")
+    database_pool_size: int = Field(
+        10,
+        ge=1,
+        description="Connections each process has to PostgreSQL, for writing and for reading; twice as many at a peak.",
+    )
+    database_pool_kept: int | None = Field(
+        None, ge=1, description="How many of them stay open while nobody needs them; by default all."
+    )
 
     # outside systems
     mlflow_url: str = Field(

@@ -24,6 +24,10 @@ from .conftest import Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
+IDLE_MB = 1_000
+# by then every job of the worker has run, but for those that run once in minutes
+_AT_REST_SECONDS = 60
+
 
 class Platform:
     """One home, started detached as often as a test likes."""
@@ -60,6 +64,24 @@ class Platform:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return found
+
+    def megabytes(self) -> dict[str, float]:
+        """Return the proportional share of memory (PSS) of each part and everything below it; what jobs start and end is not at rest."""
+        state = self.state
+        parts = {"supervisor": state.supervisor_pid, "watchdog": state.watchdog_pid}
+        parts |= {name: child.pid for name, child in state.children.items()}
+        below = psutil.Process(state.supervisor_pid).children(recursive=True)
+        shares = dict.fromkeys([*parts, "others"], 0.0)
+        names = {pid: name for name, pid in parts.items() if pid is not None}
+        for process in [psutil.Process(state.supervisor_pid), *below]:
+            try:
+                family = [process, *process.parents()]
+                name = next((names[one.pid] for one in family if one.pid in names), "others")
+                # who has just died, or is being made, is at rest in the next look
+                shares[name] += process.memory_full_info().pss / 1e6
+            except psutil.NoSuchProcess:
+                continue
+        return shares
 
     def eventually(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         eventually(condition, seconds, lambda: [(process.pid, process.cmdline()) for process in self.processes()])
@@ -123,6 +145,27 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     assert time.monotonic() - began < 20
     assert platform.processes() == []
     assert platform.run("status").code == 3
+
+
+@pytest.mark.whole("starts a platform with its demonstration, and waits for a minute until it is at rest")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says how much of a shared page is whose")
+def test_an_idle_platform_with_two_api_processes_holds_at_most_a_gigabyte(platform: Platform) -> None:
+    platform.arguments.remove("--no-demo")
+    assert platform.up().code == 0
+    children = platform.state.children
+    assert len(psutil.Process(children["api"].pid).children()) == 2
+    worker = psutil.Process(children["worker"].pid)
+
+    def small() -> bool:
+        rested = time.time() - worker.create_time() > _AT_REST_SECONDS and not worker.children()
+        return rested and sum(platform.megabytes().values()) <= IDLE_MB
+
+    def table() -> str:
+        shares = platform.megabytes()
+        rows = "".join(f"\n  {name:<12} {share:6.1f}" for name, share in shares.items())
+        return f"{sum(shares.values()):.0f} MB, more than {IDLE_MB}: {rows}"
+
+    eventually(small, 60, table)
 
 
 @pytest.mark.whole("waits for the minute in which a successor may come; tests/local does so with seconds")

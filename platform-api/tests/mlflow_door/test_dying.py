@@ -48,7 +48,7 @@ def parts(services: BuiltServices, tmp_path: Path) -> BuiltServices:
 
 def _registrar(services: BuiltServices, writing: Writing | None = None) -> Registrar:
     return Registrar(
-        services.database, services.registry, services.authorizer, deployments.is_deployed, writing or Writing()
+        services.database, lambda: services.registry, services.authorizer, deployments.is_deployed, writing or Writing()
     )
 
 

@@ -33,8 +33,9 @@ class Database:
         info: dict[str, Any] | None = None,
         before_commit: Callable[[Session], Awaitable[None]] | None = None,
         after_commit: Callable[[Session], Awaitable[None]] | None = None,
+        kept: int | None = None,
     ) -> None:
-        """`info` is put into every session's `info`; the others are awaited with each session around its commit.
+        """`kept`: how many connections stay open while nobody needs them; None: all of the pool's. `info` is put into every session's `info`; the others are awaited with each session around its commit.
 
         `before_commit` writes in the same transaction; when it raises, nothing is committed. What is committed is committed:
         `after_commit` must not raise.
@@ -42,9 +43,11 @@ class Database:
         self.url = url
         self._before_commit = before_commit
         self._after_commit = after_commit
-        self.engine = _engine(url, pool_size)
+        self.engine = _engine(url, pool_size, kept)
         # reads need no transaction: two round trips less for each, and PostgreSQL itself refuses what would write
-        self._reading = _engine(url, pool_size, "-c default_transaction_read_only=on", isolation_level="AUTOCOMMIT")
+        self._reading = _engine(
+            url, pool_size, kept, "-c default_transaction_read_only=on", isolation_level="AUTOCOMMIT"
+        )
         # overflow connections count: a pool at its limit makes requests wait
         for engine, name in ((self.engine, _WRITE), (self._reading, _READ)):
             watch(engine, name, 2 * pool_size)
@@ -104,11 +107,12 @@ def _meaning(error: BaseException, pool: str) -> Unavailable:
     return found
 
 
-def _engine(url: str, pool_size: int, options: str = "", **extra: Any) -> AsyncEngine:
+def _engine(url: str, pool_size: int, kept: int | None, options: str = "", **extra: Any) -> AsyncEngine:
+    stay = min(kept or pool_size, pool_size)
     engine = create_async_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
+        pool_size=stay,
+        max_overflow=2 * pool_size - stay,
         # a restarted PostgreSQL leaves dead connections in the pool; the ping replaces them before use
         pool_pre_ping=True,
         pool_timeout=5,

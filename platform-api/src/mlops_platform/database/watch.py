@@ -21,8 +21,14 @@ def watch(engine: AsyncEngine, pool: str, limit: int) -> None:
     opened, in_use = metrics.database_connections_total.labels(pool), metrics.database_pool_in_use.labels(pool)
     # counted where it is noticed (session.py); there from the start, so that the first time is an increase
     metrics.database_unavailable_total.labels(pool)
-    metrics.database_pool_limit.labels(pool).set(limit)
-    event.listen(engine.sync_engine, "connect", lambda *_: opened.inc())
+    limits = metrics.database_pool_limit.labels(pool)
+
+    def connected(*_: object) -> None:
+        opened.inc()
+        # said by who connects: of a parent that opens nothing itself, each forked process has a pool of its own
+        limits.set(limit)
+
+    event.listen(engine.sync_engine, "connect", connected)
     event.listen(engine.sync_engine, "checkout", lambda *_: in_use.inc())
     event.listen(engine.sync_engine, "checkin", lambda *_: in_use.dec())
     event.listen(engine.sync_engine, "before_cursor_execute", _begin)

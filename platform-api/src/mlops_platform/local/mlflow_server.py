@@ -51,6 +51,8 @@ def mlflow_server(home: Home, port: int, database_url: str) -> ProcessSpec:
         ],
         env={
             "MLOPS_MLFLOW_SECRET_FILE": str(secret),
+            # its threads would each keep memory of their own
+            "MALLOC_ARENA_MAX": "2",
             # the names MLflow's own launcher sets (mlflow.server.constants); the pin mlflow==3.17.* keeps them true
             "_MLFLOW_SERVER_FILE_STORE": database_url,
             "_MLFLOW_SERVER_REGISTRY_STORE": database_url,

@@ -23,6 +23,13 @@ _ONE_THREAD = {
     **({"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"} if sys.platform == "darwin" else {}),
 }
 
+_LITTLE = {
+    # all jobs start at once, and each wants a connection then: PostgreSQL has a process for each that stays
+    "MLOPS_DATABASE_POOL_KEPT": "3",
+    # threads that come and go would each leave memory behind
+    "MALLOC_ARENA_MAX": "2",
+}
+
 
 def settings_environment(
     options: Options, home: Home, counters: Path, database_url: str, inner_mlflow_url: str, *, prometheus: bool
@@ -107,7 +114,7 @@ def worker(options: Options, env: dict[str, str]) -> ProcessSpec:
     return ProcessSpec(
         name="worker",
         argv=[sys.executable, "-m", "mlops_platform.worker"],
-        env={**env, "MLOPS_HEARTBEAT_FILE": str(heartbeat)},
+        env={**env, **_LITTLE, "MLOPS_HEARTBEAT_FILE": str(heartbeat)},
         ready=beats(heartbeat),
         probe_seconds=PROBE_SECONDS,
         stop_seconds=5,

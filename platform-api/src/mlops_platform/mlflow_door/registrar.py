@@ -7,6 +7,7 @@ in between (jobs.py). Writes to one name wait for each other, and for registrati
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import anyio
 import orjson
 from sqlalchemy import delete
 
@@ -67,12 +68,13 @@ class Registrar:
     def __init__(
         self,
         database: Database,
-        registry: ModelRegistry,
+        registry: Callable[[], ModelRegistry],
         authorizer: Authorizer,
         deployed: DeployedCheck,
         writing: Writing,
     ) -> None:
-        self._database, self._registry = database, registry
+        """`registry` may take seconds to its first answer: it is asked in a thread, and by nobody who only reads."""
+        self._database, self._the_registry = database, registry
         self._authorizer, self._deployed, self._writing = authorizer, deployed, writing
 
     async def apply(self, caller: Principal, tenant: str, change: Change, send: Send) -> Whole:
@@ -86,6 +88,8 @@ class Registrar:
             return answer
         needed = "model:delete" if change.deletes or change.new_name else "model:register"
         demand(self._authorizer, caller, needed, tenant)
+        # before anything is announced or locked
+        registry = await self._registry()
         pending = await self._announce(caller, tenant, change)
         sent = False
         try:
@@ -95,13 +99,16 @@ class Registrar:
                 sent = True
                 answer = await send(change.raw())
                 if answer.status < 300:  # noqa: PLR2004 - success
-                    await self._write_down(session, caller, tenant, change, answer)
+                    await self._write_down(session, registry, caller, tenant, change, answer)
                 await session.execute(delete(PendingChangeRow).where(PendingChangeRow.id == pending))
         except PlatformError:
             if not sent:
                 await self._forget(pending)
             raise
         return answer
+
+    async def _registry(self) -> ModelRegistry:
+        return await anyio.to_thread.run_sync(self._the_registry)
 
     async def _announce(self, caller: Principal, tenant: str, change: Change) -> str:
         row = PendingChangeRow(
@@ -144,17 +151,23 @@ class Registrar:
             raise StillBeingWritten
 
     async def _write_down(
-        self, session: Session, caller: Principal, tenant: str, change: Change, answer: Whole
+        self,
+        session: Session,
+        registry: ModelRegistry,
+        caller: Principal,
+        tenant: str,
+        change: Change,
+        answer: Whole,
     ) -> None:
         version, resource = change.version, change.resource
         if (made := _made(answer)) is not None:
             version, resource = made, f"model:{change.name}:{made}"
         if change.body.get("key") == "risk_level" and version is None:
-            await holding.take_over_risk(self._database, self._registry, change.name)
+            await holding.take_over_risk(self._database, registry, change.name)
         if change.new_name is not None:
-            await holding.renamed(session, self._registry, change.name, change.new_name, caller)
+            await holding.renamed(session, registry, change.name, change.new_name, caller)
         else:
-            await holding.copy(session, self._registry, change.name, version, caller)
+            await holding.copy(session, registry, change.name, version, caller)
         # last: it locks the audit log's tree until the commit
         await audit.record(
             session, action=change.action, actor=caller, resource=resource, tenant=tenant, details=change.details
@@ -162,15 +175,16 @@ class Registrar:
 
     async def _deleted(self, caller: Principal, tenant: str, change: Change) -> Whole | None:
         """Delete what the catalogue holds, as the API does; None when it holds no such model (a prompt, or nothing)."""
+        registry = await self._registry()
         async with self._database.session() as session:
             await holding.lock_names(session, change.name)
-            await holding.copy(session, self._registry, change.name, change.version)
+            await holding.copy(session, registry, change.name, change.version)
             owner = await holding.tenant_of(session, change.name)
             if owner is None:
                 return None
             if owner != tenant:
                 raise ModelNotFound(change.name)
-            parts = (session, self._registry, self._authorizer, caller, change.name)
+            parts = (session, registry, self._authorizer, caller, change.name)
             if change.version is None:
                 await registration.delete_model(*parts, self._deployed)
             else:

@@ -14,14 +14,13 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-import duckdb
 import orjson
 import psutil
 import pyarrow as pa
 import structlog
 
 from mlops_platform.adapters.delta.segments import SCHEMA, count_of, lines_of, made_by, read
-from mlops_platform.adapters.delta.table import PredictionTable
+from mlops_platform.adapters.delta.table import PredictionTable, engine_error
 from mlops_platform.errors import Unavailable
 from mlops_platform.kit.backoff import Backoff
 from mlops_platform.kit.ids import new_id
@@ -191,7 +190,7 @@ class DeltaPredictionLog(PredictionLog):
         for path in [path.rename(path.with_suffix(".moving")) for path in paths if _name(path) not in stored]:
             try:
                 tables.append(read(path, _name(path)))
-            except duckdb.Error:
+            except engine_error():
                 # it stays, is counted as waiting and tried again; the others are moved
                 wait = self._retries.failed(_name(path))
                 metrics.worker_items_failed_total.labels("prediction-log").inc()

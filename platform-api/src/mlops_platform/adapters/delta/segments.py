@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -54,6 +53,9 @@ def read(path: Path, segment: str) -> pa.Table:
     Left out, and said: lines torn by a kill or a full disk, and lines with other answers than rows, which no process of
     this version writes.
     """
+    # by who moves predictions, once there are any
+    import duckdb
+
     with duckdb.connect(config=ENGINE) as connection:
         found = connection.sql(_READ, params={"path": str(path), "segment": segment}).to_arrow_table()
     # the answer of a torn line was never sent, or was counted as dropped

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import structlog
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
@@ -32,6 +31,14 @@ _CONFIGURATION: dict[str, str | None] = {
     "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
+
+
+def engine_error() -> type[Exception]:
+    """Return what DuckDB raises."""
+    import duckdb
+
+    error: type[Exception] = duckdb.Error
+    return error
 
 
 class PredictionTableUnavailable(Unavailable):
@@ -96,6 +103,9 @@ class PredictionTable:
             table = self._follow()
             if table is None:
                 return []
+            # loaded by who reads: a platform that has not predicted yet holds nothing of it
+            import duckdb
+
             with duckdb.connect(config=ENGINE) as connection:
                 connection.register("predictions", table.to_pyarrow_dataset())
                 return list(connection.execute(sql, list(parameters)).fetchall())
@@ -133,7 +143,7 @@ class PredictionTable:
     def _answering(self) -> Iterator[None]:
         try:
             yield
-        except (DeltaError, OSError, pa.ArrowException, duckdb.Error) as error:
+        except (DeltaError, OSError, pa.ArrowException, engine_error()) as error:
             # whatever happened to the table (it may have been put back to an earlier state), the next use looks anew
             self._followed = None
             log.warning("table of predictions", reason=_words(error))

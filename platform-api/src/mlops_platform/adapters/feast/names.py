@@ -37,7 +37,7 @@ with _without_checks():
     from feast.protos.feast.core.Registry_pb2 import Registry as RegistryProto
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
-    from feast.repo_config import FeastConfigError, RepoConfig, load_repo_config
+    from feast.repo_config import FeastConfigBaseModel, FeastConfigError, RepoConfig
     from feast.type_map import feast_value_type_to_python_type
     from feast.types import Float64, Int64
     from feast.value_type import ValueType
@@ -45,6 +45,7 @@ with _without_checks():
 __all__ = [
     "Entity",
     "EntityKey",
+    "FeastConfigBaseModel",
     "FeastConfigError",
     "FeastError",
     "FeatureStore",
@@ -63,6 +64,5 @@ __all__ = [
     "ValueType",
     "compute_table_id",
     "feast_value_type_to_python_type",
-    "load_repo_config",
     "serialize_entity_key",
 ]

@@ -4,13 +4,15 @@
 by ours in memory, with the same settings and the same layout of data; so is the writer of a registry that is a file.
 """
 
+import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
-from mlops_platform.adapters.feast.names import FeastConfigError, FeatureStore, RepoConfig, load_repo_config
+from mlops_platform.adapters.feast.names import FeastConfigBaseModel, FeatureStore, RepoConfig
 
 _ONLINE = {
     "sqlite": "mlops_platform.adapters.feast.sqlite.NewestSqliteOnlineStore",
@@ -18,6 +20,7 @@ _ONLINE = {
     "redis": "mlops_platform.adapters.feast.redis.NewestRedisOnlineStore",
     "dynamodb": "mlops_platform.adapters.feast.dynamodb.NewestDynamoDBOnlineStore",
 }
+_OF_FILES = {"file", "dask"}
 _REGISTRIES = {
     "": "mlops_platform.adapters.feast.registry.WholeFileRegistryStore",
     "s3": "mlops_platform.adapters.feast.registry_s3.MergingS3RegistryStore",
@@ -29,14 +32,36 @@ def open_repository(folder: Path) -> FeatureStore:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            config = load_repo_config(folder, folder / "feature_store.yaml")
-        except (yaml.YAMLError, TypeError, FeastConfigError) as error:
+            config = _config(folder)
+        except (yaml.YAMLError, TypeError, ValidationError) as error:
             raise ValueError(f"{folder / 'feature_store.yaml'} is no Feast configuration") from error
         if config.online_config is None:
             raise ValueError(f"{folder / 'feature_store.yaml'} has no online store")
         config.online_config = online_settings(config.online_config)
         config.registry_config = registry_settings(config.registry_config)
         return FeatureStore(repo_path=str(folder), config=config)
+
+
+class CheckedOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast ships no hints
+    """What Feast's offline store of files takes."""
+
+    type: Literal["mlops_platform.adapters.feast.opening.CheckedOfflineStore"]
+
+
+def _config(folder: Path) -> RepoConfig:
+    """Return what the file says, as Feast reads it. An offline store of files is checked without Dask, and loaded at its first use."""
+    stated = yaml.safe_load(os.path.expandvars((folder / "feature_store.yaml").read_text()))
+    offline = None
+    if isinstance(stated, dict) and isinstance(stated.get("offline_store", {}), dict):
+        offline = {"type": "dask", **stated.get("offline_store", {})}
+        if offline["type"] in _OF_FILES:
+            # Dask and SciPy are 28 MB and a second of processor time in each process, and most of them only read online
+            stated = {**stated, "offline_store": {**offline, "type": f"{__name__}.CheckedOfflineStore"}}
+    config = RepoConfig(**stated)
+    if offline is not None:
+        config.offline_config = offline
+    config.repo_path = folder
+    return config
 
 
 def keeps_newest(store: FeatureStore) -> bool:
