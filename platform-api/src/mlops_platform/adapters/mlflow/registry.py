@@ -16,6 +16,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
+import mlflow
 import requests
 import structlog
 from mlflow import MlflowClient
@@ -24,7 +25,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.utils.workspace_context import ServerWorkspaceContext
 
-from mlops_platform.adapters.mlflow import credentials, sources
+from mlops_platform.adapters.mlflow import credentials, failures, sources
 from mlops_platform.adapters.mlflow.entries import changed, model_of, version_of
 from mlops_platform.models.interfaces import (
     ArtifactsUnavailable,
@@ -50,7 +51,6 @@ _STATUSES: dict[type[Exception], str] = {
     RegistryUnavailable: "unavailable",
 }
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
-_OWN_FAILURE = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}
 _REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE", "BAD_REQUEST", "PERMISSION_DENIED"}
 
 
@@ -122,8 +122,6 @@ class MlflowRegistry(ModelRegistry):
         model_tags: dict[str, str],
     ) -> RegisteredVersion:
         def create() -> RegisteredVersion:
-            import mlflow
-
             sources.require_logged(self._client, model_uri)
             made = True
             try:
@@ -132,8 +130,7 @@ class MlflowRegistry(ModelRegistry):
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 made = False
-            # the module-level function resolves runs:/ and models:/ sources; both URIs are this registry's
-            mlflow.set_tracking_uri(self._url)
+            self._choose()
             try:
                 entry = mlflow.register_model(model_uri, name, tags=tags)
             except Exception:
@@ -178,6 +175,7 @@ class MlflowRegistry(ModelRegistry):
 
     async def download(self, name: str, version: int, into: Path) -> Path:
         def fetch(_workspace: str) -> Path:
+            self._choose()
             # the version's own source: a models:/ download would add a file naming the version, and so change the digest
             source = self._client.get_model_version_download_uri(name, str(version))
             try:
@@ -196,6 +194,7 @@ class MlflowRegistry(ModelRegistry):
 
     async def description(self, model_uri: str, *, tenant: str) -> bytes | None:
         def read() -> bytes | None:
+            self._choose()
             with ServerWorkspaceContext(tenant), tempfile.TemporaryDirectory(prefix="mlops-mlmodel-") as folder:
                 try:
                     address = f"{sources.place_of(self._client, model_uri).rstrip('/')}/MLmodel"
@@ -224,13 +223,19 @@ class MlflowRegistry(ModelRegistry):
 
         return await self._call("training_sample", lambda: self._at(name, fetch))
 
+    def _choose(self) -> None:
+        """Have this process ask this server what an address (models:/…, runs:/…) leads to: by default MLflow would make itself an
+        empty database `mlflow.db` in the working folder, and find nothing in it.
+        """
+        mlflow.set_tracking_uri(self._url)
+
     async def _known(self, error: MlflowException) -> NotInRegistry | RegistryRefused | RegistryUnavailable:
         if error.error_code in _MISSING:
             return NotInRegistry("MLflow knows no such model, version or run; `mlops models list` shows what there is.")
         refused = RegistryRefused("MLflow does not accept this name, source or tag; check the model URI and try again.")
-        if error.error_code in _REFUSED:
+        own_failure = isinstance(error, RestException) and failures.its_own(error)
+        if error.error_code in _REFUSED and not own_failure:
             return refused
-        own_failure = isinstance(error, RestException) and error.error_code in _OWN_FAILURE
         if own_failure or isinstance(error.__context__, requests.RequestException):
             # the server's own failure (a full disk, a database that is away), not a word on what was asked
             return RegistryUnavailable()
