@@ -30,7 +30,7 @@ ACTOR = SystemActor("worker")
 
 
 async def build_pending(services: Services) -> None:
-    """Build every revision that waits for it, approved ones first; one that another worker is building is left to it.
+    """Build every revision that waits for it, approved ones first; bytes that another worker is building are left to it.
 
     A revision whose build breaks off holds up no other: it says why and is tried again, later each time, until it has failed.
     """
@@ -40,7 +40,7 @@ async def build_pending(services: Services) -> None:
     for order in waiting:
         if not tries.due(order.revision_id):
             continue
-        async with try_lock(services.database, lock_name(order.model_name, order.version)) as held:
+        async with try_lock(services.database, lock_name(order.digest)) as held:
             if held:
                 await _isolated(services, tries, order)
 

@@ -17,6 +17,7 @@ import anyio
 import structlog
 
 from mlops_platform.builds.interfaces import TRAINING_SAMPLE, SignatureNotValid
+from mlops_platform.builds.same_bytes import BUILDER, builder, take_over
 from mlops_platform.dependencies import Services
 from mlops_platform.environment_locks.interfaces import LOCK
 from mlops_platform.environment_locks.service import Prepared, by_setting, prepare, provide_again
@@ -70,9 +71,9 @@ def _plain(name: str) -> str:
     return f"{shown}~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
-def lock_name(name: str, version: int) -> str:
-    """Return the lock to hold while a version is built: two builds of one version would do the same work twice."""
-    return f"bundle:{name}:{version}"
+def lock_name(digest: str) -> str:
+    """Return the lock to hold while these bytes are built: two builds of them would do the same work twice."""
+    return f"bundle:{digest}"
 
 
 async def obtain(
@@ -80,7 +81,8 @@ async def obtain(
 ) -> Built:
     """Return the bundle of these bytes, built and signed now unless it exists; `fresh` scans and builds in any case.
 
-    A bundle is never replaced while its signature holds: something may be serving from it. One that was changed, or
+    Bytes that were built under another name or version are not built again: the result is taken over (same_bytes.py). A bundle is
+    never replaced while its signature holds: something may be serving from it. One that was changed, or
     signed with a key that is no longer in use, is built anew from the registry. Raises RegistryUnavailable.
     """
     bundle = bundle_folder(services.settings.bundle_dir, digest, name, version)
@@ -101,7 +103,13 @@ async def obtain(
         log.info("libraries of a model", model=name, version=version, libraries=prepared.step["detail"])
         if prepared.refusal is not None:
             return Built(None, _refused("libraries", prepared.refusal, prepared.step), None)
-        report = await _run(services, source, scratch / "bundle", name, version, feature_refs, prepared)
+        report = (
+            None
+            if fresh
+            else await _taken_over(services, scratch / "bundle", digest, name, version, feature_refs, prepared)
+        )
+        if report is None:
+            report = await _run(services, source, scratch / "bundle", name, version, feature_refs, prepared)
         if report["verdict"] != "built":
             return Built(None, report, None)
         await _keep_background(services, scratch, name, version)
@@ -201,12 +209,28 @@ async def _run(
         log.error("build left no report", code=process.returncode, printed=printed.decode(errors="replace")[-2_000:])
         sentence = "The build ended without a report; the worker's log says why."
         return {"verdict": "refused", "reason": "no_report", "detail": sentence, "steps": []}
-    report: dict[str, Any] = json.loads(path.read_text())
-    report["steps"].append(prepared.step)
-    write_json(path, report)
+    return _completed(output, json.loads(path.read_text()), prepared)
+
+
+def _completed(output: Path, report: dict[str, Any], prepared: Prepared) -> dict[str, Any]:
+    """Write into a bundle which libraries it is loaded in, and by what it was built; return its report."""
+    report = report | {"steps": [*report["steps"], prepared.step], BUILDER: builder()}
+    write_json(output / "report.json", report)
     if prepared.lock is not None:
         write_json(output / LOCK, prepared.lock.as_json())
     return report
+
+
+async def _taken_over(
+    services: Services, output: Path, digest: str, name: str, version: int, refs: list[str], prepared: Prepared
+) -> dict[str, Any] | None:
+    libraries = None if prepared.lock is None else prepared.lock.name
+    place = services.settings.bundle_dir.absolute()
+    report = await take_over(services.signer, place, digest, libraries, output, name=name, version=version, refs=refs)
+    if report is None:
+        return None
+    log.info("these bytes were built before", model=name, version=version, digest=digest)
+    return _completed(output, report, prepared)
 
 
 async def _keep_background(services: Services, scratch: Path, name: str, version: int) -> None:

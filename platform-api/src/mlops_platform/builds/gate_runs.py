@@ -161,7 +161,7 @@ async def measure_waiting(services: Services) -> None:
     for row in waiting:
         if not tries.due(row.id):
             continue
-        async with try_lock(services.database, lock_name(row.name, row.version)) as held:
+        async with try_lock(services.database, lock_name(row.digest)) as held:
             if held:
                 await _isolated(services, tries, row)
 

@@ -18,12 +18,13 @@ class BuildOrder:
     model_name: str
     version: int
     tenant: str
+    digest: str
 
 
 async def to_build(session: ReadSession) -> list[BuildOrder]:
     """Return the revisions that wait to be built: approved ones first, then by age."""
     query = (
-        select(Revision.id, Deployment.model_name, Revision.version, Deployment.tenant)
+        select(Revision.id, Deployment.model_name, Revision.version, Deployment.tenant, Revision.digest)
         .join(Deployment, Deployment.id == Revision.deployment_id)
         .where(Revision.build == "pending", Revision.state.in_(("awaiting_approval", "approved")))
         .order_by(Revision.state != "approved", Revision.created_at)

@@ -56,7 +56,7 @@ async def _look(
         try:
             await anyio.to_thread.run_sync(services.bundles.fetch, address)
         except BundleDamaged as damaged:
-            async with try_lock(services.database, lock_name(deployment.model_name, revision.version)) as held:
+            async with try_lock(services.database, lock_name(revision.digest)) as held:
                 if held:
                     lost = True
                     await _told(services, deployment, revision, damaged.detail)
