@@ -43,7 +43,7 @@ from mlops_platform.risk.claims import RecordedRisk
 from mlops_platform.risk.interfaces import Holders
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
-from mlops_platform.statements.interfaces import StatementSigner
+from mlops_platform.statements.interfaces import Bulletin, StatementSigner
 from mlops_platform.tenants.interfaces import TenantCluster
 
 
@@ -76,6 +76,8 @@ class BuiltServices:
     costs: Bill | Meter
     backups: BackupStore | None
     """Where this platform's backups are kept, when a setting names it."""
+    bulletin: Bulletin | None = None
+    """Where model servers in pods read statements and lists; None where none run."""
 
 
 # the rooms whose rows must follow from the audit log
@@ -234,6 +236,15 @@ def build_bundles(settings: Settings) -> BundleStore:
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
+def build_bulletin(settings: Settings) -> Bulletin | None:
+    """Return where model servers in pods read of approvals; on one machine whoever orders them reads the database."""
+    if settings.bundle_uri is None:
+        return None
+    from mlops_platform.adapters.aws.bulletin import S3Bulletin
+
+    return S3Bulletin(settings.bundle_uri, settings.s3_endpoint_url)
+
+
 def build_environments(settings: Settings) -> EnvironmentStore:
     """Return where the libraries of models that have their own are installed."""
     from mlops_platform.adapters.uv.environments import UvEnvironments
@@ -336,4 +347,5 @@ def build(settings: Settings) -> BuiltServices:
         backups=None
         if settings.backup_uri is None
         else build_backup_store(settings.backup_uri, settings.s3_endpoint_url),
+        bulletin=build_bulletin(settings),
     )
