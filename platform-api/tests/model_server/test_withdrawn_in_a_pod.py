@@ -44,9 +44,7 @@ def _pem() -> str:
 
 
 def _sealed(payload: bytes, kind: str, key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
-    return seal(
-        payload, key_id(KEY.public_key()), lambda content: key.sign(content, ec.ECDSA(hashes.SHA256())), kind
-    )
+    return seal(payload, key_id(KEY.public_key()), lambda content: key.sign(content, ec.ECDSA(hashes.SHA256())), kind)
 
 
 def _list(number: int = 1, key: ec.EllipticCurvePrivateKey = KEY, **changes: Any) -> bytes:
@@ -187,7 +185,12 @@ def test_a_withdrawal_ends_the_answers_of_a_running_pod_and_an_older_list_does_n
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(None, "no_revocations"), ("withdrawn", "approval_revoked"), ("a stranger's", "not_signed"), ("old", "revocations_old")],
+    [
+        (None, "no_revocations"),
+        ("withdrawn", "approval_revoked"),
+        ("a stranger's", "not_signed"),
+        ("old", "revocations_old"),
+    ],
 )
 def test_a_pod_does_not_begin_without_a_list_or_against_it(
     sample: Built, payload: bytes, variables: dict[str, str], content: str | None, code: str
@@ -250,7 +253,9 @@ def test_a_list_that_was_cut_off_or_removed_changes_nothing_for_who_has_read_one
 def test_requests_are_signed_as_aws_library_signs_them(token: str | None) -> None:
     path = "/bundles/.approvals/statement-01a21c03.json"
     at = datetime.now(UTC)
-    ours = s3.signed("approvals.s3.eu-west-1.amazonaws.com", path, "eu-west-1", s3.Credentials("AK", "secret", token), at)
+    ours = s3.signed(
+        "approvals.s3.eu-west-1.amazonaws.com", path, "eu-west-1", s3.Credentials("AK", "secret", token), at
+    )
     asked = AWSRequest("GET", f"https://approvals.s3.eu-west-1.amazonaws.com{path}")
     asked.context["timestamp"] = ours["x-amz-date"]
     asked.context["payload_signing_enabled"] = True

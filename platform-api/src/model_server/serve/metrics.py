@@ -13,7 +13,12 @@ class ServerMetrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._model = model_name
-        self._age: Gauge | None = None
+        self._age = Gauge(
+            "model_server_revocation_list_age_seconds",
+            "Age of the newest list of withdrawn approvals the model server has read; only in pods, where it reads one.",
+            ["model_name"],
+            registry=self._registry,
+        )
         self._requests = Counter(
             "model_server_requests_total",
             "Requests the model server answered.",
@@ -44,13 +49,6 @@ class ServerMetrics:
 
     def show_age_of_list(self, seconds: float) -> None:
         """Show how old the newest list of withdrawn approvals is."""
-        if self._age is None:
-            self._age = Gauge(
-                "model_server_revocation_list_age_seconds",
-                "Age of the newest list of withdrawn approvals the model server has read; only in pods, where it reads one.",
-                ["model_name"],
-                registry=self._registry,
-            )
         self._age.labels(self._model).set(seconds)
 
     def text(self) -> bytes:
