@@ -123,6 +123,15 @@ def test_what_the_api_needs_still_works(home: Home, world: dict[str, Any]) -> No
     assert "WORKED" in _said(kept_apart.application(spec, home))
 
 
+def test_a_folder_of_counters_that_the_environment_names_can_be_written(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "counters"))
+    code = "import os, pathlib; pathlib.Path(os.environ['PROMETHEUS_MULTIPROC_DIR'], 'x.db').write_text('1'); print('WORKED')"
+    spec = ProcessSpec("mlflow", [sys.executable, "-I", "-c", code])
+    assert "WORKED" in _said(kept_apart.tracking_server(spec, home))
+
+
 def test_a_link_beside_the_key_opens_no_way_to_it(tmp_path: Path) -> None:
     key = tmp_path / "home" / "signing" / "statements.pem"
     key.parent.mkdir(parents=True)

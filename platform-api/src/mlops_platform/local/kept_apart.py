@@ -51,15 +51,16 @@ def tracking_server(spec: ProcessSpec, home: Home) -> ProcessSpec:
 def application(spec: ProcessSpec, home: Home) -> ProcessSpec:
     """The API or the door of MLflow: neither writes orders of model processes, bundles, or programs that the worker runs."""
     named = [Path(value).absolute().parent for name in _NAMED if (value := os.environ.get(name))]
-    counters = [Path(folder) for name, folder in spec.env.items() if name == "PROMETHEUS_MULTIPROC_DIR"]
     features = os.environ.get("MLOPS_FEAST_REPO")
     # a project of one's own may keep its data anywhere in its folder; in a home they are apart from the definitions
     data = Path(features).absolute() if features else home.folder / "feast" / "data"
-    return _apart(spec, home, [*(home.folder / name for name in _OF_THE_HOME), data, *named, *counters])
+    return _apart(spec, home, [*(home.folder / name for name in _OF_THE_HOME), data, *named])
 
 
 def _apart(spec: ProcessSpec, home: Home, writable: Iterable[Path], *, powers: bool = False) -> ProcessSpec:
-    places = list(writable)
+    # whatever library counts there: Feast's, imported by who starts the platform, names a folder of its own
+    counters = spec.environment().get("PROMETHEUS_MULTIPROC_DIR")
+    places = [*writable, *([Path(counters).absolute()] if counters else [])]
     for folder in (home.scratch, *places):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = [
