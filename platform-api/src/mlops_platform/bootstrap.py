@@ -14,6 +14,7 @@ from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.bootstrap_backups import build_backup_store
+from mlops_platform.bootstrap_statements import build_bulletin, build_statement_signer
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database, Session
@@ -236,15 +237,6 @@ def build_bundles(settings: Settings) -> BundleStore:
     return S3Bundles(settings.bundle_uri, settings.bundle_cache_dir.absolute(), settings.s3_endpoint_url)
 
 
-def build_bulletin(settings: Settings) -> Bulletin | None:
-    """Return where model servers in pods read of approvals; on one machine whoever orders them reads the database."""
-    if settings.bundle_uri is None:
-        return None
-    from mlops_platform.adapters.aws.bulletin import S3Bulletin
-
-    return S3Bulletin(settings.bundle_uri, settings.s3_endpoint_url)
-
-
 def build_environments(settings: Settings) -> EnvironmentStore:
     """Return where the libraries of models that have their own are installed."""
     from mlops_platform.adapters.uv.environments import UvEnvironments
@@ -261,6 +253,15 @@ def build_statement_signer(settings: Settings) -> StatementSigner:
     from mlops_platform.adapters.local.statement_key import FileStatementSigner
 
     return FileStatementSigner(settings.statement_key, settings.statement_public_keys)
+def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
+    """Return a place of backups: a folder, or s3://bucket/prefix."""
+    if place.startswith("s3://"):
+        from mlops_platform.adapters.aws.backup_bucket import BackupBucket
+
+        return BackupBucket(place, endpoint_url)
+    from mlops_platform.adapters.local.backup_folder import BackupFolder
+
+    return BackupFolder(Path(place))
 
 
 def build_signals(settings: Settings) -> Signals:

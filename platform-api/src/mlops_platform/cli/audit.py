@@ -162,7 +162,7 @@ def erase(
     """Forget whose pseudonym it is: the events stay and verify, nobody can say whose they are. For platform-admins."""
     if not yes and not typer.confirm("Forget this person for ever?"):
         raise CommandFailed(Exit.USAGE, "nobody was erased", "repeat with --yes")
-    answer = call("POST", "/api/v1/audit/erasures", json={"subject": subject})
+    answer = call("POST", "/api/v1/audit/erasures", body={"subject": subject})
     show(answer, f"erased: {answer['events']} events stay under {answer['pseudonym']}")
 
 
