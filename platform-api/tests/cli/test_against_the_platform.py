@@ -29,6 +29,8 @@ from ..support.ports import free_port
 from ..support.waiting import until_started
 from .conftest import Ran
 
+WORKER = SystemActor("worker")
+
 
 @dataclass
 class Served:
@@ -44,7 +46,7 @@ class Served:
             "MLOPS_PUBLIC_URL": self.url,
         }
 
-    def record(self, count: int, actor: SystemActor | Principal = SystemActor("worker")) -> None:
+    def record(self, count: int, actor: SystemActor | Principal = WORKER) -> None:
         """Write audit events as a room would."""
 
         async def write() -> None:
