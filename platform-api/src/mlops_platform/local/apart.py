@@ -1,6 +1,6 @@
 """Run a program that cannot read one file: `python -m mlops_platform.local.apart --hidden FILE --scratch DIR [--write PATH]... -- PROGRAM ...`.
 
-For processes that run as the same user as the worker, whose key signs statements of approval (ADR-049). By Landlock, for good, for
+For processes that run as the same user as the worker, whose key signs statements of approval (ADR-050). By Landlock, for good, for
 the program and all that it starts: the hidden file is neither read nor written, nothing is written but below the named places, and
 no process outside is signalled, traced or read. A program of root keeps the powers over files, and to listen, and no other.
 Where the kernel has no Landlock the program runs as it is; `mlops doctor` says so.
