@@ -244,26 +244,6 @@ def build_environments(settings: Settings) -> EnvironmentStore:
     return UvEnvironments.of(settings)
 
 
-def build_statement_signer(settings: Settings) -> StatementSigner:
-    """Return what signs statements of approval: a key of AWS KMS, or a file, which is made when there is none."""
-    if settings.statement_kms_key is not None:
-        from mlops_platform.adapters.aws.statement_key import KmsStatementSigner
-
-        return KmsStatementSigner(settings.statement_kms_key)
-    from mlops_platform.adapters.local.statement_key import FileStatementSigner
-
-    return FileStatementSigner(settings.statement_key, settings.statement_public_keys)
-def build_backup_store(place: str, endpoint_url: str | None = None) -> BackupStore:
-    """Return a place of backups: a folder, or s3://bucket/prefix."""
-    if place.startswith("s3://"):
-        from mlops_platform.adapters.aws.backup_bucket import BackupBucket
-
-        return BackupBucket(place, endpoint_url)
-    from mlops_platform.adapters.local.backup_folder import BackupFolder
-
-    return BackupFolder(Path(place))
-
-
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
