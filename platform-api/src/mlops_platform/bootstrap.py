@@ -14,6 +14,7 @@ from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.bootstrap_backups import build_backup_store
+from mlops_platform.bootstrap_statements import build_bulletin, build_statement_signer
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database, Session
@@ -43,7 +44,7 @@ from mlops_platform.risk.claims import RecordedRisk
 from mlops_platform.risk.interfaces import Holders
 from mlops_platform.rollouts.interfaces import Signals
 from mlops_platform.settings import Settings
-from mlops_platform.statements.interfaces import StatementSigner
+from mlops_platform.statements.interfaces import Bulletin, StatementSigner
 from mlops_platform.tenants.interfaces import TenantCluster
 
 
@@ -76,6 +77,8 @@ class BuiltServices:
     costs: Bill | Meter
     backups: BackupStore | None
     """Where this platform's backups are kept, when a setting names it."""
+    bulletin: Bulletin | None = None
+    """Where model servers in pods read statements and lists; None where none run."""
 
 
 # the rooms whose rows must follow from the audit log
@@ -241,17 +244,6 @@ def build_environments(settings: Settings) -> EnvironmentStore:
     return UvEnvironments.of(settings)
 
 
-def build_statement_signer(settings: Settings) -> StatementSigner:
-    """Return what signs statements of approval: a key of AWS KMS, or a file, which is made when there is none."""
-    if settings.statement_kms_key is not None:
-        from mlops_platform.adapters.aws.statement_key import KmsStatementSigner
-
-        return KmsStatementSigner(settings.statement_kms_key)
-    from mlops_platform.adapters.local.statement_key import FileStatementSigner
-
-    return FileStatementSigner(settings.statement_key, settings.statement_public_keys)
-
-
 def build_signals(settings: Settings) -> Signals:
     """Return what rollouts are judged by."""
     if settings.signals == "prometheus" and settings.prometheus_url is not None:
@@ -336,4 +328,5 @@ def build(settings: Settings) -> BuiltServices:
         backups=None
         if settings.backup_uri is None
         else build_backup_store(settings.backup_uri, settings.s3_endpoint_url),
+        bulletin=build_bulletin(settings),
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlops_platform.risk.interfaces import Holders
     from mlops_platform.rollouts.interfaces import Signals
     from mlops_platform.settings import Settings
-    from mlops_platform.statements.interfaces import StatementSigner
+    from mlops_platform.statements.interfaces import Bulletin, StatementSigner
 
 
 class Services(Protocol):
@@ -54,6 +54,8 @@ class Services(Protocol):
     def signer(self) -> "BundleSigner": ...
     @property
     def statement_signer(self) -> "StatementSigner": ...
+    @property
+    def bulletin(self) -> "Bulletin | None": ...
     @property
     def identity(self) -> "IdentityProvider": ...
     @property

@@ -137,8 +137,8 @@ class Settings(IdentitySettings, EnvironmentSettings, BackupSettings, Limits):
     # statements of approval
     statement_key_file: Path | None = Field(
         None,
-        description="Elliptic-curve key (P-256, PEM) that signs statements of approval; by default <home>/keys/statements.pem. "
-        "Only the worker reads it.",
+        description="Elliptic-curve key (P-256, PEM) that signs statements of approval; by default <home>/signing/statements.pem, "
+        "from which `mlops up` keeps every process but the worker. In a folder of its own.",
     )
     statement_kms_key: str | None = Field(
         None,
@@ -147,7 +147,7 @@ class Settings(IdentitySettings, EnvironmentSettings, BackupSettings, Limits):
     statement_public_keys_file: Path | None = Field(
         None,
         description="Public keys (PEM, one or several) that statements of approval must be signed with; by default "
-        "<home>/keys/statements.pub. Every process that loads a model needs it.",
+        "<home>/signing/statements.pub. Every process that loads a model needs it.",
     )
     statement_grace_until: date | None = Field(
         None,
@@ -231,12 +231,12 @@ class Settings(IdentitySettings, EnvironmentSettings, BackupSettings, Limits):
     @property
     def statement_key(self) -> Path:
         """Private key that signs statements of approval."""
-        return self.statement_key_file or self.keys / "statements.pem"
+        return self.statement_key_file or self.home / "signing" / "statements.pem"
 
     @property
     def statement_public_keys(self) -> Path:
         """Public keys that statements of approval must be signed with."""
-        return self.statement_public_keys_file or self.keys / "statements.pub"
+        return self.statement_public_keys_file or self.home / "signing" / "statements.pub"
 
     @property
     def prediction_log_dir(self) -> Path:

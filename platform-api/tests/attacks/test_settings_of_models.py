@@ -31,6 +31,14 @@ def _asked(**more: Any) -> DeployRequest:
         ("HTTPS_PROXY", "http://evil"),
         ("MODEL_SERVER_DIGEST", "sha256:0"),
         ("MODEL_SERVER_SANDBOX", "best-effort"),
+        # where a pod reads of withdrawn approvals
+        ("MODEL_SERVER_APPROVAL_FOLDER", "/mnt/models"),
+        ("MODEL_SERVER_REVOCATIONS_URI", "s3://mine/list"),
+        ("MODEL_SERVER_S3_ENDPOINT_URL", "http://mine"),
+        # names that only look like ours or like numbers
+        ("MODEL_\u0053ERVER_DIGEST\u200b", "x"),
+        ("OMP_NUM_THREADS", "\u0662"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://mine"),
         ("MLOPS_DATABASE_URL", "x"),
         ("MODEL_A\n", "x"),
         ("MODEL_A", "one\nMLOPS_X=two"),

@@ -97,6 +97,7 @@ WAYS = (
         "metrics:read",
     ),
     Way("POST", "/api/v1/failing-items/retries", "deployment:operate", {"job": "poison", "item": "one"}),
+    Way("POST", "/api/v1/audit/erasures", "identity:erase", {"subject": "ana@company.com"}),
     # reading what only those read who may also ask the model
     Way("GET", f"{_V}/example", "prediction:create"),
 )
@@ -109,7 +110,16 @@ MAKE_ONES_OWN = {
 REFUSED = {"/problems/not-permitted", "/problems/not-your-view"}
 HIDDEN = {"/problems/not-failing"} | {
     f"/problems/{kind}-not-found"
-    for kind in ("model", "model-version", "deployment", "approval", "feature-view", "risk-record", "dead-letter")
+    for kind in (
+        "model",
+        "model-version",
+        "deployment",
+        "approval",
+        "feature-view",
+        "risk-record",
+        "dead-letter",
+        "person",
+    )
 }
 
 

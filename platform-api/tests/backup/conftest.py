@@ -122,7 +122,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallHome]:
     for path in ("bundles/b/bundle.json", "artifacts/default/model.skops", "predictions/segments/s.1.2.ready"):
         write(home, path, path.encode())
     write(home, "bundles/.building-b/half", b"half")
-    write(home, "keys/statements.pem", b"key")
+    write(home, "signing/statements.pem", b"key")
     write(home, "keys/token", b"token")
     (home.folder / "feast" / "data").mkdir(parents=True)
     with sqlite3.connect(home.folder / "feast" / "data" / "online.db") as online:

@@ -21,12 +21,15 @@ from mlops_platform import bootstrap
 from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.audit.schemas import SystemActor
+from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.local.readiness import http_status
 from mlops_platform.settings import Settings
 
 from ..support.ports import free_port
 from ..support.waiting import until_started
 from .conftest import Ran
+
+WORKER = SystemActor("worker")
 
 
 @dataclass
@@ -43,7 +46,7 @@ class Served:
             "MLOPS_PUBLIC_URL": self.url,
         }
 
-    def record(self, count: int) -> None:
+    def record(self, count: int, actor: SystemActor | Principal = WORKER) -> None:
         """Write audit events as a room would."""
 
         async def write() -> None:
@@ -54,7 +57,7 @@ class Served:
                     await audit.record(
                         session,
                         action=next(iter(Action)),
-                        actor=SystemActor("worker"),
+                        actor=actor,
                         resource=f"thing:{number}",
                         tenant="default",
                         details={},
@@ -125,6 +128,21 @@ def test_an_edit_in_the_database_is_found_online_and_offline(mlops: Callable[...
         assert proof.code == 1
         assert proof.json["intact"] is False
         assert any("event 3" in problem["sentence"] for problem in proof.json["problems"])
+
+
+def test_a_person_is_erased_by_an_administrator_who_means_it(mlops: Callable[..., Ran], served: Served) -> None:
+    env = served.environment()
+    served.record(2, Principal("zoe@company.com", frozenset({Role("data-scientist")}), "default"))
+    mlops("token", "ada@company.com", "--role", "auditor", "--save", **env)
+    assert mlops("audit", "erase", "zoe@company.com", "--yes", **env).code != 0
+    mlops("token", "dpo@company.com", "--role", "platform-admin", "--save", **env)
+    assert mlops("audit", "erase", "zoe@company.com", **env).code != 0, "nobody said yes"
+    assert "zoe@company.com" in mlops("audit", "list", **env).out
+    erased = mlops("audit", "erase", "zoe@company.com", "--yes", "--json", **env)
+    assert erased.json["events"] == 2
+    assert "zoe@company.com" not in mlops("audit", "list", **env).out
+    assert mlops("audit", "erase", "nobody@company.com", "--yes", **env).code == 1
+    mlops("token", "ada@company.com", "--role", "auditor", "--save", **env)
 
 
 def test_lists_of_an_empty_platform_say_what_to_do(mlops: Callable[..., Ran], served: Served) -> None:

@@ -17,6 +17,7 @@ import pytest
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
 from mlops_platform.local.readiness import http_status
+from model_server.sandbox import landlock
 
 from ..support.ports import free_port
 from ..support.waiting import eventually
@@ -105,6 +106,21 @@ def _query(state: states.PlatformState, home: Home, statement: str) -> list[tupl
         return cursor.fetchall() if cursor.description else []
 
 
+def _kept_from_the_key_of_statements(platform: Platform) -> None:
+    if landlock.why_not(landlock.abi()) is not None:
+        return
+    key = platform.home.folder / "signing" / "statements.pem"
+    assert "PRIVATE KEY" in key.read_text()
+    with pytest.raises(psycopg.Error, match="Permission denied"):
+        _query(platform.state, platform.home, f"SELECT pg_read_file('{key}')")
+    confined = {
+        name
+        for name, child in platform.state.children.items()
+        if "NoNewPrivs:\t1" in Path(f"/proc/{child.pid}/status").read_text()
+    }
+    assert confined == {"postgres", "mlflow", "mlflow-door", "api"}
+
+
 def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     first = platform.up()
     assert first.code == 0, first.err + first.out
@@ -133,6 +149,8 @@ def test_up_twice_status_a_killed_child_and_down(platform: Platform) -> None:
     password = (platform.home.folder / "postgres" / "password").read_text()
     for process in platform.processes():
         assert password not in " ".join(process.cmdline()), "a secret is on a command line"
+
+    _kept_from_the_key_of_statements(platform)
 
     api = platform.state.children["api"].pid
     assert api is not None

@@ -199,6 +199,24 @@ class TestKServeRuntime(ServingRuntimeContract):
         named = [each for each in order["spec"]["predictor"]["model"]["env"] if each["name"] == "MODEL_SERVER_DIGEST"]
         assert [each["value"] for each in named] == [f"sha256:{'b' * 64}"]
 
+    async def test_a_pod_fetches_its_statement_and_the_list_before_the_model_is_loaded_and_goes_on(self) -> None:
+        spec = a_spec(
+            statement="statement-1.json", statement_uri="s3://b/s", revocations_uri="s3://b/r", public_keys="k"
+        )
+        predictor = manifests.inference_service(PLACE, spec)["spec"]["predictor"]
+        [fetcher] = predictor["initContainers"]
+        assert fetcher["image"] == PLACE.image
+        # such an init container is waited for until its probe holds, and runs as long as the pod
+        assert fetcher["restartPolicy"] == "Always"
+        assert fetcher["startupProbe"]["exec"]["command"] == ["test", "-s", "/mnt/approval/revocations.json"]
+        told = {each["name"]: each["value"] for each in fetcher["env"]}
+        assert told["MODEL_SERVER_STATEMENT_URI"] == "s3://b/s"
+        assert told["MODEL_SERVER_REVOCATIONS_URI"] == "s3://b/r"
+        [mount] = predictor["model"]["volumeMounts"]
+        assert mount["readOnly"], "a model writes no approvals"
+        assert fetcher["volumeMounts"] == [{"name": mount["name"], "mountPath": mount["mountPath"]}]
+        assert {"name": "MODEL_SERVER_APPROVAL_FOLDER", "value": mount["mountPath"]} in predictor["model"]["env"]
+
     async def test_scaling_is_the_same_order_with_another_number(
         self, runtime: KServeRuntime, cluster: Cluster
     ) -> None:

@@ -60,7 +60,7 @@ IMAGES = (
             "model_server.serve.__main__",
         ),
     ),
-    Image("model-server", ("serve",), ("model_server.serve.__main__",)),
+    Image("model-server", ("serve",), ("model_server.serve.__main__", "model_server.fetch.__main__")),
 )
 
 

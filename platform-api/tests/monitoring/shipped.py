@@ -87,7 +87,11 @@ OUTSIDE = {
         "container_fs_usage_bytes",
     },
     # model_server/serve/metrics.py; its own test reads them from a running server
-    "model server": {"model_server_requests_total", "model_server_request_duration_seconds_bucket"},
+    "model server": {
+        "model_server_requests_total",
+        "model_server_request_duration_seconds_bucket",
+        "model_server_revocation_list_age_seconds",
+    },
     "dcgm-exporter": {"DCGM_FI_DEV_GPU_UTIL"},
     "cloudwatch-exporter": {"aws_rds_cpuutilization_average"},
     "cert-manager": {"certmanager_certificate_expiration_timestamp_seconds"},

@@ -105,6 +105,8 @@ ALLOWED = [
     ("platform-worker", "ce:GetCostAndUsage", "*"),
     ("platform-worker", "kms:GetPublicKey", VARIABLES["statements_kms_key_arn"]),
     ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/a")),
+    ("model-serving", "s3:GetObject", bucket("artifacts", "bundles/.approvals/revocations.json")),
+    ("platform-worker", "s3:PutObject", bucket("artifacts", "bundles/.approvals/revocations.json")),
     (
         "external-secrets",
         "secretsmanager:GetSecretValue",
@@ -131,6 +133,8 @@ DENIED = [
     ("platform-restore-test", "kms:Sign", VARIABLES["backups_kms_key_arn"]),
     ("platform-worker", "kms:Sign", VARIABLES["backups_kms_key_arn"]),
     ("platform-worker", "s3:PutObject", bucket("backups", "platform/backups/x.manifest")),
+    ("model-serving", "s3:PutObject", bucket("artifacts", "bundles/.approvals/revocations.json")),
+    ("platform-api", "s3:PutObject", bucket("artifacts", "bundles/.approvals/revocations.json")),
     ("platform-api", "s3:DeleteObject", bucket("prediction-log", "rows.parquet")),
     ("platform-worker", "s3:DeleteObjectVersion", bucket("prediction-log", "rows.parquet")),
     ("platform-api", "s3:PutObject", bucket("artifacts", "bundles-beside/a/recent-inputs.json")),

@@ -1,20 +1,22 @@
-"""Reading and proving the audit log."""
+"""Reading and proving the audit log, and forgetting whom it names."""
 
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
 
-from mlops_platform.audit import proofs, runs, service
+from mlops_platform.audit import erasing, proofs, runs, service
 from mlops_platform.audit.schemas import (
     AuditEvent,
     AuditHead,
     ConsistencyProof,
+    ErasedIdentity,
+    ErasureRequest,
     InclusionProof,
     Verification,
     VerificationUnderWay,
 )
-from mlops_platform.database.session import ReadSessionDep
+from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import ServicesDep
 from mlops_platform.errors import NotFound
 from mlops_platform.identity.dependencies import requires
@@ -25,6 +27,7 @@ router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 # what PostgreSQL's bigint holds
 MAX_SEQ = 2**63 - 1
 CanAudit = Annotated[Principal, requires("audit:read")]
+CanErase = Annotated[Principal, requires("identity:erase")]
 
 
 class EmptyAuditLog(NotFound):
@@ -90,6 +93,18 @@ async def read_head(caller: CanAudit, session: ReadSessionDep) -> AuditHead:
     if head is None:
         raise EmptyAuditLog
     return head
+
+
+@router.post("/erasures", operation_id="erase_identity")
+async def erase_identity(
+    caller: CanErase, services: ServicesDep, session: SessionDep, body: ErasureRequest
+) -> ErasedIdentity:
+    """Forget whose pseudonym it is. The events stay and verify; nobody can say any more whose they are. Cannot be undone.
+
+    The name is sent in the body, and neither the log nor the answer repeats it. Approvals, deployments and owners of models keep the
+    names they were given.
+    """
+    return await erasing.erase(session, services.authorizer, caller, body.subject)
 
 
 @router.get("/verify", operation_id="verify_audit", responses={202: {"model": VerificationUnderWay}})

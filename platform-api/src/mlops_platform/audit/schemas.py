@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,21 @@ class InclusionProof(BaseModel):
     )
     proof: list[str] = Field(description="Node hashes, hex, from the leaf to the root.")
     head: AuditHead = Field(description="The signed head whose tree holds the event as leaf `seq` - 1.")
+
+
+class ErasureRequest(BaseModel):
+    """Who is to be forgotten."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: str = Field(min_length=1, max_length=255, description="The person, by the name that tokens give them.")
+
+
+class ErasedIdentity(BaseModel):
+    """What is left of a person."""
+
+    pseudonym: str = Field(description="Under which the person's events stay in the log.")
+    events: int = Field(description="How many there are.")
 
 
 class Problem(BaseModel):

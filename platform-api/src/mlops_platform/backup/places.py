@@ -20,7 +20,7 @@ FOLDERS = (
     "feast",
 )
 # kept apart from everything else: whoever has these can sign, mint tokens and read names behind pseudonyms
-SECRET_FOLDER = "keys"  # noqa: S105 - a folder's name  # nosec B105
+SECRET_FOLDERS = ("keys", "signing")
 SECRET_FILES = ("postgres/password",)
 _LAST_CHECKPOINT = "_last_checkpoint"
 # a token a person saved ends within the hour; the others are being written
@@ -29,7 +29,7 @@ _NOT = frozenset({"token"})
 
 def secret_paths(home: Path) -> list[str]:
     """Return the secrets of a home, relative to it."""
-    found = [f"{SECRET_FOLDER}/{name}" for name in _names(home / SECRET_FOLDER) if name not in _NOT]
+    found = [f"{folder}/{name}" for folder in SECRET_FOLDERS for name in _names(home / folder) if name not in _NOT]
     return [path for path in (*found, *SECRET_FILES) if (home / path).is_file() and not _being_written(path)]
 
 

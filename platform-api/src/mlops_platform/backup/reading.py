@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.backup.manifest import FileEntry, Manifest, NotABackup, is_id
-from mlops_platform.backup.places import SECRET_FILES, SECRET_FOLDER
+from mlops_platform.backup.places import SECRET_FILES, SECRET_FOLDERS
 from mlops_platform.backup.sealing import Opener, opened_envelope
 from mlops_platform.kit.digests import file_sha256
 
@@ -100,7 +100,7 @@ class Reader:
         (chunk,) = manifest.secrets.chunks
         told: dict[str, str] = json.loads(self._opener.chunk(self._blob(self._secrets, chunk.blob), chunk))
         for path, content in told.items():
-            if path not in SECRET_FILES and not re.fullmatch(rf"{SECRET_FOLDER}/[\w.-]+", path):
+            if path not in SECRET_FILES and not re.fullmatch(rf"({'|'.join(SECRET_FOLDERS)})/[\w.-]+", path):
                 raise NotABackup("the blob of keys names a file that is no key")
             target = home / PurePosixPath(path)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -10,7 +10,7 @@ import typer
 from mlops_platform.cli import witness
 from mlops_platform.cli.api import call, connection, pages
 from mlops_platform.cli.exits import CommandFailed, Exit
-from mlops_platform.cli.output import Json, Limit, say, show_json, show_table, wants_json
+from mlops_platform.cli.output import Json, Limit, say, show, show_json, show_table, wants_json
 from mlops_platform.local.home import Home
 
 if TYPE_CHECKING:
@@ -151,6 +151,19 @@ def check_proof(
             say(f"  {sentence}")
     if sentences:
         raise CommandFailed(Exit.PROBLEM, "the proof does not hold", "keep both files and inform the security officer")
+
+
+@app.command()
+def erase(
+    subject: Annotated[str, typer.Argument(help="The person, by the name that `mlops audit list` shows.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation.")] = False,
+    _json: Json = False,
+) -> None:
+    """Forget whose pseudonym it is: the events stay and verify, nobody can say whose they are. For platform-admins."""
+    if not yes and not typer.confirm("Forget this person for ever?"):
+        raise CommandFailed(Exit.USAGE, "nobody was erased", "repeat with --yes")
+    answer = call("POST", "/api/v1/audit/erasures", body={"subject": subject})
+    show(answer, f"erased: {answer['events']} events stay under {answer['pseudonym']}")
 
 
 @app.command("renew-anchors")

@@ -61,6 +61,7 @@ EXAMPLES = {
     "audit verify": "mlops audit verify --against head.json",
     "audit prove": "mlops audit prove 120 > proof.json",
     "audit check-proof": "mlops audit check-proof proof.json --head head.json",
+    "audit erase": "mlops audit erase ana@company.com --yes",
     "audit renew-anchors": "mlops audit renew-anchors --reason 'the file was lost with its disk'",
     "audit recover": "mlops audit recover",
     "risk show": "mlops risk show churn:3",

@@ -50,6 +50,10 @@ class RevisionSpec:
     """The name of its signed statement of approval beside the bundle's files."""
     public_keys: str = ""
     """The keys (PEM) the statement must be signed with."""
+    statement_uri: str = ""
+    """Where a pod reads its statement."""
+    revocations_uri: str = ""
+    """Where a pod reads the list of withdrawn approvals."""
 
     @property
     def placement(self) -> Placement:

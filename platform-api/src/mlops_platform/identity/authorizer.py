@@ -23,6 +23,7 @@ ACTIONS = (
     "feature:write",
     "prediction:create",
     "audit:read",
+    "identity:erase",
     "cost:read",
     "gate:measure",
     "gate:record",

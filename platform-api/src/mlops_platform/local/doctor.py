@@ -81,6 +81,7 @@ def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
         _permissions(home),
         _root(),
         sandbox(),
+        _signing_key(),
         _clock(),
         *_programs(),
         _running(home),
@@ -212,6 +213,15 @@ def sandbox() -> Finding:
         todo = "use Linux 6.2 or later with Landlock switched on; in production models are refused without"
         return Finding("sandbox", "warn", f"no {'; no '.join(map(str, given.missing))}", todo)
     return Finding("sandbox", "ok", given.sentence)
+
+
+def _signing_key() -> Finding:
+    from mlops_platform.local.kept_apart import why_not
+
+    if why := why_not():
+        todo = "use Linux 6.2 or later with Landlock switched on, or sign with a key of AWS KMS"
+        return Finding("signing key", "warn", f"every process of the platform can read it: {why}", todo)
+    return Finding("signing key", "ok", "other processes of the platform are kept from it")
 
 
 def _clock() -> Finding:

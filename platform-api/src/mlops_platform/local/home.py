@@ -49,6 +49,16 @@ class Home:
         return Path(os.environ.get("MLOPS_SCRAPE_TOKEN_FILE") or self.folder / "keys" / "scrape.token").absolute()
 
     @property
+    def statement_key_file(self) -> Path:
+        """The key that signs statements of approval: MLOPS_STATEMENT_KEY_FILE, else one of this home. The worker's alone."""
+        return Path(os.environ.get("MLOPS_STATEMENT_KEY_FILE") or self.folder / "signing" / "statements.pem").absolute()
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of processes that may not write where others lie."""
+        return self.folder / "scratch"
+
+    @property
     def backup(self) -> Path:
         """What is known of the last backup to each place, and what is fetched for the next."""
         return self.folder / "backup"

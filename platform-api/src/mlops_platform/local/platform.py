@@ -7,7 +7,7 @@ import time
 from http import HTTPStatus
 
 from mlops_platform.identity.scrape_token import scrape_token
-from mlops_platform.local import counters, feature_project, ports, process_specs, readiness, survivors
+from mlops_platform.local import counters, feature_project, kept_apart, ports, process_specs, readiness, survivors
 from mlops_platform.local import prometheus as prometheus_server
 from mlops_platform.local.events import Event, EventFile, Report
 from mlops_platform.local.home import Home
@@ -129,6 +129,7 @@ async def _start(options: Options, home: Home, supervisor: Supervisor, models: M
         f"http://127.0.0.1:{mlflow_port}",
         prometheus=prometheus is not None,
     )
+    supervisor.state.notes += kept_apart.notes(home)
     supervisor.state.urls = {
         "platform": options.url,
         "api docs": f"{options.url}/api/docs",
@@ -168,15 +169,21 @@ async def _database_side(
     if not (server.folder / "initialised").exists():
         supervisor.report(Event("progress", "postgres", "creating the database folder (first start only)"))
     await asyncio.to_thread(server.prepare)
-    await supervisor.start(process_specs.postgres(server))
+    await supervisor.start(kept_apart.database(process_specs.postgres(server), home))
     await asyncio.gather(*(asyncio.to_thread(server.ensure_database, name) for name in ("mlops", "mlflow")))
     async with asyncio.TaskGroup() as group:
-        group.create_task(supervisor.start(mlflow_server(home, mlflow_port, server.url("mlflow"))))
-        group.create_task(_platform_side(options, supervisor, models, env, features))
+        tracking = mlflow_server(home, mlflow_port, server.url("mlflow"))
+        group.create_task(supervisor.start(kept_apart.tracking_server(tracking, home)))
+        group.create_task(_platform_side(options, home, supervisor, models, env, features))
 
 
 async def _platform_side(
-    options: Options, supervisor: Supervisor, models: ModelHost, env: dict[str, str], features: asyncio.Task[None]
+    options: Options,
+    home: Home,
+    supervisor: Supervisor,
+    models: ModelHost,
+    env: dict[str, str],
+    features: asyncio.Task[None],
 ) -> None:
     await supervisor.run(process_specs.migrations(env))
     # the API reads the feature definitions once at start: a project that is half made must not be what it reads
@@ -184,9 +191,9 @@ async def _platform_side(
     models.start()
     async with asyncio.TaskGroup() as group:
         for spec in (
-            process_specs.api(options, env),
+            kept_apart.application(process_specs.api(options, env), home),
             process_specs.worker(options, env),
-            mlflow_door(options, env),
+            kept_apart.application(mlflow_door(options, env), home),
         ):
             group.create_task(supervisor.start(spec))
 

@@ -50,6 +50,11 @@ def load(path: Path) -> Policy:
     """
     try:
         content = path.read_bytes()
+    except PermissionError as error:
+        raise PolicyNotValid(
+            f"{path.name} (MLOPS_POLICY_FILE) may not be read by this process. If it was replaced and lies directly above the home, "
+            f"start the platform again, or put it into a folder of its own. {_ASK}"
+        ) from error
     except OSError as error:
         raise PolicyNotValid(f"{path.name} (MLOPS_POLICY_FILE) cannot be read. {_ASK}") from error
     return _read(path, content)

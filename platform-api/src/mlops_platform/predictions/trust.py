@@ -15,7 +15,7 @@ from mlops_platform.telemetry import metrics
 from model_server.refusals import Refused
 from model_server.trust.envelope import PublicKeys
 from model_server.trust.files import ApprovedFiles, BuiltFiles, Files
-from model_server.trust.revocations import Revocations, check_revoked, read_revocations
+from model_server.trust.revocations import Revocations, check_revoked, may_follow, read_revocations
 from model_server.trust.statement import Statement, check_time, read_statement
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,7 @@ class Trust:
         except Refused as refusal:
             log.error("list of withdrawn approvals not taken", reason=refusal.sentence)  # noqa: TRY400 - the reason is the message
             return
-        if self._revocations is not None and found.number < self._revocations.number:
+        if not may_follow(found, self._revocations):
             log.error("list of withdrawn approvals not taken", reason="its number is lower than the last one's")
             return
         self._revocations = found

@@ -79,7 +79,7 @@ def _put_back(services: Services, revision: Revision, address: str, kept: Kept) 
     """Write the statement beside the bundle again when it is not there: the table holds the envelope."""
     name = statement_file(revision.id)
     if services.bundles.beside(address, name) is None:
-        services.bundles.keep_beside(address, name, kept.envelope.encode())
+        statements.hand_out(services, address, name, kept.envelope.encode())
         log.warning("a lost statement was put back", revision=revision.id)
 
 

@@ -13,6 +13,7 @@ from mlops_platform.deployments.revisions import Deployment, Revision
 from mlops_platform.deployments.state import ANSWERING
 from mlops_platform.statements import service as statements
 from mlops_platform.statements.bundle_hashes import statement_file
+from mlops_platform.statements.interfaces import Posted
 
 log = structlog.get_logger(__name__)
 _Pair = tuple[Deployment, Revision]
@@ -99,6 +100,8 @@ async def hold_up(services: Services, deployment_id: str, message: str) -> None:
 
 def spec_of(services: Services, deployment: Deployment, revision: Revision) -> RevisionSpec:
     """Return what should run for a revision, and the statement its process has to verify."""
+    name = statement_file(revision.id)
+    posted = Posted("", "") if services.bulletin is None else services.bulletin.where(name)
     return RevisionSpec(
         revision_id=revision.id,
         model_name=deployment.model_name,
@@ -111,8 +114,10 @@ def spec_of(services: Services, deployment: Deployment, revision: Revision) -> R
         replicas=revision.config["replicas"],
         resources=revision.config["resources"],
         environment_vars=revision.config["environment_vars"],
-        statement=statement_file(revision.id),
+        statement=name,
         public_keys=_public_keys(services),
+        statement_uri=posted.statement,
+        revocations_uri=posted.revocations,
     )
 
 

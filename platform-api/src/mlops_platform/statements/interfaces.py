@@ -1,6 +1,7 @@
-"""What statements need from outside: a key nobody else has."""
+"""What statements need from outside: a key nobody else has, and a place where pods read."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from mlops_platform.errors import Unavailable
 
@@ -21,3 +22,37 @@ class StatementSigner(ABC):
     @abstractmethod
     def sign(self, content: bytes) -> bytes:
         """Return the signature of the content, in DER."""
+
+
+class BulletinUnavailable(Unavailable):
+    """Statements and lists cannot be posted now."""
+
+    title = "Model servers cannot be told of approvals now"
+
+
+@dataclass(frozen=True)
+class Posted:
+    """Where a pod reads."""
+
+    statement: str
+    revocations: str
+
+
+class Bulletin(ABC):
+    """Where the processes read that know no database: statements of approval, and the list of withdrawn ones.
+
+    What is posted is signed: a reader believes the signature, not the place. Methods that post block, and raise
+    BulletinUnavailable.
+    """
+
+    @abstractmethod
+    def post_statement(self, name: str, envelope: bytes) -> None:
+        """Post a statement under the name of its file; again replaces it."""
+
+    @abstractmethod
+    def post_list(self, envelope: bytes) -> None:
+        """Post the list of withdrawn approvals in the place of the last one."""
+
+    @abstractmethod
+    def where(self, name: str) -> Posted:
+        """Return where a statement of this name is read, and where the list is."""

@@ -23,7 +23,7 @@ _ISSUED_EVERY = timedelta(seconds=60)
 async def issue(services: Services) -> None:
     """Issue the list when something was withdrawn since the last, or the last is a minute old: an old list means nothing.
 
-    Two workers at once issue two numbers; the higher one counts. Raises SignerUnavailable.
+    Two workers at once issue two numbers; the higher one counts. Raises SignerUnavailable and BulletinUnavailable.
     """
     async with services.database.read_session() as session:
         last = await session.get(RevocationListRow, 1)
@@ -48,6 +48,9 @@ async def issue(services: Services) -> None:
     signer = services.statement_signer
     keyid = await anyio.to_thread.run_sync(signer.key_id)
     envelope = await anyio.to_thread.run_sync(seal, payload, keyid, signer.sign, REVOCATIONS)
+    if services.bulletin is not None:
+        # first: what could not be posted is issued again within seconds
+        await anyio.to_thread.run_sync(services.bulletin.post_list, envelope)
     values = {"number": number, "envelope": envelope.decode(), "issued_at": at}
     fresh = insert(RevocationListRow).values(id=1, **values)
     newer = fresh.on_conflict_do_update(

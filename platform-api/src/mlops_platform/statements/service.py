@@ -85,10 +85,18 @@ async def sign(
     valid_days = load(services.settings.policy_file).statements.valid_days
     valid = timedelta(days=valid_days[_level(agreement.risk_level)])
     signed = await anyio.to_thread.run_sync(_sign, services, subject, agreement, gates, bundle, valid, until)
-    await anyio.to_thread.run_sync(
-        services.bundles.keep_beside, address, statement_file(subject.revision_id), signed.envelope
-    )
+    await anyio.to_thread.run_sync(hand_out, services, address, statement_file(subject.revision_id), signed.envelope)
     return signed
+
+
+def hand_out(services: Services, address: str, name: str, envelope: bytes) -> None:
+    """Put a statement where every process that loads the bundle reads it. Blocks; again does no harm.
+
+    Raises BundleUnavailable and BulletinUnavailable.
+    """
+    services.bundles.keep_beside(address, name, envelope)
+    if services.bulletin is not None:
+        services.bulletin.post_statement(name, envelope)
 
 
 def _sign(

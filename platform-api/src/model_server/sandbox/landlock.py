@@ -23,6 +23,19 @@ _SCRATCH = (
     | AccessFS.REMOVE_FILE
     | AccessFS.REMOVE_DIR
 )
+_MAKE_DEVICES = AccessFS.MAKE_CHAR | AccessFS.MAKE_BLOCK
+_WRITE = (
+    AccessFS.WRITE_FILE
+    | AccessFS.TRUNCATE
+    | AccessFS.MAKE_REG
+    | AccessFS.MAKE_DIR
+    | AccessFS.MAKE_SYM
+    | AccessFS.MAKE_SOCK
+    | AccessFS.MAKE_FIFO
+    | AccessFS.REMOVE_FILE
+    | AccessFS.REMOVE_DIR
+    | AccessFS.REFER
+)
 _DEVICE = AccessFS.READ_FILE | AccessFS.WRITE_FILE
 _OF_FILES = AccessFS.EXECUTE | AccessFS.WRITE_FILE | AccessFS.READ_FILE | AccessFS.TRUNCATE | AccessFS.IOCTL_DEV
 
@@ -73,6 +86,26 @@ def restrict(readable: Iterable[Path], scratch: Path | None, devices: Iterable[P
             _allow(rules, path, _DEVICE)
         if scratch is not None:
             _allow(rules, scratch, _SCRATCH)
+        rules.restrict()
+
+
+def keep_from(readable: Iterable[Path], writable: Iterable[Path]) -> None:
+    """Let this process, and those it starts, read the content of these places only and write below the others only.
+
+    Programs, listings and connections stay as they are. No process outside is traced, and none is signalled where the kernel
+    rules that. For good; a process of one thread. Raises OSError.
+    """
+    found = abi()
+    with Ruleset(
+        handled_fs=AccessFS.READ_FILE | _WRITE | _MAKE_DEVICES,
+        handled_net=landlockpy.net_for_abi(0),
+        scoped=landlockpy.scope_for_abi(found),
+        best_effort=False,
+    ) as rules:
+        for path in readable:
+            _allow(rules, path, AccessFS.READ_FILE)
+        for path in writable:
+            _allow(rules, path, AccessFS.READ_FILE | _WRITE)
         rules.restrict()
 
 

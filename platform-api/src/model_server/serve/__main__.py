@@ -1,7 +1,8 @@
 """Serve one bundle over HTTP: `python -m model_server.serve --bundle DIR (--socket PATH | --port N [--host H] | --listening FD)`.
 
 In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER_STATEMENT names the signed statement of
-approval beside the bundle's files, MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
+approval beside the bundle's files, or in MODEL_SERVER_APPROVAL_FOLDER, where the list of withdrawn approvals must be then
+and is read again when it changes (model_server.fetch keeps both fresh); MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
 MODEL_SERVER_DIGEST the artifact that was approved, and MODEL_SERVER_SANDBOX=required says that it is loaded only where the
 machine can confine it. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
 changed, and with 6 when it leaves because nobody asked it anything for --idle-seconds.
@@ -24,6 +25,7 @@ from model_server.refusals import Refused
 from model_server.sandbox.confine import Confinement, confine
 from model_server.sandbox.limits import SERVING
 from model_server.sandbox.protections import mode_of
+from model_server.serve import variables
 
 if TYPE_CHECKING:
     from model_server.serve.served_model import ServedModel
@@ -92,7 +94,7 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     size = sum(path.lstat().st_size for path in options.bundle.rglob("*") if path.is_file())
     sealed = confine(
         Confinement(
-            readable=(options.bundle.absolute(), *(path.absolute() for path in options.readable)),
+            readable=tuple(path.absolute() for path in (options.bundle, *options.readable, *_approval_folder())),
             scratch=(options.scratch or Path(tempfile.mkdtemp(prefix="model-"))).absolute(),
             limits=replace(SERVING, file_bytes=SERVING.file_bytes + size),
             descriptors=frozenset(kept),
@@ -104,13 +106,18 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
         sys.stderr.write(f"{sealed.sentence}\n")
     entering.enter(sealed, mode)
     # Imported only now: they start threads, which would stay free, and read their environment
-    from model_server.serve.approval import approved
+    from model_server.serve.approval import approved, withdrawals
     from model_server.serve.served_model import ServedModel
     from model_server.trust.files import BuiltFiles
 
     bundle: Path = options.bundle.absolute()
-    files = BuiltFiles(bundle) if options.trial else approved(bundle, os.environ)
-    return ServedModel(files, digest), listening
+    if options.trial:
+        return ServedModel(BuiltFiles(bundle), digest), listening
+    return ServedModel(approved(bundle, os.environ), digest, withdrawals(os.environ)), listening
+
+
+def _approval_folder() -> list[Path]:
+    return [Path(said)] if (said := os.environ.get(variables.FOLDER)) else []
 
 
 def _answer(model: "ServedModel", listening: socket.socket, options: argparse.Namespace) -> int:

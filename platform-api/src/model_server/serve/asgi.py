@@ -103,6 +103,8 @@ class ModelServerApp:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"] == "/metrics":
+            if self._model.withdrawals is not None:
+                self._metrics.show_age_of_list(self._model.withdrawals.age_seconds())
             await _send(send, 200, self._metrics.text(), (b"content-type", CONTENT_TYPE))
         elif scope["type"] == "http":
             began = time.perf_counter()
@@ -120,7 +122,7 @@ class ModelServerApp:
             return _error(405, "method_not_allowed", "use POST")
         self.asked = time.monotonic()
         try:
-            self._model.check_time(datetime.now(UTC))
+            self._model.check_approval(datetime.now(UTC))
         except Refused as refusal:
             return _error(503, refusal.code, refusal.sentence)
         return await _handled(handler, headers, receive)

@@ -1,6 +1,6 @@
 """What one model server counts. Names of its own: the platform's gateway counts the same requests under http_requests_total."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
@@ -13,6 +13,12 @@ class ServerMetrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._model = model_name
+        self._age = Gauge(
+            "model_server_revocation_list_age_seconds",
+            "Age of the newest list of withdrawn approvals the model server has read; only in pods, where it reads one.",
+            ["model_name"],
+            registry=self._registry,
+        )
         self._requests = Counter(
             "model_server_requests_total",
             "Requests the model server answered.",
@@ -40,6 +46,10 @@ class ServerMetrics:
             )
         self._requests.labels(self._model, kind, str(status)).inc()
         self._seconds.labels(self._model, kind).observe(seconds)
+
+    def show_age_of_list(self, seconds: float) -> None:
+        """Show how old the newest list of withdrawn approvals is."""
+        self._age.labels(self._model).set(seconds)
 
     def text(self) -> bytes:
         """Return the Prometheus text."""

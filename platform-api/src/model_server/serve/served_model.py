@@ -5,7 +5,7 @@ import functools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from model_server.explain.explainer import Explainer, Explanation, compared_with
 from model_server.explain.without_sample import WithoutSample
 from model_server.formats.artifact import read_artifact
 from model_server.refusals import Refused
+from model_server.serve.withdrawals import Withdrawals
 from model_server.trust.files import ApprovedFiles, Files
 from model_server.trust.statement import Statement, check_time
 
@@ -55,11 +56,13 @@ class ServedModel:
     A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
-    def __init__(self, files: Files, digest: str | None = None) -> None:
+    def __init__(self, files: Files, digest: str | None = None, withdrawals: Withdrawals | None = None) -> None:
         self.bundle: Bundle = read_bundle(files)
         self.statement = files.statement if isinstance(files, ApprovedFiles) else None
         if self.statement is not None:
             _check_names(self.statement, self.bundle)
+        self.withdrawals = withdrawals
+        self.check_approval(datetime.now(UTC))
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
         self.decoder = Decoder(self.bundle.inputs, self.bundle.extra_inputs)
@@ -83,10 +86,14 @@ class ServedModel:
         )
         self._without_sample: WithoutSample | None = None
 
-    def check_time(self, at: datetime) -> None:
-        """Raise Refused `approval_ended` when the approval does not count at this time. A build on trial has none."""
+    def check_approval(self, at: datetime) -> None:
+        """Raise Refused when the approval does not count at this time: `approval_ended`, `approval_revoked`, or, where the
+        policy wants that, `revocations_old`. A build on trial has none.
+        """
         if self.statement is not None:
             check_time(self.statement, at)
+            if self.withdrawals is not None:
+                self.withdrawals.check(self.statement, at)
 
     def predict(self, columns: list[str], rows: Rows, params: Any = None) -> Answer:
         """Answer rows of JSON values; `params` is what the request says beside them.

@@ -10,6 +10,8 @@ from model_server.refusals import Refused
 from model_server.trust.envelope import PublicKeys, unseal
 from model_server.trust.statement import Statement
 
+# the list's file, where pods find it
+LIST = "revocations.json"
 REVOCATIONS = "application/vnd.mlops.revocations+json"
 
 
@@ -45,6 +47,11 @@ def read_revocations(envelope: bytes, keys: PublicKeys) -> Revocations:
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Refused("bad_statement", "The list of revoked approvals is signed, but cannot be read.") from error
+
+
+def may_follow(fresh: Revocations, known: Revocations | None) -> bool:
+    """Return whether a list may take the place of the known one: its number never goes back."""
+    return known is None or fresh.number >= known.number
 
 
 def check_revoked(statement: Statement, known: Revocations | None, at: datetime) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_platform.deployments.interfaces import Observed, Placement, RevisionSpec, Routing
+from model_server.trust.revocations import LIST
 
 MANAGER = "mlops-platform"
 SERVING_GROUP, SERVING_VERSION = "serving.kserve.io", "v1beta1"
@@ -24,6 +25,15 @@ _WEIGHTS = 1_000
 _READY_PATH = "/v2/health/ready"
 # what the model server ends with when its bundle is not what was approved
 _REFUSED = 4
+_APPROVAL = "/mnt/approval"
+_RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 10001,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 # no amount of waiting makes these good
 _HOPELESS = frozenset({"RuntimeDisabled", "NoSupportingRuntime", "RuntimeNotRecognized", "InvalidPredictorSpec"})
 
@@ -72,6 +82,7 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
         "MODEL_SERVER_DIGEST": spec.digest,
         "MODEL_SERVER_STATEMENT": spec.statement,
         "MODEL_SERVER_PUBLIC_KEYS": spec.public_keys,
+        "MODEL_SERVER_APPROVAL_FOLDER": _APPROVAL,
         "MODEL_SERVER_SANDBOX": "required" if spec.environment == "production" else "best-effort",
     }
     return {
@@ -111,6 +122,9 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
                     "mlops.io/artifact-digest": spec.digest,
                     "mlops.io/approval-id": spec.approval_id or "not-required",
                 },
+                # the first list is there before the model is loaded; then it is fetched every minute
+                "initContainers": [_fetcher(place, spec)],
+                "volumes": [{"name": "approval", "emptyDir": {"sizeLimit": "16Mi"}}],
                 "model": {
                     "modelFormat": {"name": "mlops-bundle", "version": "1"},
                     "runtime": place.runtime,
@@ -118,12 +132,45 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
                     "image": place.image,
                     "storageUri": spec.bundle,
                     "resources": {"requests": dict(resources), "limits": dict(resources)},
-                    "env": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+                    "env": _variables(environment),
+                    "volumeMounts": [{"name": "approval", "mountPath": _APPROVAL, "readOnly": True}],
                     "readinessProbe": {"httpGet": {"path": _READY_PATH, "port": 8080}, "periodSeconds": 5},
                 },
             }
         },
     }
+
+
+def _fetcher(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]:
+    """The container that fetches the statement and the list of withdrawn approvals: the model's own opens no connection."""
+    resources = {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"cpu": "200m", "memory": "192Mi"}}
+    return {
+        "name": "approvals",
+        "image": place.image,
+        "command": ["python", "-m", "model_server.fetch", "--into", _APPROVAL],
+        # goes on beside the model's container, which starts once the list is there
+        "restartPolicy": "Always",
+        "startupProbe": {
+            "exec": {"command": ["test", "-s", f"{_APPROVAL}/{LIST}"]},
+            "periodSeconds": 2,
+            "failureThreshold": 150,
+        },
+        "env": _variables(
+            {
+                "MODEL_SERVER_STATEMENT": spec.statement,
+                "MODEL_SERVER_PUBLIC_KEYS": spec.public_keys,
+                "MODEL_SERVER_STATEMENT_URI": spec.statement_uri,
+                "MODEL_SERVER_REVOCATIONS_URI": spec.revocations_uri,
+            }
+        ),
+        "resources": resources,
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [{"name": "approval", "mountPath": _APPROVAL}],
+    }
+
+
+def _variables(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in sorted(values.items())]
 
 
 def http_route(place: ClusterPlace, routing: Routing) -> dict[str, Any]:

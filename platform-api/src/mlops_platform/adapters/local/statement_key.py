@@ -38,6 +38,13 @@ class FileStatementSigner(StatementSigner):
         return found
 
 
+def move(before: Path, now: Path) -> None:
+    """Move a key to its present place, unless one is there. A kill leaves it in one of the two. Raises OSError."""
+    if before.exists() and not now.exists():
+        now.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        before.rename(now)
+
+
 def _new_key() -> bytes:
     return ec.generate_private_key(ec.SECP256R1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
