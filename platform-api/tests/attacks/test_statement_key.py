@@ -18,6 +18,7 @@ from mlops_platform.local import apart, kept_apart, process_specs
 from mlops_platform.local.home import Home
 from mlops_platform.local.postgres import EmbeddedPostgres
 from mlops_platform.local.process import ProcessSpec
+from mlops_platform.settings import Settings
 from model_server.sandbox import landlock
 
 from ..support.ports import free_port
@@ -130,6 +131,27 @@ def test_a_folder_of_counters_that_the_environment_names_can_be_written(
     code = "import os, pathlib; pathlib.Path(os.environ['PROMETHEUS_MULTIPROC_DIR'], 'x.db').write_text('1'); print('WORKED')"
     spec = ProcessSpec("mlflow", [sys.executable, "-I", "-c", code])
     assert "WORKED" in _said(kept_apart.tracking_server(spec, home))
+
+
+def test_the_next_supervisor_knows_a_program_that_is_kept_apart(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feast, imported by who starts the platform, names another folder of counters each time: nothing was taken over."""
+    spec = ProcessSpec("mlflow", [sys.executable])
+    known = set()
+    for folder in ("one", "other"):
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(home.folder / folder))
+        known.add(kept_apart.tracking_server(spec, home).fingerprint())
+    assert len(known) == 1
+
+
+def test_what_a_home_will_hold_is_there_before_the_api_is_kept_apart(tmp_path: Path) -> None:
+    """The first bundle was built after the start, and the API could not read it: no model went live."""
+    home = Home.at(tmp_path / "home")
+    home.create()
+    settings = Settings(home=home.folder)
+    spec = kept_apart.application(ProcessSpec("api", ["true"]), home)
+    beside = set(apart.everything_but(home.statement_key_file))
+    needed = {settings.bundle_dir, settings.bundle_cache_dir, settings.environments_dir, settings.runtime_dir}
+    assert needed | {settings.keys, settings.prediction_log_dir} <= beside, spec
 
 
 def test_a_link_beside_the_key_opens_no_way_to_it(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ KeysAt = Annotated[
     typer.Option(help="Another folder or s3://bucket/prefix for the platform's keys than that of the backups."),
 ]
 
+_NICENESS = 19
+
 
 @app.callback()
 def backup(
@@ -78,6 +80,8 @@ def backup(
         with said():
             cluster_backup.take_on_aws(to, full=full)
         return
+    # predictions on this machine go first
+    os.nice(_NICENESS)
     place = Home.at(home or connection.home)
     store = store_at(to)
     with said(), reachable_server(place) as server:

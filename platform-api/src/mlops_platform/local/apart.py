@@ -65,8 +65,17 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("program", nargs="+")
     options = parser.parse_args(arguments)
     if landlock.why_not(landlock.abi()) is None:
-        keep_from(_real(options.hidden), options.write, options.scratch, powers=options.powers)
+        writable = [*options.write, *_counters()]
+        keep_from(_real(options.hidden), writable, options.scratch, powers=options.powers)
     os.execvp(options.program[0], options.program)  # noqa: S606 - the argument list is the supervisor's own  # nosec B606
+
+
+def _counters() -> Iterator[Path]:
+    """Yield where libraries count, by the environment: no argument, for it may differ from start to start of the same program."""
+    if said := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        folder = Path(said).absolute()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield folder
 
 
 def _real(hidden: Path) -> Path:

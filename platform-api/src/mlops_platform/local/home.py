@@ -73,6 +73,9 @@ class Home:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in (self.run, self.logs, self.folder / "keys", self.folder / "artifacts", self.folder / "runtime"):
             path.mkdir(exist_ok=True, mode=0o700)
+        # what is made later beside the key of statements is read by nobody who is kept from it: local/apart.py
+        for path in (self.folder / "bundles", self.folder / "environments"):
+            path.mkdir(exist_ok=True)
 
     def log(self, name: str) -> Path:
         """Return the log file of one process."""

@@ -58,9 +58,7 @@ def application(spec: ProcessSpec, home: Home) -> ProcessSpec:
 
 
 def _apart(spec: ProcessSpec, home: Home, writable: Iterable[Path], *, powers: bool = False) -> ProcessSpec:
-    # whatever library counts there: Feast's, imported by who starts the platform, names a folder of its own
-    counters = spec.environment().get("PROMETHEUS_MULTIPROC_DIR")
-    places = [*writable, *([Path(counters).absolute()] if counters else [])]
+    places = [*writable]
     for folder in (home.scratch, *places):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     argv = [
