@@ -14,14 +14,14 @@ from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.bootstrap_backups import build_backup_store
-from mlops_platform.bootstrap_statements import build_bulletin, build_statement_signer
+from mlops_platform.bootstrap_statements import build_archives, build_bulletin, build_statement_signer
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
 from mlops_platform.database.session import Database, Session
 from mlops_platform.deployments.claims import RecordedRevisions
 from mlops_platform.deployments.interfaces import ServingRuntime
 from mlops_platform.deployments.revisions import HeldRevisions
-from mlops_platform.environment_locks.interfaces import EnvironmentStore
+from mlops_platform.environment_locks.interfaces import Archives, EnvironmentStore
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
@@ -79,6 +79,8 @@ class BuiltServices:
     """Where this platform's backups are kept, when a setting names it."""
     bulletin: Bulletin | None = None
     """Where model servers in pods read statements and lists; None where none run."""
+    archives: Archives | None = None
+    """Where pods read the libraries of models that have their own; None where none run."""
 
 
 # the rooms whose rows must follow from the audit log
@@ -329,4 +331,5 @@ def build(settings: Settings) -> BuiltServices:
         if settings.backup_uri is None
         else build_backup_store(settings.backup_uri, settings.s3_endpoint_url),
         bulletin=build_bulletin(settings),
+        archives=build_archives(settings),
     )

@@ -1,5 +1,6 @@
-"""The part of bootstrap.py that chooses who signs statements of approval, and where pods read them."""
+"""The part of bootstrap.py that chooses who signs statements of approval, and where pods read them and models' libraries."""
 
+from mlops_platform.environment_locks.interfaces import Archives
 from mlops_platform.settings import Settings
 from mlops_platform.statements.interfaces import Bulletin, StatementSigner
 
@@ -22,3 +23,12 @@ def build_bulletin(settings: Settings) -> Bulletin | None:
     from mlops_platform.adapters.aws.bulletin import S3Bulletin
 
     return S3Bulletin(settings.bundle_uri, settings.s3_endpoint_url)
+
+
+def build_archives(settings: Settings) -> Archives | None:
+    """Return where models' own libraries are kept for pods; on one machine models are loaded from the worker's store."""
+    if settings.bundle_uri is None:
+        return None
+    from mlops_platform.adapters.aws.archives import S3Archives
+
+    return S3Archives(settings.bundle_uri, settings.s3_endpoint_url)

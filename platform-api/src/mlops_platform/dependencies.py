@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlops_platform.costs.interfaces import Bill, Meter
     from mlops_platform.database.session import Database
     from mlops_platform.deployments.interfaces import ServingRuntime
-    from mlops_platform.environment_locks.interfaces import EnvironmentStore
+    from mlops_platform.environment_locks.interfaces import Archives, EnvironmentStore
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
     from mlops_platform.identity.interfaces import IdentityProvider
@@ -46,6 +46,8 @@ class Services(Protocol):
     def bundles(self) -> "BundleStore": ...
     @property
     def environments(self) -> "EnvironmentStore": ...
+    @property
+    def archives(self) -> "Archives | None": ...
     @property
     def advisories(self) -> "KnownAdvisories": ...
     @property

@@ -14,8 +14,8 @@ class EnvironmentSettings(BaseSettings):
 
     environments: Literal["own", "platform"] = Field(
         "own",
-        description="In which libraries models are loaded: 'own' installs those a model names when they differ from the platform's (with "
-        "serving=kserve such a model is refused); 'platform' loads every model in the platform's.",
+        description="In which libraries models are loaded: 'own' installs those a model names when they differ from the platform's; "
+        "'platform' loads every model in the platform's.",
     )
     environments_index_url: SecretStr | None = Field(
         None, description="Package index models' libraries come from, with its credentials; empty: PyPI."

@@ -30,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> UvEnvironments:
 
 
 def _build(store: UvEnvironments, artifact: Path, output: Path) -> tuple[Prepared, dict[str, Any]]:
-    prepared = prepare(store, artifact, why_none=None)
+    prepared = prepare(store, artifact)
     assert prepared.lock is not None, prepared.step
     limits = Limits(6_000_000_000, 120, 240)
     command = build_command(artifact, output, "m", 1, limits, libraries=(store.root, prepared.lock.name))
@@ -87,16 +87,6 @@ def test_a_model_of_the_platforms_own_libraries_makes_no_environment(store: UvEn
     pins = f"scikit-learn=={sklearn.__version__}\nnumpy=={np.__version__}\nmlflow==2.9.2\ncloudpickle==2.2.1\n"
     (tmp_path / "requirements.txt").write_text(pins)
     before = installed(store.root)
-    prepared = prepare(store, tmp_path, why_none=None)
+    prepared = prepare(store, tmp_path)
     assert (prepared.lock, prepared.refusal, prepared.step["kind"]) == (None, None, "platform")
     assert installed(store.root) == before
-
-
-def test_where_no_model_gets_libraries_of_its_own_it_is_refused(store: UvEnvironments, tmp_path: Path) -> None:
-    (tmp_path / "MLmodel").write_text("flavors:\n  sklearn:\n    pickled_model: model.pkl\n")
-    (tmp_path / "model.pkl").write_bytes(b"")
-    (tmp_path / "requirements.txt").write_text("scikit-learn==1.3.2\n")
-    prepared = prepare(store, tmp_path, why_none="on a cluster there are none")
-    assert prepared.refusal is not None
-    assert "scikit-learn 1.3.2" in prepared.refusal
-    assert "on a cluster there are none" in prepared.refusal

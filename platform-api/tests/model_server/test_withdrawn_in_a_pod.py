@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import boto3
 import httpx
@@ -15,42 +15,22 @@ import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as TheirCredentials
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from sample_models import Built
+from tests.support.pods import STRANGER, public_pem, revocation_list, sealed, statement_of
 from tests.support.ports import free_port
 from tests.support.waiting import answers_well, eventually, until_started
 
 from mlops_platform.adapters.aws.bulletin import S3Bulletin
-from mlops_platform.statements import bundle_hashes
-from mlops_platform.statements.agreement import Agreement, Subject
-from mlops_platform.statements.composition import statement
 from mlops_platform.statements.interfaces import BulletinUnavailable
 from model_server.fetch import __main__ as fetch
 from model_server.fetch import s3
 from model_server.refusals import Refused
 from model_server.serve.withdrawals import Withdrawals
-from model_server.trust.envelope import PublicKeys, key_id, seal
-from model_server.trust.revocations import LIST, REVOCATIONS
+from model_server.trust.envelope import PublicKeys
+from model_server.trust.revocations import LIST
 from model_server.trust.statement import digest_of
 
-KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 NAME = "statement-r1.json"
-
-
-def _pem() -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return KEY.public_key().public_bytes(serialization.Encoding.PEM, form).decode()
-
-
-def _sealed(payload: bytes, kind: str, key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
-    return seal(payload, key_id(KEY.public_key()), lambda content: key.sign(content, ec.ECDSA(hashes.SHA256())), kind)
-
-
-def _list(number: int = 1, key: ec.EllipticCurvePrivateKey = KEY, **changes: Any) -> bytes:
-    now = datetime.now(UTC)
-    said = {"number": number, "issuedAt": now.isoformat(), "maxAgeSeconds": 900, "refuseWhenOld": False, "revoked": []}
-    return _sealed(json.dumps(said | changes).encode(), REVOCATIONS, key)
 
 
 def _withdrawn(payload: bytes) -> list[dict[str, str]]:
@@ -64,29 +44,7 @@ def sample(built: Callable[[str], Built]) -> Built:
 
 @pytest.fixture(scope="module")
 def payload(sample: Built) -> bytes:
-    said = json.loads((sample.folder / "bundle.json").read_text())
-    subject = Subject(
-        revision_id="r1",
-        deployment_id="d1",
-        number=1,
-        model_name=said["model_name"],
-        version=said["model_version"],
-        environment="production",
-        tenant="risk",
-        digest=said["digest"],
-        configuration=f"sha256:{'c' * 64}",
-        approval_id="a1",
-    )
-    return statement(
-        subject,
-        Agreement(7, "high", f"sha256:{'b' * 64}", "2026-11-4", ()),
-        files=bundle_hashes.hashes(sample.folder),
-        root="d" * 64,
-        inputs=[],
-        verifier="http://platform",
-        at=datetime.now(UTC) - timedelta(minutes=1),
-        valid=timedelta(days=1),
-    )
+    return statement_of(sample.folder)
 
 
 @pytest.fixture
@@ -103,7 +61,7 @@ def variables(aws: str, bulletin: S3Bulletin, tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "MODEL_SERVER_STATEMENT": NAME,
-        "MODEL_SERVER_PUBLIC_KEYS": _pem(),
+        "MODEL_SERVER_PUBLIC_KEYS": public_pem(),
         "MODEL_SERVER_STATEMENT_URI": where.statement,
         "MODEL_SERVER_REVOCATIONS_URI": where.revocations,
         "MODEL_SERVER_APPROVAL_FOLDER": str(tmp_path / "approval"),
@@ -124,7 +82,7 @@ def _server(sample: Built, port: int) -> list[str]:
 
 def _fetcher(variables: dict[str, str]) -> fetch.Fetcher:
     where = (variables["MODEL_SERVER_STATEMENT_URI"], NAME)
-    keys = PublicKeys.from_pem(_pem().encode())
+    keys = PublicKeys.from_pem(public_pem().encode())
     return fetch.Fetcher(
         s3.Reader(variables),
         where,
@@ -138,8 +96,8 @@ def _fetcher(variables: dict[str, str]) -> fetch.Fetcher:
 def pod(
     sample: Built, payload: bytes, bulletin: S3Bulletin, variables: dict[str, str]
 ) -> Iterator[tuple[str, list[list[Any]]]]:
-    bulletin.post_statement(NAME, _sealed(payload, "application/vnd.in-toto+json"))
-    bulletin.post_list(_list())
+    bulletin.post_statement(NAME, sealed(payload))
+    bulletin.post_list(revocation_list())
     beside = _beside(variables)
     folder = Path(variables["MODEL_SERVER_APPROVAL_FOLDER"])
     until_started(beside, (folder / LIST).exists)
@@ -170,16 +128,16 @@ def test_a_withdrawal_ends_the_answers_of_a_running_pod_and_an_older_list_does_n
         if line.startswith("model_server_revocation_list_age_seconds{")
     )
     assert 0 <= float(age.split()[-1]) < 600
-    bulletin.post_list(_list(7, revoked=_withdrawn(payload)))
+    bulletin.post_list(revocation_list(7, revoked=_withdrawn(payload)))
     eventually(lambda: answered().status_code == 503, 30)
     assert answered().json()["reason"] == "approval_revoked"
     # an older list, an unsigned one, and no list at all, each looked at several times
-    for content in (_list(6), _list(8, STRANGER), b"{}"):
+    for content in (revocation_list(6), revocation_list(8, STRANGER), b"{}"):
         bulletin.post_list(content)
         for _ in range(3):
             httpx.get(f"{url}/metrics")
         assert answered().status_code == 503
-    bulletin.post_list(_list(8))
+    bulletin.post_list(revocation_list(8))
     eventually(lambda: answered().is_success, 30)
 
 
@@ -196,12 +154,12 @@ def test_a_pod_does_not_begin_without_a_list_or_against_it(
     sample: Built, payload: bytes, variables: dict[str, str], content: str | None, code: str
 ) -> None:
     folder = Path(variables["MODEL_SERVER_APPROVAL_FOLDER"])
-    (folder / NAME).write_bytes(_sealed(payload, "application/vnd.in-toto+json"))
+    (folder / NAME).write_bytes(sealed(payload))
     old = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     lists = {
-        "withdrawn": _list(revoked=_withdrawn(payload)),
-        "a stranger's": _list(1, STRANGER),
-        "old": _list(refuseWhenOld=True, issuedAt=old),
+        "withdrawn": revocation_list(revoked=_withdrawn(payload)),
+        "a stranger's": revocation_list(1, STRANGER),
+        "old": revocation_list(refuseWhenOld=True, issuedAt=old),
     }
     if content is not None:
         (folder / LIST).write_bytes(lists[content])
@@ -217,14 +175,14 @@ def test_what_is_not_signed_or_goes_back_is_not_written_and_s3_that_is_away_remo
 ) -> None:
     folder, fetcher = Path(variables["MODEL_SERVER_APPROVAL_FOLDER"]), _fetcher(variables)
     assert not fetcher.once()
-    bulletin.post_statement(NAME, _sealed(payload, "application/vnd.in-toto+json", STRANGER))
-    bulletin.post_list(_list(3))
+    bulletin.post_statement(NAME, sealed(payload, key=STRANGER))
+    bulletin.post_list(revocation_list(3))
     assert not fetcher.once(), "a list without a statement is not enough"
     assert list(folder.iterdir()) == []
-    bulletin.post_statement(NAME, _sealed(payload, "application/vnd.in-toto+json"))
+    bulletin.post_statement(NAME, sealed(payload))
     assert fetcher.once()
     kept = (folder / LIST).read_bytes()
-    for refused in (_list(2), _list(9, STRANGER), b"\x00", b"[" * 10_000):
+    for refused in (revocation_list(2), revocation_list(9, STRANGER), b"\x00", b"[" * 10_000):
         bulletin.post_list(refused)
         assert fetcher.once()
         assert (folder / LIST).read_bytes() == kept
@@ -235,9 +193,9 @@ def test_what_is_not_signed_or_goes_back_is_not_written_and_s3_that_is_away_remo
 
 def test_a_list_that_was_cut_off_or_removed_changes_nothing_for_who_has_read_one(tmp_path: Path) -> None:
     file = tmp_path / LIST
-    file.write_bytes(_list(5))
-    watching = Withdrawals(file, PublicKeys.from_pem(_pem().encode()))
-    for content in (b"", _list(4), _list(6)[:-10]):
+    file.write_bytes(revocation_list(5))
+    watching = Withdrawals(file, PublicKeys.from_pem(public_pem().encode()))
+    for content in (b"", revocation_list(4), revocation_list(6)[:-10]):
         file.write_bytes(content)
         watching.look()
         assert watching.age_seconds() < 600
@@ -245,7 +203,7 @@ def test_a_list_that_was_cut_off_or_removed_changes_nothing_for_who_has_read_one
     watching.look()
     assert watching.age_seconds() < 600
     with pytest.raises(Refused) as refused:
-        Withdrawals(file, PublicKeys.from_pem(_pem().encode()))
+        Withdrawals(file, PublicKeys.from_pem(public_pem().encode()))
     assert refused.value.code == "no_revocations"
 
 
@@ -274,13 +232,16 @@ def test_credentials_are_those_of_the_pods_identity_and_are_asked_for_again(
     (tmp_path / "token").write_text("pod's own\n")
     asked = []
 
-    def answer(address: str, headers: dict[str, str]) -> bytes:
+    def answer(address: str, headers: dict[str, str], into: IO[bytes], longest: int) -> None:
+        assert longest == 8 << 20
         asked.append((address, headers.get("authorization")))
         if address.startswith("http://169"):
             until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
-            return json.dumps({"AccessKeyId": "A", "SecretAccessKey": "s", "Token": "t", "Expiration": until}).encode()
+            said = {"AccessKeyId": "A", "SecretAccessKey": "s", "Token": "t", "Expiration": until}
+            into.write(json.dumps(said).encode())
+            return
         assert headers["x-amz-security-token"] == "t"
-        return b"content"
+        into.write(b"content")
 
     monkeypatch.setattr(s3, "_get", answer)
     reader = s3.Reader(
@@ -302,4 +263,4 @@ def test_credentials_are_those_of_the_pods_identity_and_are_asked_for_again(
 def test_a_list_that_cannot_be_posted_is_said(tmp_path: Path, aws: str) -> None:
     away = S3Bulletin(f"s3://approvals/{tmp_path.name}", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(BulletinUnavailable):
-        away.post_list(_list())
+        away.post_list(revocation_list())

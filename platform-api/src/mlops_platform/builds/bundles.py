@@ -9,7 +9,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from mlops_platform.environment_locks.interfaces import LOCK
 from mlops_platform.environment_locks.service import Prepared, by_setting, prepare, provide_again
 from mlops_platform.kit.digests import tree_digest
 from model_server.build.report import write_json
+from model_server.libraries.packed import PACKED
 from model_server.sandbox.limits import Limits
 from model_server.template.spawner import spawner
 
@@ -30,10 +30,6 @@ log = structlog.get_logger(__name__)
 
 # a folder's name has 255 bytes, of which the digest, the version and whoever works beside it need some
 _LONGEST_NAME, _SHOWN = 100, 40
-_NOT_ON_A_CLUSTER = (
-    "on a cluster every model is served by the libraries of the model server's image: log it with those, or set "
-    "MLOPS_ENVIRONMENTS=platform to have it loaded by them in spite of the difference"
-)
 _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -113,6 +109,7 @@ async def obtain(
         if report["verdict"] != "built":
             return Built(None, report, None)
         await _keep_background(services, scratch, name, version)
+        await _keep_packed(services, scratch / "bundle", prepared)
         key = await services.signer.sign(scratch / "bundle")
         if signed_with is None:
             # the rename makes a bundle exist: a half-built one is never seen
@@ -121,6 +118,15 @@ async def obtain(
         return Built(bundle, report, key)
     finally:
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
+
+
+async def _keep_packed(services: Services, bundle: Path, prepared: Prepared) -> None:
+    """Pack the model's own libraries for pods, and say in the bundle which archive that is. Raises EnvironmentUnavailable."""
+    if prepared.lock is None or services.archives is None:
+        return
+    folder = services.environments.root / prepared.lock.name
+    packed = await anyio.to_thread.run_sync(services.archives.publish, folder)
+    await anyio.to_thread.run_sync((bundle / PACKED).write_bytes, packed.as_json())
 
 
 async def _signed_with(services: Services, bundle: Path) -> str | None:
@@ -145,11 +151,9 @@ def _refused(reason: str, sentence: str, step: dict[str, Any]) -> dict[str, Any]
 
 async def _libraries(services: Services, source: Path) -> Prepared:
     """Return what the model is loaded in, installed; or why not. Raises EnvironmentUnavailable."""
-    settings = services.settings
-    if settings.environments == "platform":
+    if services.settings.environments == "platform":
         return by_setting()
-    why_none = None if settings.serving == "local" else _NOT_ON_A_CLUSTER
-    return await anyio.to_thread.run_sync(partial(prepare, services.environments, source, why_none=why_none))
+    return await anyio.to_thread.run_sync(prepare, services.environments, source)
 
 
 def build_command(

@@ -15,6 +15,7 @@ from mlops_platform.cli import (
     deployments,
     doctor,
     drill,
+    environments,
     examples,
     features,
     infrastructure,
@@ -90,6 +91,7 @@ app.command()(drill.drill)
 app.command()(upgrade.upgrade)
 app.add_typer(backup.app, name="backup")
 app.add_typer(models.app, name="models")
+app.add_typer(environments.app, name="environments")
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(features.app, name="features")

@@ -83,9 +83,7 @@ def _libraries(source: Path, home: Path | None) -> "tuple[Prepared, Path]":
     settings = Settings(home=Home.at(home).folder)
     store = build_environments(settings)
     try:
-        prepared = (
-            by_setting() if settings.environments == "platform" else prepare(store, source.absolute(), why_none=None)
-        )
+        prepared = by_setting() if settings.environments == "platform" else prepare(store, source.absolute())
     except EnvironmentUnavailable as away:
         raise CommandFailed(Exit.UNREACHABLE, away.detail) from away
     return prepared, store.root

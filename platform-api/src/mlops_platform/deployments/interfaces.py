@@ -54,6 +54,8 @@ class RevisionSpec:
     """Where a pod reads its statement."""
     revocations_uri: str = ""
     """Where a pod reads the list of withdrawn approvals."""
+    libraries_uri: str = ""
+    """Where a pod reads the archives of models' own libraries."""
 
     @property
     def placement(self) -> Placement:

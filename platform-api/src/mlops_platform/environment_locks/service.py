@@ -66,10 +66,10 @@ class _Told:
         }
 
 
-def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> Prepared:
+def prepare(store: EnvironmentStore, source: Path) -> Prepared:
     """Return what this model is loaded in, installed. Blocks: seconds when nothing of it is in the cache.
 
-    `why_none`: why no model gets libraries of its own here; None where they do. Raises EnvironmentUnavailable.
+    Raises EnvironmentUnavailable.
     """
     told = _Told()
     try:
@@ -95,8 +95,6 @@ def prepare(store: EnvironmentStore, source: Path, *, why_none: str | None) -> P
             sentence = f"the platform's own libraries: they are those that {asked.source} names"
             return Prepared(told.step("passed", sentence, **_platforms(each.name for each in requirements)))
         reason = f"{'; '.join(why[:_SHOWN])}{' …' if len(why) > _SHOWN else ''}"
-        if why_none is not None:
-            return Prepared(told.step("failed", f"The model needs libraries of its own ({reason}), and {why_none}."))
         return _own(store, told, asked, serving.wanted(requirements, loads_by_mlflow=by_mlflow), python, reason)
     except (NotAllowed, Unresolvable, NoInterpreter) as refused:
         return Prepared(told.step("failed", str(refused)))

@@ -6,8 +6,8 @@ import structlog
 from mlops_platform.builds.interfaces import BundleDamaged, BundleUnavailable
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments import worklist
-from mlops_platform.environment_locks.interfaces import EnvironmentUnavailable
 from mlops_platform.environment_locks.service import provide_again
+from mlops_platform.environment_locks.use import users
 from mlops_platform.failing.attempts import Item, attempts
 from model_server.libraries.found import named_in
 
@@ -18,6 +18,7 @@ JOB = "lost-libraries"
 async def install_again(services: Services) -> None:
     """Install what a running revision is served in, from the lock signed with its bundle, each by itself."""
     if services.settings.serving != "local":
+        # pods bring theirs from S3
         return
     async with services.database.read_session() as session:
         running = await worklist.running(session)
@@ -42,23 +43,11 @@ async def install_again(services: Services) -> None:
 
 async def collect(services: Services) -> None:
     """Remove libraries that no bundle on this machine names, and that nobody wanted for MLOPS_ENVIRONMENTS_KEEP_HOURS."""
-    if services.settings.serving != "local":
-        return
     removed = await anyio.to_thread.run_sync(_collect, services)
     for name in removed:
         log.info("an environment that no bundle names was removed", environment=name)
 
 
 def _collect(services: Services) -> list[str]:
-    kept = set[str]()
-    for path in services.settings.bundle_dir.glob("*/bundle.json"):
-        try:
-            name = named_in(path.parent)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            # what it names is not known: nothing is removed that it may need
-            raise EnvironmentUnavailable(f"The description of {path.parent.name} cannot be read.") from error
-        if name is not None:
-            kept.add(name)
+    kept = users(services.settings.bundle_dir)
     return services.environments.collect(kept, services.settings.environments_keep_hours * 3_600)

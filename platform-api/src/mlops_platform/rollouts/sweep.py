@@ -118,6 +118,7 @@ def spec_of(services: Services, deployment: Deployment, revision: Revision) -> R
         public_keys=_public_keys(services),
         statement_uri=posted.statement,
         revocations_uri=posted.revocations,
+        libraries_uri="" if services.archives is None else services.archives.place,
     )
 
 

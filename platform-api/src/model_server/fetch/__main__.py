@@ -1,6 +1,7 @@
 """Keep a pod's statement of approval and list of withdrawn approvals fresh: `python -m model_server.fetch --into DIR`.
 
-For the container beside a model server, which opens no connection itself. MODEL_SERVER_STATEMENT_URI and
+Before the first list it brings the libraries of a model that has its own: MODEL_SERVER_BUNDLE_URI and MODEL_SERVER_LIBRARIES_URI
+say from where, MODEL_SERVER_LIBRARIES_FOLDER where to. For the container beside a model server, which opens no connection itself. MODEL_SERVER_STATEMENT_URI and
 MODEL_SERVER_REVOCATIONS_URI say where (s3://bucket/key), MODEL_SERVER_STATEMENT the file's name, MODEL_SERVER_PUBLIC_KEYS
 holds the keys. Written is only what these keys signed; the list comes last and its number never goes back. When S3 is away
 what was fetched stays; the server knows its age.
@@ -12,8 +13,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
+from model_server.fetch.libraries import Libraries
 from model_server.fetch.s3 import NotRead, Reader
 from model_server.refusals import Refused
 from model_server.serve import variables
@@ -29,9 +32,16 @@ class Fetcher:
     """Fetches two objects into one folder."""
 
     def __init__(
-        self, reader: Reader, statement: tuple[str, str], revocations: str, keys: PublicKeys, into: Path
+        self,
+        reader: Reader,
+        statement: tuple[str, str],
+        revocations: str,
+        keys: PublicKeys,
+        into: Path,
+        libraries: Libraries | None = None,
     ) -> None:
         """`statement`: its address and the name of its file."""
+        self._libraries = libraries
         self._reader = reader
         self._statement = statement
         self._revocations = revocations
@@ -39,7 +49,10 @@ class Fetcher:
         self._into = into
 
     def once(self) -> bool:
-        """Fetch both; return whether both are there now, be it from before. Never raises for what S3 holds or says."""
+        """Fetch both; return whether both are there now, be it from before. Never raises for what S3 holds or says.
+
+        The list, which the model server waits for, is not there before the libraries are.
+        """
         address, name = self._statement
         try:
             self._fetch_statement(address, self._into / name)
@@ -52,8 +65,10 @@ class Fetcher:
 
     def _fetch_statement(self, address: str, path: Path) -> None:
         envelope = self._reader.read(address)
-        read_statement(envelope, self._keys)
+        statement = read_statement(envelope, self._keys)
         _replace(path, envelope)
+        if self._libraries is not None:
+            self._libraries.bring(statement)
 
     def _fetch_list(self, path: Path) -> None:
         envelope = self._reader.read(self._revocations)
@@ -70,6 +85,13 @@ def _replace(path: Path, content: bytes) -> None:
     fresh.replace(path)
 
 
+def _libraries(reader: Reader, said: Mapping[str, str]) -> Libraries | None:
+    folder = said.get(variables.LIBRARIES)
+    if folder is None:
+        return None
+    return Libraries(reader, said[variables.BUNDLE_URI], said[variables.LIBRARIES_URI], Path(folder))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Fetch until SIGTERM: often until both are there, then every minute."""
     parser = argparse.ArgumentParser(prog="model_server.fetch", description=__doc__)
@@ -78,12 +100,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     said = os.environ
+    reader = Reader(said)
     fetcher = Fetcher(
-        Reader(said),
+        reader,
         (said[variables.STATEMENT_URI], Path(said[variables.STATEMENT]).name),
         said[variables.REVOCATIONS_URI],
         PublicKeys.from_pem(said[variables.KEYS].encode()),
         options.into,
+        _libraries(reader, said),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

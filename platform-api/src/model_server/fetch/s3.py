@@ -7,16 +7,18 @@ Signature Version 4 of a GET without a body; the tests hold it against botocore'
 import hashlib
 import hmac
 import http.client
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, urlsplit
 
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _ALGORITHM, _SERVICE, _END = "AWS4-HMAC-SHA256", "s3", "aws4_request"
-_TIMEOUT_SECONDS, _LONGEST = 10.0, 8 << 20
+_TIMEOUT_SECONDS, _LONGEST, _PIECE = 10.0, 8 << 20, 1 << 20
 _OK = 200
 # asked for again before they end
 _EARLY = timedelta(minutes=5)
@@ -46,13 +48,19 @@ class Reader:
         self._credentials: Credentials | None = None
 
     def read(self, address: str) -> bytes:
-        """Return the object at s3://bucket/key. Raises NotRead."""
+        """Return the object at s3://bucket/key, of at most 8 MiB. Raises NotRead."""
+        content = io.BytesIO()
+        self.download(address, content, _LONGEST)
+        return content.getvalue()
+
+    def download(self, address: str, into: IO[bytes], longest: int) -> None:
+        """Write the object at s3://bucket/key into a file, piece by piece. Raises NotRead, and OSError of the file."""
         bucket, _, key = address.removeprefix("s3://").partition("/")
         host = self._endpoint or f"https://{bucket}.s3.{self._region}.amazonaws.com"
         path = quote(f"/{bucket}/{key}" if self._endpoint else f"/{key}", safe="/-_.~")
         at = datetime.now(UTC)
         headers = signed(urlsplit(host).netloc, path, self._region, self._fresh(at), at)
-        return _get(f"{host}{path}", headers)
+        _get(f"{host}{path}", headers, into, longest)
 
     def _fresh(self, at: datetime) -> Credentials:
         known = self._credentials
@@ -90,28 +98,46 @@ def _credentials(environment: Mapping[str, str]) -> Credentials:
                 environment.get("AWS_SESSION_TOKEN"),
             )
         token = Path(environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).read_text().strip()
-        said = json.loads(_get(address, {"authorization": token}))
+        content = io.BytesIO()
+        _get(address, {"authorization": token}, content, _LONGEST)
+        said = json.loads(content.getvalue())
         until = datetime.fromisoformat(said["Expiration"])
         return Credentials(said["AccessKeyId"], said["SecretAccessKey"], said["Token"], until)
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise NotRead(f"this pod has no credentials: {type(error).__name__}") from error
 
 
-def _get(address: str, headers: Mapping[str, str]) -> bytes:
+def _get(address: str, headers: Mapping[str, str], into: IO[bytes], longest: int) -> None:
     """Ask once, following nothing. Raises NotRead."""
     url = urlsplit(address)
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = kind(url.netloc, timeout=_TIMEOUT_SECONDS)
     try:
-        connection.request("GET", url.path, headers=dict(headers))
-        answer = connection.getresponse()
-        content = answer.read(_LONGEST + 1)
-    except (OSError, http.client.HTTPException) as error:
-        raise NotRead(f"{url.netloc} does not answer: {type(error).__name__}") from error
+        answer = _asked(connection, url.path, headers)
+        if answer.status != _OK:
+            raise NotRead(f"{url.netloc} answers {answer.status} for {url.path}")
+        wanted, read = answer.length, 0
+        while piece := _piece(answer, url.netloc):
+            read += len(piece)
+            if read > longest:
+                raise NotRead(f"{url.path} is longer than {longest:,} bytes")
+            into.write(piece)
+        if wanted is not None and read != wanted:
+            raise NotRead(f"{url.netloc} ended {url.path} after {read:,} of {wanted:,} bytes")
     finally:
         connection.close()
-    if answer.status != _OK:
-        raise NotRead(f"{url.netloc} answers {answer.status} for {url.path}")
-    if len(content) > _LONGEST:
-        raise NotRead(f"{url.path} is longer than {_LONGEST >> 20} MiB")
-    return content
+
+
+def _asked(connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    try:
+        connection.request("GET", path, headers=dict(headers))
+        return connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        raise NotRead(f"{connection.host} does not answer: {type(error).__name__}") from error
+
+
+def _piece(answer: http.client.HTTPResponse, host: str) -> bytes:
+    try:
+        return answer.read(_PIECE)
+    except (OSError, http.client.HTTPException) as error:
+        raise NotRead(f"{host} stopped answering: {type(error).__name__}") from error

@@ -16,6 +16,11 @@ def choose(folder: Path, *beside: Path) -> None:
     _readable.extend((folder.absolute(), *(path.absolute() for path in beside)))
 
 
+def entered() -> str | None:
+    """Return the name of the environment whose libraries this process uses, None for the platform's own."""
+    return _chosen[0].parent.name if _chosen else None
+
+
 def places() -> list[Path]:
     """Return what the process must be able to read for them; nothing when it uses the platform's own libraries."""
     return list(_readable)

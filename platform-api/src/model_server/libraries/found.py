@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from platform import python_version
+from typing import Any
 
 from model_server.refusals import Refused
 
@@ -33,21 +35,49 @@ def find(root: Path, name: str) -> Libraries:
     Whole: its marker was written last, and every file of its list is there. One that was touched since is read and compared.
     """
     folder = root.absolute() / name
-    interpreter = ""
-    try:
-        said = json.loads((folder / MARKER).read_text()) if NAME.fullmatch(name) else {"name": None}
-        whole = said["name"] == name and Path(interpreter := str(said["interpreter"])).is_file()
-        files = json.loads((folder / FILES).read_text()) if whole else {}
-        whole = whole and all(_same(f"{folder}/{LIBRARIES}/{path}", *listed) for path, listed in files.items())
-    except (OSError, ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
+    said = _marker_of_whole(folder, name)
+    interpreter = str(said.get("interpreter", ""))
+    if not Path(interpreter).is_file():
         raise Refused(
             "environment_missing",
             f"The libraries of this model (environment {name[:12]}) are not on this machine, or not whole; the worker installs "
             "them again from the lock that was kept with the model.",
         )
     return Libraries(name, folder / LIBRARIES, interpreter)
+
+
+def brought(root: Path, name: str) -> Libraries:
+    """Return an environment that was unpacked below `root` on a machine that has one Python: this process's.
+
+    Raises Refused `environment_missing` unless it is whole, `other_python` when it was made for another Python.
+    """
+    said = _marker_of_whole(root.absolute() / name, name)
+    if not said:
+        raise Refused(
+            "environment_missing",
+            f"The libraries of this model (environment {name[:12]}) were not brought to this pod; look at the log of its "
+            "container 'approvals'.",
+        )
+    if said.get("python") != python_version():
+        raise Refused(
+            "other_python",
+            f"The libraries of this model are for Python {said.get('python')}, and the model server's image has {python_version()}; "
+            "deploy the version again with a worker and a model server of one release.",
+        )
+    return Libraries(name, root.absolute() / name / LIBRARIES, str(Path(sys.executable).resolve()))
+
+
+def _marker_of_whole(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the marker says, nothing unless every file of its list is there."""
+    try:
+        said: dict[str, Any] = json.loads((folder / MARKER).read_text()) if NAME.fullmatch(name) else {}
+        if said.get("name") != name:
+            return {}
+        files = json.loads((folder / FILES).read_text())
+        whole = all(_same(f"{folder}/{LIBRARIES}/{path}", *listed) for path, listed in files.items())
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return said if whole else {}
 
 
 def _same(path: str, size: int, touched: int, digest: str) -> bool:

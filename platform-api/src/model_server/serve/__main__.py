@@ -4,7 +4,7 @@ In a KServe pod: `--bundle /mnt/models --host 0.0.0.0 --port 8080`. MODEL_SERVER
 approval beside the bundle's files, or in MODEL_SERVER_APPROVAL_FOLDER, where the list of withdrawn approvals must be then
 and is read again when it changes (model_server.fetch keeps both fresh); MODEL_SERVER_PUBLIC_KEYS holds the keys (PEM) it must be signed with,
 MODEL_SERVER_DIGEST the artifact that was approved, and MODEL_SERVER_SANDBOX=required says that it is loaded only where the
-machine can confine it. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
+machine can confine it. A bundle that names libraries of its own is loaded in these, from MODEL_SERVER_LIBRARIES_FOLDER. Exits with 4 and one line on standard error when the bundle was not built, is another one, or has
 changed, and with 6 when it leaves because nobody asked it anything for --idle-seconds.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from model_server.libraries import entering
+from model_server.libraries.found import brought, named_in, program
 from model_server.refusals import Refused
 from model_server.sandbox.confine import Confinement, confine
 from model_server.sandbox.limits import SERVING
@@ -68,6 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with _LAST_WORDS.open("w") if _LAST_WORDS.exists() else contextlib.nullcontext() as last_words:
         try:
+            _change_libraries(options.bundle, sys.argv[1:] if arguments is None else arguments)
             model, listening = _loaded(options, last_words)
         except Refused as refusal:
             sys.stderr.write(f"{refusal.code}: {refusal.sentence}\n")
@@ -75,6 +77,24 @@ def main(arguments: list[str] | None = None) -> int:
                 last_words.write(f"{refusal.code}: {refusal.sentence}")
             return EXIT_REFUSED
     return _answer(model, listening, options)
+
+
+def _change_libraries(bundle: Path, arguments: list[str]) -> None:
+    """Start again in the libraries that were brought for this bundle, where a pod has any; this process ends with that.
+
+    The bundle is not verified yet: another one could name only what was brought here, and that was (model_server.fetch). The
+    verified one is held against it. Raises Refused.
+    """
+    root = os.environ.get(variables.LIBRARIES)
+    if not root or entering.entered() is not None:
+        return
+    try:
+        name = named_in(bundle)
+    except (OSError, ValueError) as error:
+        raise Refused("bad_bundle", "There is no description of a bundle, or it cannot be read.") from error
+    if name is not None:
+        command = program("model_server.serve", brought(Path(root), name))
+        os.execv(command[0], [*command, *arguments])  # noqa: S606 - no shell is wanted  # nosec B606
 
 
 def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["ServedModel", socket.socket]:
@@ -111,9 +131,9 @@ def _loaded(options: argparse.Namespace, last_words: IO[str] | None) -> tuple["S
     from model_server.trust.files import BuiltFiles
 
     bundle: Path = options.bundle.absolute()
-    if options.trial:
-        return ServedModel(BuiltFiles(bundle), digest), listening
-    return ServedModel(approved(bundle, os.environ), digest, withdrawals(os.environ)), listening
+    files = BuiltFiles(bundle) if options.trial else approved(bundle, os.environ)
+    model = ServedModel(files, digest, None if options.trial else withdrawals(os.environ), libraries=entering.entered())
+    return model, listening
 
 
 def _approval_folder() -> list[Path]:

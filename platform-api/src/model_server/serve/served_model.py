@@ -51,13 +51,25 @@ class Answer:
 class ServedModel:
     """Loads exactly one bundle. With ApprovedFiles, from bytes a signed statement names; with BuiltFiles, a build on trial.
 
-    `digest` names the only artifact that may be served. Raises Refused `not_approved`, `not_built`, `bad_bundle`,
+    `digest` names the only artifact that may be served, `libraries` the environment this process is in. Raises Refused
+    `other_libraries`, `not_approved`, `not_built`, `bad_bundle`,
     `digest_mismatch` and what loading raises; nothing is unpickled before.
     A compiled model's native twin is loaded at the first explanation: it costs two seconds and 200 MB or more.
     """
 
-    def __init__(self, files: Files, digest: str | None = None, withdrawals: Withdrawals | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        digest: str | None = None,
+        withdrawals: Withdrawals | None = None,
+        *,
+        libraries: str | None = None,
+    ) -> None:
         self.bundle: Bundle = read_bundle(files)
+        if self.bundle.libraries != libraries:
+            raise Refused(
+                "other_libraries", "This process has other libraries than those the model is to be loaded in."
+            )
         self.statement = files.statement if isinstance(files, ApprovedFiles) else None
         if self.statement is not None:
             _check_names(self.statement, self.bundle)

@@ -25,7 +25,7 @@ _WEIGHTS = 1_000
 _READY_PATH = "/v2/health/ready"
 # what the model server ends with when its bundle is not what was approved
 _REFUSED = 4
-_APPROVAL = "/mnt/approval"
+_APPROVAL, _LIBRARIES = "/mnt/approval", "/mnt/libraries"
 _RESTRICTED = {
     "runAsNonRoot": True,
     "runAsUser": 10001,
@@ -83,6 +83,7 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
         "MODEL_SERVER_STATEMENT": spec.statement,
         "MODEL_SERVER_PUBLIC_KEYS": spec.public_keys,
         "MODEL_SERVER_APPROVAL_FOLDER": _APPROVAL,
+        "MODEL_SERVER_LIBRARIES_FOLDER": _LIBRARIES,
         "MODEL_SERVER_SANDBOX": "required" if spec.environment == "production" else "best-effort",
     }
     return {
@@ -124,7 +125,11 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
                 },
                 # the first list is there before the model is loaded; then it is fetched every minute
                 "initContainers": [_fetcher(place, spec)],
-                "volumes": [{"name": "approval", "emptyDir": {"sizeLimit": "16Mi"}}],
+                "volumes": [
+                    {"name": "approval", "emptyDir": {"sizeLimit": "16Mi"}},
+                    # empty unless the model has libraries of its own; torch's CPU build unpacks to 1 GiB
+                    {"name": "libraries", "emptyDir": {"sizeLimit": "16Gi"}},
+                ],
                 "model": {
                     "modelFormat": {"name": "mlops-bundle", "version": "1"},
                     "runtime": place.runtime,
@@ -133,7 +138,10 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
                     "storageUri": spec.bundle,
                     "resources": {"requests": dict(resources), "limits": dict(resources)},
                     "env": _variables(environment),
-                    "volumeMounts": [{"name": "approval", "mountPath": _APPROVAL, "readOnly": True}],
+                    "volumeMounts": [
+                        {"name": "approval", "mountPath": _APPROVAL, "readOnly": True},
+                        {"name": "libraries", "mountPath": _LIBRARIES, "readOnly": True},
+                    ],
                     "readinessProbe": {"httpGet": {"path": _READY_PATH, "port": 8080}, "periodSeconds": 5},
                 },
             }
@@ -142,8 +150,9 @@ def inference_service(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]
 
 
 def _fetcher(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]:
-    """The container that fetches the statement and the list of withdrawn approvals: the model's own opens no connection."""
-    resources = {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"cpu": "200m", "memory": "192Mi"}}
+    """The container that fetches statement, libraries and the list of withdrawn approvals: the model's own opens no connection."""
+    # a core while libraries are unpacked
+    resources = {"requests": {"cpu": "10m", "memory": "96Mi"}, "limits": {"cpu": "1", "memory": "192Mi"}}
     return {
         "name": "approvals",
         "image": place.image,
@@ -161,11 +170,17 @@ def _fetcher(place: ClusterPlace, spec: RevisionSpec) -> dict[str, Any]:
                 "MODEL_SERVER_PUBLIC_KEYS": spec.public_keys,
                 "MODEL_SERVER_STATEMENT_URI": spec.statement_uri,
                 "MODEL_SERVER_REVOCATIONS_URI": spec.revocations_uri,
+                "MODEL_SERVER_BUNDLE_URI": spec.bundle,
+                "MODEL_SERVER_LIBRARIES_URI": spec.libraries_uri,
+                "MODEL_SERVER_LIBRARIES_FOLDER": _LIBRARIES,
             }
         ),
         "resources": resources,
         "securityContext": _RESTRICTED,
-        "volumeMounts": [{"name": "approval", "mountPath": _APPROVAL}],
+        "volumeMounts": [
+            {"name": "approval", "mountPath": _APPROVAL},
+            {"name": "libraries", "mountPath": _LIBRARIES},
+        ],
     }
 
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mlops_platform.adapters.uv.uv import Source, run
@@ -25,6 +26,7 @@ from mlops_platform.environment_locks.contents import Contents, unpacked
 from mlops_platform.environment_locks.interfaces import (
     EnvironmentStore,
     EnvironmentUnavailable,
+    Installed,
     NoInterpreter,
     Unresolvable,
 )
@@ -89,6 +91,18 @@ class UvEnvironments(EnvironmentStore):
     def contents(self, name: str) -> Contents:
         return unpacked(self._root / name / LIBRARIES)
 
+    def installed(self) -> list[Installed]:
+        found = []
+        with _told_of_disk():
+            for folder in self._root.glob("*"):
+                if NAME.fullmatch(folder.name) and self._found(folder.name):
+                    said = json.loads((folder / MARKER).read_text())
+                    wanted_at = datetime.fromtimestamp(_used(folder), UTC)
+                    found.append(
+                        Installed(folder.name, said["python"], len(said["packages"]), said["bytes"], wanted_at)
+                    )
+        return sorted(found, key=lambda each: each.wanted_at, reverse=True)
+
     def collect(self, kept: Collection[str], older_than_seconds: float) -> list[str]:
         removed, before = [], time.time() - older_than_seconds
         with _told_of_disk():
@@ -126,6 +140,8 @@ class UvEnvironments(EnvironmentStore):
         # without `site`: bytecode is written by an interpreter that has never looked into a wheel. A file that does not
         # compile, as some libraries bring for other Pythons, is left as it is
         compiling = ["-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+        # no path of this machine in what another one may unpack; an import names the file by where it lies then
+        compiling += ["-s", str(libraries)]
         subprocess.run(
             [interpreter, "-I", "-S", *compiling, "-x", _NOT_COMPILED, str(libraries)],
             check=False,
