@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -101,14 +102,14 @@ class Client:
 
 
 class Load:
-    """Writes from two threads until it is stopped; what was acknowledged is in `written`, heads that were seen in `heads`."""
+    """Writes from two threads until it is stopped; what was acknowledged is in `written`, in `heads` what heads were seen, and when."""
 
     def __init__(self, client: Client, deployment: str) -> None:
         self._client = client
         self._deployment = deployment
         self._stop = threading.Event()
         self.written: list[Acknowledged] = []
-        self.heads: list[dict[str, Any]] = []
+        self.heads: list[tuple[datetime, dict[str, Any]]] = []
         self.answers: list[Any] = []
         self._threads = [
             threading.Thread(target=self._again, args=(work, pause))
@@ -149,7 +150,7 @@ class Load:
             self.written.append(Acknowledged("operation", reason, now()))
         head = self._client.head()
         if head is not None:
-            self.heads.append(head)
+            self.heads.append((now(), head))
 
 
 def wait_until(true: Callable[[], bool], seconds: float, what: str) -> float:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from mlops_platform.adapters.delta.prediction_log import DeltaPredictionLog
@@ -81,7 +81,7 @@ def crash(on: Ground, part: str, seconds: float) -> Drill:
     finally:
         load.stop()
     found = compare(load.written, _there(on.subject.home, on.client, load.written), None)
-    return _drill(f"kill -9 {part}", found, load, on.client, load.heads[-1:], 0.0, took)
+    return _drill(f"kill -9 {part}", found, load, on.client, [head for _, head in load.heads[-1:]], 0.0, took)
 
 
 def lost_disk(on: Ground, seconds: float, settle: Settle) -> Drill:
@@ -118,7 +118,8 @@ def lost_disk(on: Ground, seconds: float, settle: Settle) -> Drill:
     took = time.monotonic() - killed
     shutil.rmtree(on.folder / "backups")
     found = compare(load.written, _there(on.subject.home, on.client, load.written), moment)
-    kept = [head for head in load.heads if datetime.fromisoformat(head["at"]).astimezone(UTC) <= moment][-1:]
+    # a head's own time is from before its commit: only what was seen before the backup's moment must be in it
+    kept = [head for seen, head in load.heads if seen <= moment][-1:]
     return _drill("lost disk", found, load, on.client, kept, (lost_at - moment).total_seconds(), took)
 
 
