@@ -38,6 +38,16 @@ class IdentitySettings(BaseSettings):
         pattern=_CLAIM,
         description="The claim that names the team; absent from a token, the team is 'default'.",
     )
+    service_claims: dict[str, str] = Field(
+        default_factory=dict,
+        description="Claims by which the provider marks a program, a JSON object of patterns: "
+        '{"preferred_username": "service-account-*"}. A token with one of them is of a service, which decides on nothing.',
+    )
+    service_accounts_file: Path | None = Field(
+        None,
+        description="File (YAML) of service accounts: secrets' hashes for the embedded issuer, and the workloads of other issuers "
+        "(jobs of GitHub, pods of Kubernetes) whose tokens are accepted. Read again when it changes. Empty: none.",
+    )
     oidc_client_id: str | None = Field(
         None,
         description="Client that the console signs people in as, at MLOPS_ISSUER; empty: no signing in by browser there.",

@@ -27,6 +27,7 @@ from mlops_platform.cli import (
     predict,
     restore,
     risk,
+    service_accounts,
     status,
     tenants,
     token,
@@ -96,6 +97,7 @@ app.add_typer(features.app, name="features")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(risk.app, name="risk")
+app.add_typer(service_accounts.app, name="service-accounts")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(costs.app, name="costs")
 app.add_typer(jobs.app, name="jobs")

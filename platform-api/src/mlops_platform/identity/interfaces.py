@@ -20,6 +20,8 @@ class VerifiedToken:
     principal: Principal
     expires_at: float
     """Unix seconds; the answer must not be used after it."""
+    issued_at: float = 0.0
+    """Unix seconds; 0 when the token does not say."""
     trusted_until: float = 0.0
     """Unix seconds; when the token has to be verified again, because its key may have been withdrawn."""
 

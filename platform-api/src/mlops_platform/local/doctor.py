@@ -82,6 +82,7 @@ def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
         _root(),
         sandbox(),
         _signing_key(),
+        *service_accounts(),
         _clock(),
         *_programs(),
         _running(home),
@@ -222,6 +223,25 @@ def _signing_key() -> Finding:
         todo = "use Linux 6.2 or later with Landlock switched on, or sign with a key of AWS KMS"
         return Finding("signing key", "warn", f"every process of the platform can read it: {why}", todo)
     return Finding("signing key", "ok", "other processes of the platform are kept from it")
+
+
+def service_accounts() -> list[Finding]:
+    """Say whether the file of service accounts can be used; nothing where none is named."""
+    named = os.environ.get("MLOPS_SERVICE_ACCOUNTS_FILE")
+    if not named:
+        return []
+    from mlops_platform.identity.accounts_file import AccountsFile, ServiceAccountsUnreadable
+
+    try:
+        accounts = AccountsFile(Path(named)).accounts().accounts
+    except ServiceAccountsUnreadable as error:
+        return [Finding("service accounts", "fail", error.detail, f"correct {named}")]
+    found = f"{len(accounts)} in {named}"
+    unusable = sorted(one.name for one in accounts if not one.workloads and os.environ.get("MLOPS_ISSUER"))
+    if unusable:
+        todo = "bind a workload: secrets count at the embedded issuer only"
+        return [Finding("service accounts", "warn", f"{found}; cannot sign in: {', '.join(unusable)}", todo)]
+    return [Finding("service accounts", "ok", found)]
 
 
 def _clock() -> Finding:
