@@ -204,7 +204,8 @@ def build_front(settings: Settings) -> FrontServices:
     """Return the parts of the door of MLflow. Nothing is connected yet."""
     from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
 
-    database, identity = build_database(settings), build_identity(settings)
+    database = build_database(settings)
+    identity = build_identity(settings, database)
     return FrontServices(
         settings=settings,
         database=database,
@@ -236,7 +237,8 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.notices.book import FileOfChannels
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
-    database, identity = build_database(settings), build_identity(settings)
+    database = build_database(settings)
+    identity = build_identity(settings, database)
     return BuiltServices(
         settings=settings,
         database=database,

@@ -10,23 +10,26 @@ from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.identity.issuer.requests import CONSOLE
 from mlops_platform.identity.session_limits import SessionLimits
 from mlops_platform.identity.sessions import Sessions
+from mlops_platform.identity.sign_outs import SignOuts
 from mlops_platform.identity.signing_in import SignInProvider
 from mlops_platform.identity.trusted import TrustedIssuers
 from mlops_platform.settings import Settings
 
 
-def build_identity(settings: Settings) -> IdentityProvider:
+def build_identity(settings: Settings, database: Database) -> IdentityProvider:
     """Return whose tokens count: the issuer the settings name, and the issuers of workloads where a file names some."""
     own = build_own_issuer(settings)
+    # the embedded issuer's clock is this one
+    departed = SignOuts(database, 0 if settings.development_issuer else settings.clock_skew_seconds)
     if settings.service_accounts_file is None:
-        return TrustedIssuers(own, settings.issuer_url, None)
+        return TrustedIssuers(own, settings.issuer_url, None, departed)
     from mlops_platform.adapters.oidc.workloads import Workloads
 
     file = AccountsFile(settings.service_accounts_file)
     # a file that cannot be used is said at the start, not at the first token
     file.accounts()
     others = Workloads(file, settings.clock_skew_seconds, settings.jwks_cache_seconds)
-    return TrustedIssuers(own, settings.issuer_url, others)
+    return TrustedIssuers(own, settings.issuer_url, others, departed)
 
 
 def build_own_issuer(settings: Settings) -> IdentityProvider:

@@ -98,6 +98,7 @@ WAYS = (
     ),
     Way("POST", "/api/v1/failing-items/retries", "deployment:operate", {"job": "poison", "item": "one"}),
     Way("POST", "/api/v1/audit/erasures", "identity:erase", {"subject": "ana@company.com"}),
+    Way("POST", "/api/v1/people/sign-out", "identity:sign-out", {"subject": "ana@company.com", "reason": "x"}),
     # reading what only those read who may also ask the model
     Way("GET", f"{_V}/example", "prediction:create"),
 )
@@ -106,9 +107,10 @@ MAKE_ONES_OWN = {
     ("POST", "/api/v1/models/register"),
     ("POST", "/api/v1/risk/assess"),
     ("PATCH", "/api/v1/notifications/settings"),
+    ("POST", "/api/v1/me/sign-out"),
 }
 REFUSED = {"/problems/not-permitted", "/problems/not-your-view"}
-HIDDEN = {"/problems/not-failing"} | {
+HIDDEN = {"/problems/not-failing", "/problems/person-not-seen"} | {
     f"/problems/{kind}-not-found"
     for kind in (
         "model",

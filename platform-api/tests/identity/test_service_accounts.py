@@ -16,6 +16,7 @@ from mlops_platform import bootstrap
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.cli import api
 from mlops_platform.cli.exits import CommandFailed
+from mlops_platform.database.session import Database
 from mlops_platform.identity.accounts_file import AccountsFile, ServiceAccountsUnreadable
 from mlops_platform.identity.claim_names import ClaimNames
 from mlops_platform.identity.development import DevelopmentIssuer, DevelopmentIssuerRefused
@@ -214,9 +215,13 @@ async def test_the_file_is_read_again_and_a_broken_one_stops_services_and_nobody
     assert (await ask(client, client_id="ci-churn", client_secret=SECRET)).status_code == 401
 
 
-async def test_a_file_that_cannot_be_used_stops_the_start(settings: Settings, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_used_stops_the_start(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
     with pytest.raises(ServiceAccountsUnreadable, match="it is not there"):
-        bootstrap.build_identity(settings.model_copy(update={"service_accounts_file": tmp_path / "none.yaml"}))
+        bootstrap.build_identity(
+            settings.model_copy(update={"service_accounts_file": tmp_path / "none.yaml"}), database
+        )
 
 
 @pytest.mark.parametrize(
@@ -299,9 +304,9 @@ async def test_no_issuer_but_ours_gives_the_name_of_an_account(
         outside.verify(issuer.mint("service:ci-churn", ["service"]), issuer.keys())
 
 
-async def test_the_embedded_issuer_gives_services_nothing_in_production(settings: Settings) -> None:
+async def test_the_embedded_issuer_gives_services_nothing_in_production(settings: Settings, database: Database) -> None:
     with pytest.raises(DevelopmentIssuerRefused):
-        bootstrap.build_identity(settings.model_copy(update={"environment": "production"}))
+        bootstrap.build_identity(settings.model_copy(update={"environment": "production"}), database)
 
 
 def _as_client(monkeypatch: pytest.MonkeyPatch, platform: str, **more: str) -> None:

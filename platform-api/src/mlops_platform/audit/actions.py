@@ -32,6 +32,7 @@ class Action(StrEnum):
     FEATURES_PUSHED = "feature:rows:pushed"
     FEATURES_MATERIALIZED = "feature:view:materialized"
     AUDIT_IDENTITY_ERASED = "audit:identity:erased"
+    IDENTITY_SIGNED_OUT = "identity:person:signed-out"
     AUDIT_ANCHORS_RENEWED = "audit:anchors:renewed"
     INPUTS_READ = "data:inputs:read"
     RISK_LEVEL_SET = "risk:level:set"

@@ -1,4 +1,4 @@
-"""`mlops whoami` and `mlops open`."""
+"""`mlops whoami`, `mlops open` and `mlops people`."""
 
 import webbrowser
 from typing import Annotated
@@ -9,6 +9,19 @@ from mlops_platform.cli.api import base_url, call
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.cli.names import approval_id, deployment_id
 from mlops_platform.cli.output import Json, say, show, show_json, wants_json
+
+app = typer.Typer(no_args_is_help=True, help="People who use the platform; for platform administrators.")
+
+
+@app.command("sign-out")
+def sign_out(
+    person: Annotated[str, typer.Argument(help="Who, by the name that `mlops audit list` shows.")],
+    reason: Annotated[str, typer.Option(help="Why; the audit log keeps it.")],
+    _json: Json = False,
+) -> None:
+    """End a person's sessions and tokens. They can sign in again: deactivate them at the identity provider first."""
+    answer = call("POST", "/api/v1/people/sign-out", body={"subject": person, "reason": reason})
+    show(answer, f"signed out: {answer['sessions']} sessions of browsers, and every token from before now")
 
 
 def whoami(_json: Json = False) -> None:

@@ -24,6 +24,7 @@ ACTIONS = (
     "prediction:create",
     "audit:read",
     "identity:erase",
+    "identity:sign-out",
     "cost:read",
     "gate:measure",
     "gate:record",

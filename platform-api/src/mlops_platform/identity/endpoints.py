@@ -1,13 +1,15 @@
 """The embedded issuer's public documents, and who the caller is."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import NotFound
-from mlops_platform.identity.dependencies import authenticate
+from mlops_platform.identity import sign_outs
+from mlops_platform.identity.dependencies import authenticate, requires
 from mlops_platform.identity.development import DevelopmentIssuer
 from mlops_platform.identity.issuer.requests import CLI
 from mlops_platform.identity.principal import Principal
@@ -29,6 +31,21 @@ class WhoAmI(BaseModel):
     roles: list[str]
     tenant: str
     kind: str
+
+
+class SignOutRequest(BaseModel):
+    """Whose sessions and tokens end, and why."""
+
+    subject: str = Field(min_length=1, max_length=255)
+    reason: str = Field(min_length=1, max_length=2_000)
+
+
+class SignedOutEverywhere(BaseModel):
+    """What ended: sessions of browsers, sign-ins that could be renewed, and every token from before this time."""
+
+    sessions: int
+    renewals: int
+    before: datetime
 
 
 class HowToSignIn(BaseModel):
@@ -71,6 +88,30 @@ def how_to_sign_in(services: ServicesDep) -> HowToSignIn:
 def whoami(caller: Annotated[Principal, Depends(authenticate)]) -> WhoAmI:
     """Return the caller's subject, roles and tenant as the platform understood the token."""
     return WhoAmI(subject=caller.subject, roles=sorted(caller.roles), tenant=caller.tenant, kind=caller.kind)
+
+
+@router.post("/api/v1/me/sign-out", operation_id="sign_out_everywhere")
+async def sign_out_everywhere(
+    caller: Annotated[Principal, Depends(authenticate)], services: ServicesDep
+) -> SignedOutEverywhere:
+    """End the caller's sessions in all browsers, what renews tokens at the embedded issuer, and every token from before now.
+
+    Other processes take such a token for five seconds more, predictions for five minutes. At a company's provider people stay
+    signed in: that ends there.
+    """
+    parts = (services.database, services.identity)
+    ended = await sign_outs.sign_out(*parts, caller, caller.subject, sign_outs.OWN_WISH)
+    return SignedOutEverywhere.model_validate(ended, from_attributes=True)
+
+
+@router.post("/api/v1/people/sign-out", operation_id="sign_out_person")
+async def sign_out_person(
+    caller: Annotated[Principal, requires("identity:sign-out")], services: ServicesDep, body: SignOutRequest
+) -> SignedOutEverywhere:
+    """End the same of somebody else, who can sign in again: deactivate whom you do not want back at the identity provider first."""
+    parts = (services.database, services.identity, services.authorizer)
+    ended = await sign_outs.sign_out_other(*parts, caller, body.subject, body.reason)
+    return SignedOutEverywhere.model_validate(ended, from_attributes=True)
 
 
 def embedded_issuer(services: Services) -> DevelopmentIssuer:

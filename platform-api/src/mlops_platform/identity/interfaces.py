@@ -44,6 +44,9 @@ class IdentityProvider(ABC):
     async def refresh(self) -> None:
         """Read the issuer's signing keys again (rate-limited). Raises IssuerUnavailable when they cannot be read."""
 
+    def look_again(self) -> None:  # noqa: B027 - most providers remember nothing of people
+        """Forget what is remembered of people who signed out everywhere: the next token is compared with what is so now."""
+
     def __init__(self) -> None:
         self._verified: dict[str, VerifiedToken] = {}
 

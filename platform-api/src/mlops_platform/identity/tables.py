@@ -73,6 +73,15 @@ class PersonRow(Base):
     seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class SignOutRow(Base):
+    """Somebody who signed out everywhere: tokens from before count no more."""
+
+    __tablename__ = "sign_outs"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    before: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class UsedOnceRow(Base):
     """Something that counts once, and was used: a state, a logout token."""
 

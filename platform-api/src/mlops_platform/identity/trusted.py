@@ -24,6 +24,10 @@ class Departures(ABC):
     async def check(self, verified: VerifiedToken) -> None:
         """Raise InvalidToken for a token from before its person signed out everywhere."""
 
+    @abstractmethod
+    def look_again(self) -> None:
+        """Read them again before the next token."""
+
 
 class TrustedIssuers(IdentityProvider):
     """The platform's issuer and, beside it, those of workloads. A token is asked of the one issuer that it names."""
@@ -43,6 +47,10 @@ class TrustedIssuers(IdentityProvider):
 
     async def refresh(self) -> None:
         await self._own.refresh()
+
+    def look_again(self) -> None:
+        if self._departures is not None:
+            self._departures.look_again()
 
     async def authenticate(self, token: str) -> VerifiedToken:
         """As the interface says; a token from before its person signed out everywhere is none (InvalidToken)."""
