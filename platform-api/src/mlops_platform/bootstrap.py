@@ -25,6 +25,7 @@ from mlops_platform.environment_locks.interfaces import EnvironmentStore
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.elevations import Elevations
 from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.identity.people import People
 from mlops_platform.identity.sessions import Sessions
@@ -52,6 +53,7 @@ class BuiltServices:
     identity: IdentityProvider
     sessions: Sessions
     people: People
+    elevations: Elevations
     authorizer: Authorizer
     registry: ModelRegistry
     features: FeatureStore
@@ -245,6 +247,7 @@ def build(settings: Settings) -> BuiltServices:
         identity=identity,
         sessions=build_sessions(settings, database, identity),
         people=People(database),
+        elevations=Elevations(database, settings.elevations),
         authorizer=Authorizer(),
         registry=build_registry(settings),
         features=FeastStore(settings.feast_folder),

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from mlops_platform.identity.principal import Role
+
 _CLAIM = r"^[A-Za-z0-9_:/.-]{1,120}$"
 
 
@@ -77,6 +79,11 @@ class IdentitySettings(BaseSettings):
         ge=60,
         le=600,
         description="A session asks the provider again, by its refresh token, when the last answer is older: who was deactivated is out.",
+    )
+    elevations: dict[Role, list[Role]] = Field(
+        default_factory=dict,
+        description='Roles that people with a role may take for at most four hours, a JSON object: {"ml-engineer": ["platform-admin"]}. '
+        "Empty: nobody may take any.",
     )
     approver_amr: list[str] = Field(
         default_factory=list,

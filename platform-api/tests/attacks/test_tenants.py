@@ -108,6 +108,8 @@ MAKE_ONES_OWN = {
     ("POST", "/api/v1/risk/assess"),
     ("PATCH", "/api/v1/notifications/settings"),
     ("POST", "/api/v1/me/sign-out"),
+    ("POST", "/api/v1/me/elevations"),
+    ("DELETE", "/api/v1/me/elevations"),
 }
 REFUSED = {"/problems/not-permitted", "/problems/not-your-view"}
 HIDDEN = {"/problems/not-failing", "/problems/person-not-seen"} | {

@@ -26,6 +26,7 @@ PURE = frozenset(
             "sign_in_attempts.py",
             "return_paths.py",
             "claim_names.py",
+            "elevating.py",
             "service_accounts.py",
             "session_limits.py",
             "user_codes.py",

@@ -89,6 +89,7 @@ async def test_a_secret_gives_a_short_token_of_a_service(client: httpx.AsyncClie
         "roles": ["service"],
         "tenant": "risk",
         "kind": "service",
+        "elevations": [],
     }
 
 
@@ -146,6 +147,7 @@ async def test_a_workload_calls_with_its_own_token_and_is_what_the_file_says(
         "roles": ["ml-engineer", "service"],
         "tenant": "risk",
         "kind": "service",
+        "elevations": [],
     }
 
 

@@ -68,6 +68,7 @@ EXAMPLES = {
     "risk propose": "mlops risk propose churn:3 --level low --reason 'it only sorts a list'",
     "risk confirm": "mlops risk confirm churn:3",
     "risk refuse": "mlops risk refuse churn:3 --comment 'it decides about credit'",
+    "elevate": "mlops elevate platform-admin --for 2h --reason 'incident 4711'",
     "people sign-out": "mlops people sign-out ana@company.com --reason 'her laptop was stolen'",
     "service-accounts new": "mlops service-accounts new ci-churn --tenant risk --role ml-engineer",
     "tenants render": "mlops tenants render team.yaml --output rendered",

@@ -6,13 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from mlops_platform.database.session import SessionDep
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import NotFound
-from mlops_platform.identity import sign_outs
+from mlops_platform.identity import elevations, sign_outs
 from mlops_platform.identity.dependencies import authenticate, requires
 from mlops_platform.identity.development import DevelopmentIssuer
+from mlops_platform.identity.elevations import Elevation, ElevationRequest
 from mlops_platform.identity.issuer.requests import CLI
 from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.strength import demand_strong
 
 router = APIRouter(tags=["identity"])
 
@@ -31,6 +34,8 @@ class WhoAmI(BaseModel):
     roles: list[str]
     tenant: str
     kind: str
+    elevations: list[Elevation] = Field(default_factory=list)
+    """Those of the roles that end by themselves."""
 
 
 class SignOutRequest(BaseModel):
@@ -85,9 +90,34 @@ def how_to_sign_in(services: ServicesDep) -> HowToSignIn:
 
 
 @router.get("/api/v1/me", operation_id="whoami")
-def whoami(caller: Annotated[Principal, Depends(authenticate)]) -> WhoAmI:
-    """Return the caller's subject, roles and tenant as the platform understood the token."""
-    return WhoAmI(subject=caller.subject, roles=sorted(caller.roles), tenant=caller.tenant, kind=caller.kind)
+async def whoami(caller: Annotated[Principal, Depends(authenticate)], services: ServicesDep) -> WhoAmI:
+    """Return the caller's subject, roles and tenant as the platform understood the token, and roles taken for some hours."""
+    return WhoAmI(
+        subject=caller.subject,
+        roles=sorted(caller.roles),
+        tenant=caller.tenant,
+        kind=caller.kind,
+        elevations=await services.elevations.of(caller),
+    )
+
+
+@router.post("/api/v1/me/elevations", operation_id="elevate", status_code=201)
+async def elevate(
+    caller: Annotated[Principal, Depends(authenticate)], services: ServicesDep, body: ElevationRequest
+) -> Elevation:
+    """Take a role for at most four hours, where MLOPS_ELEVATIONS lets one of the caller's roles have it. Both ends are recorded.
+
+    It counts in the API and in the console, in the caller's team, and ends by the clock; not in predictions and not in MLflow.
+    """
+    settings = services.settings
+    demand_strong(caller, "identity:elevate", settings.approver_amr, settings.approver_acr)
+    return await services.elevations.begin(caller, body)
+
+
+@router.delete("/api/v1/me/elevations", operation_id="end_elevations", status_code=204)
+async def end_elevations(caller: Annotated[Principal, Depends(authenticate)], session: SessionDep) -> None:
+    """End the roles that the caller took, now; without any there is nothing to end."""
+    await elevations.end_of_person(session, caller, caller.subject, "self")
 
 
 @router.post("/api/v1/me/sign-out", operation_id="sign_out_everywhere")

@@ -13,7 +13,7 @@ from mlops_platform.audit import service as audit
 from mlops_platform.audit.actions import Action
 from mlops_platform.database.session import Database, Session
 from mlops_platform.errors import NotFound, Unavailable
-from mlops_platform.identity import sessions
+from mlops_platform.identity import elevations, sessions
 from mlops_platform.identity.authorizer import Authorizer
 from mlops_platform.identity.dependencies import demand
 from mlops_platform.identity.interfaces import IdentityProvider, VerifiedToken
@@ -139,6 +139,7 @@ async def _end(session: Session, caller: Principal, subject: str, reason: str) -
     await session.execute(row.on_conflict_do_update(index_elements=["subject"], set_={"before": latest}))
     ended = await sessions.end_of_person(session, subject, "signed_out")
     renewals = await grants.end_of_person(session, subject)
+    await elevations.end_of_person(session, caller, subject, "signed_out")
     await audit.record(
         session,
         action=Action.IDENTITY_SIGNED_OUT,

@@ -82,6 +82,7 @@ def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
         _root(),
         sandbox(),
         _signing_key(),
+        settings(),
         *service_accounts(),
         _clock(),
         *_programs(),
@@ -223,6 +224,24 @@ def _signing_key() -> Finding:
         todo = "use Linux 6.2 or later with Landlock switched on, or sign with a key of AWS KMS"
         return Finding("signing key", "warn", f"every process of the platform can read it: {why}", todo)
     return Finding("signing key", "ok", "other processes of the platform are kept from it")
+
+
+def settings() -> Finding:
+    """Say whether the MLOPS_ variables of this environment are settings that the platform starts with."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    from mlops_platform.settings import Settings
+
+    try:
+        Settings()
+    except ValidationError as error:
+        # a value may be a secret: only names are said
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors()[:3])
+        return Finding("settings", "fail", wrong, "docs/reference/settings.md says what each may be")
+    except SettingsError as error:
+        return Finding("settings", "fail", f"{error}", "write lists and objects as JSON")
+    return Finding("settings", "ok", "the variables MLOPS_… of this environment can be used")
 
 
 def service_accounts() -> list[Finding]:
