@@ -194,7 +194,15 @@ MATRIX = {
         "risk:propose",
         "risk:lower",
     },
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
+    "auditor": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "feature:read",
+        "cost:read",
+        "audit:read",
+        "identity:review",
+    },
     "service": {"prediction:create", "feature:read", "model:read", "gate:measure", "gate:record"},
     "platform-admin": set(ACTIONS),
 }
@@ -215,7 +223,15 @@ ABROAD: dict[str, set[str]] = {
         "risk:propose",
         "risk:lower",
     },
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
+    "auditor": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "feature:read",
+        "cost:read",
+        "audit:read",
+        "identity:review",
+    },
     "platform-admin": set(ACTIONS),
 }
 

@@ -32,6 +32,7 @@ class Action(StrEnum):
     FEATURES_PUSHED = "feature:rows:pushed"
     FEATURES_MATERIALIZED = "feature:view:materialized"
     AUDIT_IDENTITY_ERASED = "audit:identity:erased"
+    ACCESS_REVIEWED = "identity:access:reviewed"
     ELEVATION_BEGUN = "identity:elevation:begun"
     ELEVATION_ENDED = "identity:elevation:ended"
     IDENTITY_SIGNED_OUT = "identity:person:signed-out"

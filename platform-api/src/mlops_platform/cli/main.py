@@ -26,6 +26,7 @@ from mlops_platform.cli import (
     pipeline,
     predict,
     restore,
+    reviewing,
     risk,
     service_accounts,
     status,
@@ -98,6 +99,7 @@ app.add_typer(features.app, name="features")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(risk.app, name="risk")
+app.add_typer(reviewing.app, name="access")
 app.add_typer(people.app, name="people")
 app.add_typer(service_accounts.app, name="service-accounts")
 app.add_typer(tenants.app, name="tenants")

@@ -15,6 +15,7 @@ from mlops_platform.console import (
     issuer,
     models,
     notifications,
+    reviewing,
     sessions,
     signing_in,
 )
@@ -45,6 +46,7 @@ def install(app: FastAPI) -> None:
         audit.router,
         notifications.router,
         account.router,
+        reviewing.router,
     ):
         app.include_router(pages)
     app.add_api_route("/", lambda: RedirectResponse(PREFIX, 303), include_in_schema=False, methods=["GET"])

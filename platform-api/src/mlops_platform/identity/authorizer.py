@@ -25,6 +25,7 @@ ACTIONS = (
     "audit:read",
     "identity:erase",
     "identity:sign-out",
+    "identity:review",
     "cost:read",
     "gate:measure",
     "gate:record",

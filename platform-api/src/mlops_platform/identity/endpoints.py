@@ -3,21 +3,24 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from mlops_platform.database.session import SessionDep
+from mlops_platform.database.session import ReadSessionDep, SessionDep
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import NotFound
-from mlops_platform.identity import elevations, sign_outs
+from mlops_platform.identity import elevations, reviewing, sign_outs
 from mlops_platform.identity.dependencies import authenticate, requires
 from mlops_platform.identity.development import DevelopmentIssuer
 from mlops_platform.identity.elevations import Elevation, ElevationRequest
 from mlops_platform.identity.issuer.requests import CLI
 from mlops_platform.identity.principal import Principal
+from mlops_platform.identity.reviewing import Access, Review, ReviewRequest
 from mlops_platform.identity.strength import demand_strong
+from mlops_platform.kit.paging import Page
 
 router = APIRouter(tags=["identity"])
+Reviewer = Annotated[Principal, requires("identity:review")]
 
 
 class NoEmbeddedIssuer(NotFound):
@@ -142,6 +145,34 @@ async def sign_out_person(
     parts = (services.database, services.identity, services.authorizer)
     ended = await sign_outs.sign_out_other(*parts, caller, body.subject, body.reason)
     return SignedOutEverywhere.model_validate(ended, from_attributes=True)
+
+
+@router.get("/api/v1/access", operation_id="list_access")
+async def list_access(
+    caller: Reviewer,
+    services: ServicesDep,
+    session: ReadSessionDep,
+    unused_days: Annotated[int, Query(ge=1, le=3_650, description="Unused: not here for so many days.")] = 90,
+    only_unused: Annotated[bool, Query(description="Only those.")] = False,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Page[Access]:
+    """Return who can do what, when they were last here, and what a reviewer last said to it."""
+    return await reviewing.listed(
+        session,
+        services.authorizer,
+        caller,
+        unused_days=unused_days,
+        only_unused=only_unused,
+        cursor=cursor,
+        limit=limit,
+    )
+
+
+@router.post("/api/v1/access/reviews", operation_id="review_access", status_code=201)
+async def review_access(caller: Reviewer, services: ServicesDep, session: SessionDep, body: ReviewRequest) -> Review:
+    """Confirm somebody's access, or mark it for whoever takes it away at the identity provider. Nobody reviews their own."""
+    return await reviewing.review(session, services.authorizer, caller, body)
 
 
 def embedded_issuer(services: Services) -> DevelopmentIssuer:

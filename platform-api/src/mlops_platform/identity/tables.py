@@ -104,6 +104,22 @@ class ElevationRow(Base):
     ended_by: Mapped[str | None] = mapped_column(String(20))
 
 
+class AccessReviewRow(Base):
+    """What a reviewer said of somebody's access; never changed."""
+
+    __tablename__ = "access_reviews"
+    __table_args__ = (Index("ix_access_reviews_subject", "subject", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    tenant: Mapped[str] = mapped_column(String(120))
+    roles: Mapped[list[str]] = mapped_column(JSONB)
+    verdict: Mapped[str] = mapped_column(String(10))
+    comment: Mapped[str] = mapped_column(Text)
+    reviewer: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 class UsedOnceRow(Base):
     """Something that counts once, and was used: a state, a logout token."""
 
