@@ -5,7 +5,6 @@ starts in a second.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from mlops_platform.approvals.claims import RecordedApprovals
 from mlops_platform.approvals.interfaces import Subjects
@@ -14,6 +13,7 @@ from mlops_platform.audit.service import anchor_committed, append
 from mlops_platform.audit.signing import AuditLog
 from mlops_platform.backup.interfaces import BackupStore
 from mlops_platform.bootstrap_backups import build_backup_store
+from mlops_platform.bootstrap_identity import build_identity, build_sessions
 from mlops_platform.bootstrap_statements import build_archives, build_bulletin, build_statement_signer
 from mlops_platform.builds.interfaces import BundleSigner, BundleStore
 from mlops_platform.costs.interfaces import Bill, Meter
@@ -25,14 +25,10 @@ from mlops_platform.environment_locks.interfaces import Archives, EnvironmentSto
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
-from mlops_platform.identity.claim_names import ClaimNames
-from mlops_platform.identity.development import DevelopmentIdentity, DevelopmentIssuer
+from mlops_platform.identity.elevations import Elevations
 from mlops_platform.identity.interfaces import IdentityProvider
-from mlops_platform.identity.issuer.requests import CONSOLE
 from mlops_platform.identity.people import People
-from mlops_platform.identity.session_limits import SessionLimits
 from mlops_platform.identity.sessions import Sessions
-from mlops_platform.identity.signing_in import SignInProvider
 from mlops_platform.materials.known import KnownAdvisories
 from mlops_platform.mlflow_door.interfaces import Upstream
 from mlops_platform.mlflow_door.pace import paced
@@ -57,6 +53,7 @@ class BuiltServices:
     identity: IdentityProvider
     sessions: Sessions
     people: People
+    elevations: Elevations
     authorizer: Authorizer
     registry: ModelRegistry
     features: FeatureStore
@@ -97,63 +94,6 @@ class FrontServices:
     sessions: Sessions
     authorizer: Authorizer
     upstream: Upstream
-
-
-def build_identity(settings: Settings) -> IdentityProvider:
-    """Return the identity provider the settings name."""
-    if settings.issuer is None:
-        issuer = DevelopmentIssuer.from_settings(settings)
-        return DevelopmentIdentity(issuer, settings.audience, settings.clock_skew_seconds, claim_names(settings))
-    from mlops_platform.adapters.oidc.identity import OidcIdentity
-
-    return OidcIdentity(
-        settings.issuer,
-        settings.audience,
-        settings.clock_skew_seconds,
-        settings.jwks_cache_seconds,
-        names=claim_names(settings),
-    )
-
-
-def claim_names(settings: Settings) -> ClaimNames:
-    """Return which claims of tokens say who somebody is."""
-    return ClaimNames(settings.subject_claim, settings.roles_claim, settings.tenant_claim, settings.role_names)
-
-
-def build_sign_in(settings: Settings, database: Database, identity: IdentityProvider) -> SignInProvider | None:
-    """Return where people sign in by browser, None when the outside issuer knows no client of ours."""
-    if not settings.development_issuer and settings.oidc_client_id is None:
-        return None
-    from mlops_platform.adapters.oidc.sign_in import OidcSignIn
-
-    if settings.oidc_client_id is None or settings.development_issuer:
-        from mlops_platform.adapters.oidc.embedded import embedded_transport
-
-        return OidcSignIn(
-            settings.issuer_url,
-            CONSOLE,
-            identity,
-            scopes="openid profile email offline_access",
-            skew_seconds=settings.clock_skew_seconds,
-            names=claim_names(settings),
-            transport=embedded_transport(settings, database),
-        )
-    return OidcSignIn(
-        settings.issuer_url,
-        settings.oidc_client_id,
-        identity,
-        secret_file=settings.oidc_client_secret_file,
-        scopes=settings.oidc_scopes,
-        skew_seconds=settings.clock_skew_seconds,
-        names=claim_names(settings),
-    )
-
-
-def build_sessions(settings: Settings, database: Database, identity: IdentityProvider) -> Sessions:
-    """Return the sessions of browsers."""
-    seconds = (settings.session_idle_seconds, settings.session_seconds, settings.session_check_seconds)
-    limits = SessionLimits(*(timedelta(seconds=each) for each in seconds))
-    return Sessions(database, identity, build_sign_in(settings, database, identity), limits)
 
 
 def build_audit_mirror(settings: Settings) -> Mirror | None:
@@ -268,7 +208,8 @@ def build_front(settings: Settings) -> FrontServices:
     """Return the parts of the door of MLflow. Nothing is connected yet."""
     from mlops_platform.adapters.mlflow.upstream import MlflowUpstream
 
-    database, identity = build_database(settings), build_identity(settings)
+    database = build_database(settings)
+    identity = build_identity(settings, database)
     return FrontServices(
         settings=settings,
         database=database,
@@ -300,13 +241,15 @@ def build(settings: Settings) -> BuiltServices:
     from mlops_platform.adapters.notices.book import FileOfChannels
     from mlops_platform.adapters.openssf.signer import OpenSsfSigner
 
-    database, identity = build_database(settings), build_identity(settings)
+    database = build_database(settings)
+    identity = build_identity(settings, database)
     return BuiltServices(
         settings=settings,
         database=database,
         identity=identity,
         sessions=build_sessions(settings, database, identity),
         people=People(database),
+        elevations=Elevations(database, settings.elevations),
         authorizer=Authorizer(),
         registry=build_registry(settings),
         features=FeastStore(settings.feast_folder),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlops_platform.environment_locks.interfaces import Archives, EnvironmentStore
     from mlops_platform.features.interfaces import FeatureStore
     from mlops_platform.identity.authorizer import Authorizer
+    from mlops_platform.identity.elevations import Elevations
     from mlops_platform.identity.interfaces import IdentityProvider
     from mlops_platform.identity.people import People
     from mlops_platform.identity.sessions import Sessions
@@ -64,6 +65,8 @@ class Services(Protocol):
     def sessions(self) -> "Sessions": ...
     @property
     def people(self) -> "People": ...
+    @property
+    def elevations(self) -> "Elevations": ...
     @property
     def authorizer(self) -> "Authorizer": ...
     @property

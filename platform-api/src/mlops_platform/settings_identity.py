@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from mlops_platform.identity.principal import Role
+
 _CLAIM = r"^[A-Za-z0-9_:/.-]{1,120}$"
 
 
@@ -38,6 +40,16 @@ class IdentitySettings(BaseSettings):
         pattern=_CLAIM,
         description="The claim that names the team; absent from a token, the team is 'default'.",
     )
+    service_claims: dict[str, str] = Field(
+        default_factory=dict,
+        description="Claims by which the provider marks a program, a JSON object of patterns: "
+        '{"preferred_username": "service-account-*"}. A token with one of them is of a service, which decides on nothing.',
+    )
+    service_accounts_file: Path | None = Field(
+        None,
+        description="File (YAML) of service accounts: secrets' hashes for the embedded issuer, and the workloads of other issuers "
+        "(jobs of GitHub, pods of Kubernetes) whose tokens are accepted. Read again when it changes. Empty: none.",
+    )
     oidc_client_id: str | None = Field(
         None,
         description="Client that the console signs people in as, at MLOPS_ISSUER; empty: no signing in by browser there.",
@@ -67,6 +79,11 @@ class IdentitySettings(BaseSettings):
         ge=60,
         le=600,
         description="A session asks the provider again, by its refresh token, when the last answer is older: who was deactivated is out.",
+    )
+    elevations: dict[Role, list[Role]] = Field(
+        default_factory=dict,
+        description='Roles that people with a role may take for at most four hours, a JSON object: {"ml-engineer": ["platform-admin"]}. '
+        "Empty: nobody may take any.",
     )
     approver_amr: list[str] = Field(
         default_factory=list,

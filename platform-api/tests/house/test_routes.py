@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from mlops_platform.app import create_control_plane
 from mlops_platform.bootstrap import BuiltServices
+from mlops_platform.console.sessions import signed_in
 from mlops_platform.identity.authorizer import ACTIONS, Authorizer
 from mlops_platform.identity.dependencies import PERMISSION, authenticate
 from mlops_platform.identity.principal import Principal, Role
@@ -36,7 +37,12 @@ def _permissions(dependant: Dependant) -> list[str]:
 
 
 def _authenticates(dependant: Dependant) -> bool:
-    return dependant.call is authenticate or any(_authenticates(child) for child in dependant.dependencies)
+    return dependant.call in {authenticate, signed_in} or any(_authenticates(child) for child in dependant.dependencies)
+
+
+def _of_everybody(path: str) -> bool:
+    """Whether a path is about the caller: whoever is signed in may know who that is, and end that."""
+    return path in {"/api/v1/me", "/console/account"} or path.startswith("/api/v1/me/")
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def test_every_route_declares_exactly_one_permission_or_is_public(app: FastAPI) 
     routes = _api_routes(app)
     assert len(routes) > 10, "the walk found no routes: it proves nothing"
     for route in routes:
-        if route.path in PUBLIC or route.path == "/api/v1/me":
+        if route.path in PUBLIC or _of_everybody(route.path):
             assert route.path in PUBLIC or _authenticates(route.dependant)
             continue
         permissions = _permissions(route.dependant)
@@ -76,7 +82,7 @@ async def test_a_caller_without_a_role_is_refused_everywhere(
 ) -> None:
     nobody = as_("stranger@company.com", "no-such-role")
     for route in _api_routes(app):
-        if route.path in PUBLIC or not route.path.startswith("/api/") or route.path == "/api/v1/me":
+        if route.path in PUBLIC or not route.path.startswith("/api/") or _of_everybody(route.path):
             continue
         for method in route.methods:
             answer = await client.request(method, route.path.replace("{", "").replace("}", ""), headers=nobody, json={})
@@ -188,7 +194,15 @@ MATRIX = {
         "risk:propose",
         "risk:lower",
     },
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
+    "auditor": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "feature:read",
+        "cost:read",
+        "audit:read",
+        "identity:review",
+    },
     "service": {"prediction:create", "feature:read", "model:read", "gate:measure", "gate:record"},
     "platform-admin": set(ACTIONS),
 }
@@ -209,7 +223,15 @@ ABROAD: dict[str, set[str]] = {
         "risk:propose",
         "risk:lower",
     },
-    "auditor": {"model:read", "deployment:read", "approval:read", "feature:read", "cost:read", "audit:read"},
+    "auditor": {
+        "model:read",
+        "deployment:read",
+        "approval:read",
+        "feature:read",
+        "cost:read",
+        "audit:read",
+        "identity:review",
+    },
     "platform-admin": set(ACTIONS),
 }
 

@@ -364,5 +364,5 @@ async def test_claims_are_mapped_by_settings(settings: Settings, services: Built
     async with browser_for(built) as client:
         await come_back(client, provider)
         shown = (await client.get("/console")).text
-    assert "max@company.com · manager · risk" in shown
+    assert "max@company.com</a> · manager · risk" in shown
     assert "platform-admin" not in shown

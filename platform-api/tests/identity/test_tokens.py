@@ -59,7 +59,8 @@ async def _me(client: httpx.AsyncClient, token: str) -> httpx.Response:
 
 async def test_a_good_token_says_who_is_calling(client: httpx.AsyncClient, issuer: DevelopmentIssuer) -> None:
     answer = await _me(client, issuer.mint("ana@company.com", ["manager", "made-up"], "risk"))
-    assert answer.json() == {"subject": "ana@company.com", "roles": ["manager"], "tenant": "risk", "kind": "human"}
+    who = {"subject": "ana@company.com", "roles": ["manager"], "tenant": "risk", "kind": "human"}
+    assert answer.json() == {**who, "elevations": []}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,10 @@ class Provider:
             answer["refresh_token"] = uuid.uuid4().hex
         return JSONResponse(answer)
 
+    async def how_to_sign_in(self, _request: Request) -> Response:
+        """What a platform that trusts this provider tells programs."""
+        return JSONResponse({"issuer": self.issuer, "client_id": None, "scopes": "", "audience": "mlops-platform"})
+
 
 @contextmanager
 def running_provider() -> Iterator[Provider]:
@@ -102,6 +106,7 @@ def running_provider() -> Iterator[Provider]:
     routes = [
         Route("/.well-known/openid-configuration", provider.discovery),
         Route("/jwks", provider.jwks),
+        Route("/api/v1/sign-in", provider.how_to_sign_in),
         Route("/token", provider.token, methods=["POST"]),
     ]
     server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="error", lifespan="off"))

@@ -98,6 +98,24 @@ def can_approve(authorizer: Authorizer, approval: Approval, caller: Principal) -
     return bool(roles) and _objection_of(approval, caller, roles) is None
 
 
+def why_not(authorizer: Authorizer, approval: Approval, caller: Principal) -> str | None:
+    """Return in a sentence why the caller's approval of an open request would not count; None when it would, or it is not open."""
+    if approval.status != "pending":
+        return None
+    roles = authorizer.roles_for(caller, "approval:decide", approval.tenant)
+    needed = ", ".join(approval.missing)
+    if caller.kind == "service":
+        return "You cannot decide: people decide, not services."
+    if not roles:
+        return f"You cannot decide: it needs {needed}, and none of your roles decides in the team {approval.tenant}."
+    sentences: dict[Objection | None, str] = {
+        "is_requester": "You cannot decide: you asked for this, and somebody else must agree.",
+        "already_decided": f"You have decided already; still needed: {needed}.",
+        "role_not_needed": f"You cannot decide: still needed is {needed}; your roles are {', '.join(sorted(roles))}.",
+    }
+    return sentences.get(_objection_of(approval, caller, roles))
+
+
 def visible_to(caller: Principal | None) -> Select[ApprovalRow]:
     query = select(ApprovalRow)
     return query if caller is None or caller.company_wide else query.where(ApprovalRow.tenant == caller.tenant)

@@ -159,6 +159,8 @@ async def decide(
         details={
             "decision": body.decision,
             "roles": sorted(roles),
+            # a role for some hours is one all the same, and whoever reviews decisions should know which it was
+            **({"elevated": sorted(roles & caller.elevated)} if roles & caller.elevated else {}),
             "digest": row.digest,
             "policy": row.policy_version,
             "policy_hash": row.policy_hash,

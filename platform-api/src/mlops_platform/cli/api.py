@@ -9,7 +9,8 @@ from typing import Any
 from mlops_platform.cli.exits import CommandFailed, Exit
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
-from mlops_platform.local.login import current_token
+from mlops_platform.local.login import ProviderRefused, current_token
+from mlops_platform.local.service_login import ServiceTokens, client
 
 _PATIENCE_SECONDS = 60.0
 _PAGE = 100
@@ -25,6 +26,7 @@ class Connection:
 
 
 connection = Connection()
+_service_tokens = ServiceTokens()
 
 
 def base_url() -> str:
@@ -43,9 +45,24 @@ def base_url() -> str:
 
 
 def token() -> str | None:
-    """Return --token, MLOPS_TOKEN, or what `mlops login` or `mlops token --save` kept; None when there is none."""
+    """Return --token, MLOPS_TOKEN, what the file MLOPS_TOKEN_FILE holds now, a token for the client MLOPS_CLIENT_ID, or what
+    `mlops login` or `mlops token --save` kept; None when there is none. Raises CommandFailed.
+    """
     if chosen := connection.token or os.environ.get("MLOPS_TOKEN"):
         return chosen.strip()
+    if file := os.environ.get("MLOPS_TOKEN_FILE"):
+        try:
+            return Path(file).read_text().strip()
+        except (OSError, ValueError) as error:
+            raise CommandFailed(
+                Exit.USAGE, "the file that MLOPS_TOKEN_FILE names cannot be read", "correct it"
+            ) from error
+    try:
+        service = client()
+        if service is not None:
+            return _service_tokens.token(base_url(), service)
+    except ProviderRefused as refused:
+        raise CommandFailed(Exit.REFUSED, refused.sentence, "correct MLOPS_CLIENT_ID and its secret") from refused
     return current_token(Home.at(connection.home))
 
 

@@ -52,9 +52,16 @@ def login(
     show(me, f"signed in as {me['subject']} ({', '.join(me['roles']) or 'no role'}; team {me['tenant']})")
 
 
-def logout(_json: Json = False) -> None:
+def logout(
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="End your sessions in all browsers and all your tokens too.")
+    ] = False,
+    _json: Json = False,
+) -> None:
     """Forget the saved token, and end what `mlops login` began at the identity provider."""
     place = Home.at(connection.home)
+    # first, with the token that is about to end: when it fails nothing is forgotten, and the command can be repeated
+    also = call("POST", "/api/v1/me/sign-out") if everywhere else {}
     kept, had_token = read(place), place.token_file.exists()
     forget(place)
     ended = False
@@ -67,7 +74,10 @@ def logout(_json: Json = False) -> None:
         except ProviderRefused as refused:
             say(f"the identity provider was not told: {refused.sentence}")
     sentence = "signed out" if had_token or kept is not None else "nobody was signed in"
-    show({"signed_out": had_token or kept is not None, "ended_at_provider": ended}, sentence)
+    if everywhere:
+        sentence = f"signed out everywhere: {also['sessions']} sessions of browsers, and every token from before now"
+    signed_out = everywhere or had_token or kept is not None
+    show({"signed_out": signed_out, "ended_at_provider": ended, **also}, sentence)
 
 
 def _wait(endpoint: str, client_id: str, device: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,9 @@ from mlops_platform.cli import (
     pipeline,
     predict,
     restore,
+    reviewing,
     risk,
+    service_accounts,
     status,
     tenants,
     token,
@@ -83,6 +85,7 @@ app.command()(token.token)
 app.command()(login.login)
 app.command()(login.logout)
 app.command()(people.whoami)
+app.command()(people.elevate)
 app.command("open")(people.open_page)
 app.command()(deployments.deploy)
 app.command()(predict.predict)
@@ -98,6 +101,9 @@ app.add_typer(features.app, name="features")
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(audit.app, name="audit")
 app.add_typer(risk.app, name="risk")
+app.add_typer(reviewing.app, name="access")
+app.add_typer(people.app, name="people")
+app.add_typer(service_accounts.app, name="service-accounts")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(costs.app, name="costs")
 app.add_typer(jobs.app, name="jobs")

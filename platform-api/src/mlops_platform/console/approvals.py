@@ -72,6 +72,7 @@ async def approval_page(
         standings=known,
         libraries=libraries,
         can_approve=can,
+        why_not=approvals.why_not(services.authorizer, approval, caller),
         can_withdraw=withdraw,
     )
 

@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from mlops_platform.console import (
+    account,
     approvals,
     audit,
     classification,
@@ -14,6 +15,7 @@ from mlops_platform.console import (
     issuer,
     models,
     notifications,
+    reviewing,
     sessions,
     signing_in,
 )
@@ -43,6 +45,8 @@ def install(app: FastAPI) -> None:
         deployments.router,
         audit.router,
         notifications.router,
+        account.router,
+        reviewing.router,
     ):
         app.include_router(pages)
     app.add_api_route("/", lambda: RedirectResponse(PREFIX, 303), include_in_schema=False, methods=["GET"])

@@ -77,8 +77,8 @@ async def signed_in(request: Request) -> Principal:
         raise SignInNeeded(error.detail, return_to, kept) from error
     except Unauthenticated as error:
         raise SignInNeeded("Sign in again: your session has ended.", return_to) from error
-    request.state.principal = principal
     await services.people.seen(principal)
+    request.state.principal = principal = await services.elevations.applied(principal)
     return principal
 
 

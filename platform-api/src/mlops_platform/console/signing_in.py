@@ -11,7 +11,7 @@ from mlops_platform.console import sessions
 from mlops_platform.console.rendering import PREFIX, page_router, render
 from mlops_platform.dependencies import Services, ServicesDep
 from mlops_platform.errors import BadRequest, NotFound, PlatformError, Unauthenticated, Unavailable
-from mlops_platform.identity import once, sign_in_attempts
+from mlops_platform.identity import once, sign_in_attempts, sign_outs
 from mlops_platform.identity import sessions as open_sessions
 from mlops_platform.identity.return_paths import page_to_return_to
 from mlops_platform.identity.sign_in_attempts import Attempt
@@ -160,8 +160,7 @@ async def sign_out(
     cookie = sessions.cookie_of(request)
     address = await _provider_sign_out(services, cookie)
     if everywhere and (owner := await services.sessions.belongs_to(cookie)) is not None and owner[1]:
-        async with services.database.session() as session:
-            await open_sessions.end_of_person(session, owner[0], "signed_out")
+        await sign_outs.sign_out_by_session(services.database, services.identity, owner[0])
     await services.sessions.end(cookie, "signed_out")
     if address is None:
         response: Response = RedirectResponse(f"{PREFIX}/signed-out", 303)

@@ -24,6 +24,8 @@ ACTIONS = (
     "prediction:create",
     "audit:read",
     "identity:erase",
+    "identity:sign-out",
+    "identity:review",
     "cost:read",
     "gate:measure",
     "gate:record",

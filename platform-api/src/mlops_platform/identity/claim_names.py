@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 
@@ -15,6 +16,18 @@ class ClaimNames:
     tenant: str = "tenant"
     role_names: Mapping[str, str] = field(default_factory=dict)
     """Names of the provider and the roles they stand for; when there are some, no other name gives a role."""
+
+    services: Mapping[str, str] = field(default_factory=dict)
+    """Claims by which the provider marks a program, and the texts ('*' stands for anything) they then have."""
+
+    def says_service(self, claims: Mapping[str, Any]) -> bool:
+        """Return whether one of the configured claims marks the caller as a program; a list marks it by any of its texts."""
+        for name, pattern in self.services.items():
+            found = _value(claims, name)
+            texts = found if isinstance(found, list) else [found]
+            if any(isinstance(text, str) and fnmatchcase(text, pattern) for text in texts):
+                return True
+        return False
 
     def roles_in(self, claims: Mapping[str, Any], by_default: str) -> frozenset[str]:
         """Return the names of roles that claims give; what is no list of texts gives none."""

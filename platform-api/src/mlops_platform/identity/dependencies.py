@@ -59,9 +59,10 @@ async def authenticate(request: Request) -> Principal:
     if scheme.lower() != "bearer" or not token:
         raise MissingToken
     verified = await request.app.state.services.identity.authenticate(token.strip())
-    request.state.principal = verified.principal
-    principal: Principal = verified.principal
-    await request.app.state.services.people.seen(principal)
+    services = request.app.state.services
+    await services.people.seen(verified.principal)
+    principal: Principal = await services.elevations.applied(verified.principal)
+    request.state.principal = principal
     return principal
 
 

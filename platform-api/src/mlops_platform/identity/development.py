@@ -90,9 +90,10 @@ class DevelopmentIssuer:
                 "authorization_code",
                 "refresh_token",
                 "urn:ietf:params:oauth:grant-type:device_code",
+                "client_credentials",
             ],
             "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["none"],
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
             "authorization_response_iss_parameter_supported": True,
             "id_token_signing_alg_values_supported": ["ES256"],
             "subject_types_supported": ["public"],
@@ -149,7 +150,7 @@ class DevelopmentIdentity(IdentityProvider):
     ) -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds, names)
+        self._verifier = TokenVerifier(issuer.issuer, audience, skew_seconds, names, makes_services=True)
         self._keys = issuer.keys()
 
     def keys(self) -> KeySet:

@@ -20,6 +20,8 @@ class VerifiedToken:
     principal: Principal
     expires_at: float
     """Unix seconds; the answer must not be used after it."""
+    issued_at: float = 0.0
+    """Unix seconds; 0 when the token does not say."""
     trusted_until: float = 0.0
     """Unix seconds; when the token has to be verified again, because its key may have been withdrawn."""
 
@@ -41,6 +43,9 @@ class IdentityProvider(ABC):
     @abstractmethod
     async def refresh(self) -> None:
         """Read the issuer's signing keys again (rate-limited). Raises IssuerUnavailable when they cannot be read."""
+
+    def look_again(self) -> None:  # noqa: B027 - most providers remember nothing of people
+        """Forget what is remembered of people who signed out everywhere: the next token is compared with what is so now."""
 
     def __init__(self) -> None:
         self._verified: dict[str, VerifiedToken] = {}

@@ -68,7 +68,8 @@ class People:
 
 async def _note(session: Session, principal: Principal) -> None:
     values = {
-        "roles": sorted(role.value for role in principal.roles),
+        # what a person has for some hours is no sign of who should be told, or of who may do what
+        "roles": sorted(role.value for role in principal.own_roles),
         "tenant": principal.tenant,
         "seen_at": now(),
     }

@@ -45,6 +45,14 @@ class Principal:
     address: str | None = None
     """Where mail reaches the person, when the issuer says that the address is theirs ('email_verified')."""
 
+    elevated: frozenset[Role] = frozenset()
+    """Those of `roles` that the person has for some hours only, and not by the token."""
+
+    @property
+    def own_roles(self) -> frozenset[Role]:
+        """Return the roles that the token gives."""
+        return self.roles - self.elevated
+
     @property
     def starter(self) -> str:
         """Who asks for what this principal asks for: the person behind a service, else the principal itself."""

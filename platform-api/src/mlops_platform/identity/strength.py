@@ -6,8 +6,8 @@ from mlops_platform.errors import Forbidden
 from mlops_platform.identity.principal import Principal
 from mlops_platform.telemetry import metrics
 
-# a person's word counts here as one of those the policy needs
-STRONG = frozenset({"approval:decide", "risk:lower", "gate:override"})
+# a person's word counts here as one of those the policy needs, or makes it count
+STRONG = frozenset({"approval:decide", "risk:lower", "gate:override", "identity:elevate"})
 
 
 class SecondFactorNeeded(Forbidden):

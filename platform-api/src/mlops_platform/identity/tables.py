@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Index, LargeBinary, String, Text
+from sqlalchemy import DateTime, Index, LargeBinary, String, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -71,6 +71,53 @@ class PersonRow(Base):
     roles: Mapped[list[str]] = mapped_column(JSONB)
     tenant: Mapped[str] = mapped_column(String(120))
     seen_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class SignOutRow(Base):
+    """Somebody who signed out everywhere: tokens from before count no more."""
+
+    __tablename__ = "sign_outs"
+
+    subject: Mapped[str] = mapped_column(Text, primary_key=True)
+    before: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ElevationRow(Base):
+    """A role that somebody has for some hours. It counts by its times; `ended_at` says that its end is recorded."""
+
+    __tablename__ = "elevations"
+    __table_args__ = (
+        Index(
+            "uq_elevations_open", "subject", "tenant", "role", unique=True, postgresql_where=text("ended_at IS NULL")
+        ),
+        Index("ix_elevations_ends_at", "ends_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    tenant: Mapped[str] = mapped_column(String(120))
+    role: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text)
+    began_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ends_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ended_by: Mapped[str | None] = mapped_column(String(20))
+
+
+class AccessReviewRow(Base):
+    """What a reviewer said of somebody's access; never changed."""
+
+    __tablename__ = "access_reviews"
+    __table_args__ = (Index("ix_access_reviews_subject", "subject", "id"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    subject: Mapped[str] = mapped_column(Text)
+    tenant: Mapped[str] = mapped_column(String(120))
+    roles: Mapped[list[str]] = mapped_column(JSONB)
+    verdict: Mapped[str] = mapped_column(String(10))
+    comment: Mapped[str] = mapped_column(Text)
+    reviewer: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
 class UsedOnceRow(Base):

@@ -12,6 +12,7 @@ from mlops_platform.identity.claim_names import STANDARD, ClaimNames
 from mlops_platform.identity.claims import ClaimsNotValid, is_time, parts_of
 from mlops_platform.identity.interfaces import VerifiedToken
 from mlops_platform.identity.principal import Principal, Role
+from mlops_platform.identity.service_accounts import PREFIX as SERVICE_PREFIX
 from mlops_platform.identity.subjects import SubjectNotUsable, normalised, subject_of
 from mlops_platform.telemetry import metrics
 
@@ -63,8 +64,17 @@ class TokenVerifier:
 
     longest = _MAX_TOKEN
 
-    def __init__(self, issuer: str, audience: str, skew_seconds: int, names: ClaimNames = STANDARD) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        skew_seconds: int,
+        names: ClaimNames = STANDARD,
+        *,
+        makes_services: bool = False,
+    ) -> None:
         self._issuer = issuer
+        self._makes_services = makes_services
         self._audience = audience
         self._skew = skew_seconds
         self._names = names
@@ -73,7 +83,10 @@ class TokenVerifier:
         """Return the principal a token stands for. Raises InvalidToken or UnknownSigningKey; never anything else."""
         claims = self.signed_claims(token, keys)
         self._check_claims(claims)
-        return VerifiedToken(principal_from(claims, self._names), float(claims["exp"]))
+        principal = principal_from(claims, self._names)
+        if principal.subject.startswith(SERVICE_PREFIX) and not (self._makes_services and principal.kind == "service"):
+            raise InvalidToken("subject", "The token has the name of a service account, which its issuer may not give.")
+        return VerifiedToken(principal, float(claims["exp"]), issued_at=float(claims.get("iat", 0)))
 
     def signed_claims(self, token: str, keys: KeySet) -> dict[str, Any]:
         """Return what the issuer signed, whatever it says. Raises InvalidToken or UnknownSigningKey; never anything else."""
@@ -125,7 +138,7 @@ def principal_from(claims: dict[str, Any], names: ClaimNames = STANDARD) -> Prin
     """
     given = names.roles_in(claims, Role.VIEWER.value)
     roles = frozenset(role for role in Role if role.value in given)
-    service = Role.SERVICE in roles or _of_a_program(claims)
+    service = Role.SERVICE in roles or _of_a_program(claims) or names.says_service(claims)
     try:
         subject = subject_of(claims, names.subject, service=service)
     except SubjectNotUsable as error:
@@ -144,13 +157,9 @@ def principal_from(claims: dict[str, Any], names: ClaimNames = STANDARD) -> Prin
 
 
 def _of_a_program(claims: dict[str, Any]) -> bool:
-    """Whether the issuer says that a program asked for the token with its own credentials (RFC 9068, Auth0, Entra ID)."""
-    client = claims.get("client_id")
-    return (
-        (client is not None and client == claims.get("sub"))
-        or claims.get("gty") == "client-credentials"
-        or claims.get("idtyp") == "app"
-    )
+    """Whether the issuer says that a program asked for the token with its own credentials (RFC 9068, Okta, Auth0, Entra ID)."""
+    clients = [client for name in ("client_id", "cid") if (client := claims.get(name)) is not None]
+    return claims.get("sub") in clients or claims.get("gty") == "client-credentials" or claims.get("idtyp") == "app"
 
 
 def _tenant(tenant: object, claim: str) -> str:

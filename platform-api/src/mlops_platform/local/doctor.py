@@ -82,6 +82,8 @@ def examine(home: Home, asked_ports: dict[str, int | None]) -> list[Finding]:
         _root(),
         sandbox(),
         _signing_key(),
+        settings(),
+        *service_accounts(),
         _clock(),
         *_programs(),
         _running(home),
@@ -222,6 +224,43 @@ def _signing_key() -> Finding:
         todo = "use Linux 6.2 or later with Landlock switched on, or sign with a key of AWS KMS"
         return Finding("signing key", "warn", f"every process of the platform can read it: {why}", todo)
     return Finding("signing key", "ok", "other processes of the platform are kept from it")
+
+
+def settings() -> Finding:
+    """Say whether the MLOPS_ variables of this environment are settings that the platform starts with."""
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    from mlops_platform.settings import Settings
+
+    try:
+        Settings()
+    except ValidationError as error:
+        # a value may be a secret: only names are said
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'settings'}: {one['msg']}" for one in error.errors()[:3])
+        return Finding("settings", "fail", wrong, "docs/reference/settings.md says what each may be")
+    except SettingsError as error:
+        return Finding("settings", "fail", f"{error}", "write lists and objects as JSON")
+    return Finding("settings", "ok", "the variables MLOPS_… of this environment can be used")
+
+
+def service_accounts() -> list[Finding]:
+    """Say whether the file of service accounts can be used; nothing where none is named."""
+    named = os.environ.get("MLOPS_SERVICE_ACCOUNTS_FILE")
+    if not named:
+        return []
+    from mlops_platform.identity.accounts_file import AccountsFile, ServiceAccountsUnreadable
+
+    try:
+        accounts = AccountsFile(Path(named)).accounts().accounts
+    except ServiceAccountsUnreadable as error:
+        return [Finding("service accounts", "fail", error.detail, f"correct {named}")]
+    found = f"{len(accounts)} in {named}"
+    unusable = sorted(one.name for one in accounts if not one.workloads and os.environ.get("MLOPS_ISSUER"))
+    if unusable:
+        todo = "bind a workload: secrets count at the embedded issuer only"
+        return [Finding("service accounts", "warn", f"{found}; cannot sign in: {', '.join(unusable)}", todo)]
+    return [Finding("service accounts", "ok", found)]
 
 
 def _clock() -> Finding:

@@ -8,7 +8,7 @@ from base64 import urlsafe_b64decode
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from mlops_platform.local.home import Home
 
@@ -22,6 +22,8 @@ _SENTENCES = {
     "expired_token": "the code is too old",
     "invalid_grant": "the identity provider does not take this sign-in any more",
     "unreachable": "the identity provider does not answer",
+    "invalid_client": "the identity provider does not take this client's id and secret",
+    "no_secret": "MLOPS_CLIENT_ID is set, and neither MLOPS_CLIENT_SECRET_FILE nor MLOPS_CLIENT_SECRET gives its secret",
 }
 
 
@@ -44,35 +46,39 @@ class Login:
     refresh_token: str | None
 
 
-def discovered(issuer: str) -> dict[str, Any]:
-    """Return the discovery document of an issuer. Raises ProviderRefused when there is none, or it is another's."""
-    import httpx
+_DEVICE = ("token_endpoint", "device_authorization_endpoint")
 
-    try:
-        answer = httpx.get(
-            f"{issuer.rstrip('/')}/.well-known/openid-configuration",
-            timeout=_PATIENCE_SECONDS,
-            trust_env=not _here(issuer),
-        )
-        found = answer.json() if answer.is_success else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise ProviderRefused("unreachable") from error
-    wanted = ("token_endpoint", "device_authorization_endpoint")
-    if (
-        not isinstance(found, dict)
-        or found.get("issuer") != issuer
-        or not all(_safe(found.get(name)) for name in wanted)
-    ):
+
+def discovered(issuer: str, needed: tuple[str, ...] = _DEVICE) -> dict[str, Any]:
+    """Return the discovery document of an issuer. Raises ProviderRefused when there is none, or it is another's."""
+    found = get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    if found.get("issuer") != issuer or not all(_safe(found.get(name)) for name in needed):
         raise ProviderRefused("discovery")
     return found
 
 
-def post(url: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Send a form to the provider and return its answer. Raises ProviderRefused."""
+def get(url: str) -> dict[str, Any]:
+    """Return the JSON object at an address. Raises ProviderRefused when there is none."""
     import httpx
 
     try:
-        answer = httpx.post(url, data=fields, timeout=_PATIENCE_SECONDS, trust_env=not _here(url))
+        answer = httpx.get(url, timeout=_PATIENCE_SECONDS, trust_env=not _here(url))
+        found = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise ProviderRefused("unreachable") from error
+    if not isinstance(found, dict):
+        raise ProviderRefused("discovery")
+    return found
+
+
+def post(url: str, fields: dict[str, str], client: tuple[str, str] | None = None) -> dict[str, Any]:
+    """Send a form to the provider, as a client with a secret or as nobody, and return its answer. Raises ProviderRefused."""
+    import httpx
+
+    # RFC 6749, 2.3.1: both are encoded as in a form before they are joined
+    basic = None if client is None else httpx.BasicAuth(*map(quote_plus, client))
+    try:
+        answer = httpx.post(url, data=fields, auth=basic, timeout=_PATIENCE_SECONDS, trust_env=not _here(url))
         found = answer.json() if answer.content else {}
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderRefused("unreachable") from error

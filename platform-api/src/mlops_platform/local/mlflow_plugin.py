@@ -1,21 +1,24 @@
 """MLflow's client in this environment finds its token by itself: `import mlflow` loads this file (entry points in pyproject).
 
 A token is sent to the door of the platform that runs in the home (MLOPS_HOME, else .mlops), or that MLOPS_MLFLOW_PUBLIC_URL
-names, and to no other server. Which one: MLOPS_TOKEN, else the file MLOPS_TOKEN_FILE (read again when it changes), else what
-`mlops token --save` kept. On a machine with the embedded issuer's key, a token that is about to end is renewed for the same
+names, and to no other server. Which one: MLOPS_TOKEN, else the file MLOPS_TOKEN_FILE (read again when it changes), else a
+token for the client MLOPS_CLIENT_ID of the platform MLOPS_URL, else what `mlops token --save` kept. On a machine with the embedded issuer's key, a token that is about to end is renewed for the same
 person, and without any token one is made for this user as a data scientist: who reads the key may make any.
 """
 
 import getpass
 import os
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlops_platform.adapters.mlflow import credentials
+from mlops_platform.local import service_login
 from mlops_platform.local import state as states
 from mlops_platform.local.home import Home
+from mlops_platform.local.login import ProviderRefused
 
 # a token is renewed this long before it ends: an upload that begins with it may last
 _EARLY_SECONDS = 600
@@ -35,16 +38,29 @@ class Tokens:
 
     def __init__(self) -> None:
         self._renewed: _Renewed | None = None
+        self._services = service_login.ServiceTokens()
 
     def for_server(self, server: str) -> str | None:
         """Return a token for a server ("http://host:port") when it is the platform's door; None for every other."""
         place = Home.at(None)
         if server != _door(place):
             return None
+        if not _given() and os.environ.get("MLOPS_CLIENT_ID"):
+            return self._of_service(place)
         found = _found(place)
         if found and _left(found) > _EARLY_SECONDS:
             return found
         return self._fresh(place, found or "") or found
+
+    def _of_service(self, place: Home) -> str | None:
+        """Return a token for the client of the environment; a program that is one becomes nobody else when that fails."""
+        try:
+            who, platform = service_login.client(), _platform(place)
+            return self._services.token(platform, who) if who is not None and platform is not None else None
+        except ProviderRefused as refused:
+            # the door refuses what comes without a token; MLflow's client would not show an error of here
+            warnings.warn(f"no token for the client MLOPS_CLIENT_ID: {refused.sentence}", stacklevel=2)
+            return None
 
     def _fresh(self, place: Home, source: str) -> str | None:
         kept = self._renewed
@@ -80,6 +96,17 @@ def _door(place: Home) -> str | None:
         return chosen.rstrip("/")
     state = states.read(place.run / "state.json")
     return state.urls.get("mlflow") if state is not None else None
+
+
+def _platform(place: Home) -> str | None:
+    if chosen := os.environ.get("MLOPS_URL"):
+        return chosen.rstrip("/")
+    state = states.read(place.run / "state.json")
+    return state.urls.get("platform") if state is not None else None
+
+
+def _given() -> bool:
+    return bool(os.environ.get("MLOPS_TOKEN") or os.environ.get("MLOPS_TOKEN_FILE"))
 
 
 def _found(place: Home) -> str | None:

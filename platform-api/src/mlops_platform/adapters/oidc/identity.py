@@ -29,10 +29,11 @@ class OidcIdentity(IdentityProvider):
         cache_seconds: int,
         client: httpx.AsyncClient | None = None,
         names: ClaimNames = STANDARD,
+        verifier: TokenVerifier | None = None,
     ) -> None:
         super().__init__()
         self._issuer = issuer
-        self._verifier = TokenVerifier(issuer, audience, skew_seconds, names)
+        self._verifier = verifier or TokenVerifier(issuer, audience, skew_seconds, names)
         self._keys = KeySet([])
         self._cache_seconds = cache_seconds
         self._read_at = float("-inf")

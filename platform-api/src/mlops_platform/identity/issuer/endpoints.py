@@ -7,11 +7,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from mlops_platform.database.session import Session, SessionDep
 from mlops_platform.dependencies import ServicesDep
+from mlops_platform.identity.accounts_file import AccountsFile
 from mlops_platform.identity.claims import ClaimsNotValid, parts_of
 from mlops_platform.identity.development import DevelopmentIssuer
 from mlops_platform.identity.endpoints import embedded_issuer
 from mlops_platform.identity.issuer import grants
 from mlops_platform.identity.issuer.requests import CLI, CONSOLE
+from mlops_platform.identity.issuer.services import service_token
 from mlops_platform.identity.issuer.user_codes import shown
 
 router = APIRouter(prefix="/issuer", tags=["identity"], include_in_schema=False)
@@ -30,6 +32,9 @@ async def token(request: Request, services: ServicesDep, session: SessionDep) ->
     fields = {name: value for name, value in sent if isinstance(value, str)}
     if len(fields) != len(sent):
         return _refusal("invalid_request")
+    if fields.get("grant_type") == "client_credentials":
+        accounts = AccountsFile(services.settings.service_accounts_file).accounts()
+        return service_token(issuer, accounts, request.headers.getlist("authorization"), fields)
     client = fields.get("client_id", "")
     if client not in _CLIENTS:
         return _refusal("invalid_client", 401)

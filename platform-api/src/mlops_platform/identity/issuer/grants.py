@@ -165,6 +165,17 @@ async def end_family(session: Session, family: str) -> None:
     await session.execute(statement.values(used_at=now()))
 
 
+async def end_of_person(session: Session, subject: str) -> int:
+    """End everything that the issuer gave out for a person; return how many things there were."""
+    statement = update(IssuerGrantRow).where(
+        IssuerGrantRow.content["claims"]["sub"].astext == subject,
+        IssuerGrantRow.used_at.is_(None),
+        IssuerGrantRow.until > now(),
+    )
+    ended = await session.execute(statement.values(used_at=now()).returning(IssuerGrantRow.id_hash))
+    return len(ended.all())
+
+
 async def forget(session: Session) -> None:
     """Remove what is too old to be used, and old enough that nobody asks for it twice."""
     await session.execute(delete(IssuerGrantRow).where(IssuerGrantRow.until < now() - timedelta(hours=1)))
