@@ -73,6 +73,9 @@ class TokenVerifier:
         """Return the principal a token stands for. Raises InvalidToken or UnknownSigningKey; never anything else."""
         claims = self.signed_claims(token, keys)
         self._check_claims(claims)
+        if "events" in claims:
+            # an issuer signs these for the same audience, and sends them to whoever listens (OpenID back-channel logout)
+            raise InvalidToken("kind", "The token tells of an event, such as the end of a session; it lets nobody in.")
         return VerifiedToken(principal_from(claims, self._names), float(claims["exp"]))
 
     def signed_claims(self, token: str, keys: KeySet) -> dict[str, Any]:
