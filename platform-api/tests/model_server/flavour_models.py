@@ -126,6 +126,14 @@ def _catboost_counts(loss: str, folder: Path) -> Logged:
     return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
 
 
+def _catboost_rank(folder: Path) -> Logged:
+    frame = _numbers()
+    model = catboost.CatBoostRanker(iterations=15, verbose=0, allow_writing_files=False)
+    model.fit(frame, (frame["a"] > 0).astype(int), group_id=np.arange(len(frame)) // 50)
+    _save("catboost", folder, model, frame, model.predict(frame))
+    return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
+
+
 def _catboost_several_labels(folder: Path) -> Logged:
     frame = _numbers()
     target = np.column_stack([frame["a"] > 0, frame["b"] > 0, frame["c"] > 1]).astype(int)
@@ -335,6 +343,7 @@ FLAVOURS: dict[str, Callable[[Path], Logged]] = {
     "catboost, a compound of counts": lambda folder: _catboost_counts("Tweedie:variance_power=1.5", folder),
     "catboost, a number and how sure it is": lambda folder: _catboost_counts("RMSEWithUncertainty", folder),
     "catboost, several labels": _catboost_several_labels,
+    "catboost, a rank": _catboost_rank,
     "lightgbm, an objective of its own": _lightgbm_objective_of_its_own,
     "statsmodels OLS": _ols,
     "statsmodels Logit": _logit,

@@ -22,6 +22,7 @@ _SIBLINGS = {
     "catboost, a compound of counts",
     "catboost, a number and how sure it is",
     "catboost, several labels",
+    "catboost, a rank",
     "lightgbm, an objective of its own",
     "statsmodels OLS",
     "statsmodels Logit",
