@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import platform
 import resource
 import signal
 import socket
@@ -394,3 +395,78 @@ def enter_a_user_namespace(_: World) -> Any:
 @payload
 def watch_files(world: World) -> Any:
     return _checked(_LIBC.inotify_add_watch(_LIBC.inotify_init(), os.fsencode(world["home"]), 0x100))
+
+
+def _number(x86: int, arm: int) -> int:
+    return x86 if platform.machine() == "x86_64" else arm
+
+
+@payload
+def read_the_arguments_of_another(world: World) -> Any:
+    return Path(f"/proc/{world['victim']}/cmdline").read_bytes()
+
+
+@payload
+def read_the_kernels_log(_: World) -> Any:
+    descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    return os.read(descriptor, 8_192)
+
+
+@payload
+def open_a_key_by_its_handle(world: World) -> Any:
+    """A handle names a file without its path, which Landlock would judge."""
+    handle = ctypes.create_string_buffer(8 + 128)
+    ctypes.memmove(handle, (128).to_bytes(4, "little"), 4)
+    path, place = os.fsencode(f"{world['home']}/keys/issuer.pem"), ctypes.c_int()
+    _syscall(_number(303, 264), -100, path, handle, ctypes.byref(place), 0)
+    descriptor = os.open(world["home"], os.O_RDONLY)
+    return os.read(_syscall(_number(304, 265), descriptor, handle, os.O_RDONLY), 100)
+
+
+@payload
+def take_a_descriptor_of_another(world: World) -> Any:
+    return _syscall(438, _syscall(434, world["victim"], 0), 1, 0) >= 0
+
+
+@payload
+def join_a_namespace_of_another(world: World) -> Any:
+    descriptor = os.open(f"/proc/{world['victim']}/ns/uts", os.O_RDONLY)
+    return _syscall(_number(308, 268), descriptor, 0) == 0
+
+
+@payload
+def keep_a_secret_in_the_kernel(_: World) -> Any:
+    """A key of the user outlives the process, for the next model to find."""
+    return _syscall(_number(248, 217), b"user", b"left-behind", b"secret", 6, -4) > 0
+
+
+@payload
+def catch_page_faults(_: World) -> Any:
+    return _syscall(_number(323, 282), os.O_CLOEXEC | 1) >= 0
+
+
+@payload
+def be_told_of_changes_by_a_signal(world: World) -> Any:
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    descriptor = os.open(world["home"], os.O_RDONLY)
+    fcntl.fcntl(descriptor, fcntl.F_NOTIFY, fcntl.DN_MODIFY | fcntl.DN_CREATE)
+    return True
+
+
+@payload
+def watch_a_whole_file_system(_: World) -> Any:
+    return _syscall(_number(300, 262), 0, os.O_RDONLY) >= 0
+
+
+@payload
+def make_a_folder_in_the_home(world: World) -> Any:
+    folder = Path(world["home"]) / f"planted-{os.getpid()}"
+    folder.mkdir()
+    folder.rmdir()
+    return True
+
+
+@payload
+def change_what_a_program_is(_: World) -> Any:
+    """Addresses without randomness make the next fault easier to use."""
+    return _syscall(_number(135, 92), 0x0040000) >= 0 and _syscall(_number(135, 92), 0xFFFFFFFF) & 0x0040000

@@ -33,6 +33,14 @@ NOT_EVERYWHERE = {
     "write_shared_memory",
     "ptrace",
     "read_the_memory_of_another",
+    "read_the_kernels_log",
+    "open_a_key_by_its_handle",
+    "take_a_descriptor_of_another",
+    "join_a_namespace_of_another",
+    "keep_a_secret_in_the_kernel",
+    "catch_page_faults",
+    "be_told_of_changes_by_a_signal",
+    "watch_a_whole_file_system",
 }
 pytestmark = pytest.mark.skipif(bool(available().gaps), reason="this machine cannot confine a process")
 

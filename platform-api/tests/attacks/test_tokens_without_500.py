@@ -89,6 +89,15 @@ async def test_claims_that_mean_two_things_are_refused_though_the_issuer_signed_
     assert (await client.get("/api/v1/me", headers=bearer(raw(issuer, payload)))).status_code == 401
 
 
+@pytest.mark.parametrize("events", [{"http://schemas.openid.net/event/backchannel-logout": {}}, {}, None])
+async def test_a_message_about_a_session_lets_nobody_in(
+    client: httpx.AsyncClient, issuer: DevelopmentIssuer, events: Any
+) -> None:
+    """A logout token is signed by the same key, about the same person, and may be for the same audience."""
+    found = await _everywhere(client, signed(issuer, events=events, iat=1, jti="x"))
+    assert set(found.values()) <= {401, 303}, found
+
+
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda some: part(some.decode("latin-1")) + ".e30.AA"))
 def test_whatever_text_comes_there_is_one_kind_of_refusal(text: str) -> None:
     try:

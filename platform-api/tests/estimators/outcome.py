@@ -79,7 +79,11 @@ def _fitted(kind: Any) -> tuple[Any, pd.DataFrame]:
     target: Any = (line > np.median(line)).astype(int) if tags.estimator_type == "classifier" else line
     if tags.target_tags.multi_output and not tags.target_tags.single_output:
         target = np.stack([target, target[::-1]], axis=1)
-    return model.fit(frame, target), frame
+    model.fit(frame, target)
+    if not np.array_equal(model.predict(frame), model.predict(frame)):
+        # one that guesses is like itself only when it guesses from a seed
+        model.set_params(random_state=0).fit(frame, target)
+    return model, frame
 
 
 def _compared(model: Any, frame: pd.DataFrame, expected: Any, bundle: Path) -> Outcome:

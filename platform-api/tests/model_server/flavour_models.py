@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import catboost
+import lightgbm
 import mlflow
 import numpy as np
 import onnx
@@ -114,6 +115,44 @@ def _raw_catboost(folder: Path) -> Logged:
     first = frame.head(ROWS)
     expected = model.predict(first, prediction_type="Probability")[:, 1]
     return Logged(first, expected, "binary", model.predict(first, prediction_type="Class").tolist())
+
+
+def _catboost_counts(loss: str, folder: Path) -> Logged:
+    """Losses by which a regressor's answer is no sum of its trees, and CatBoost itself forgets it with the parameters."""
+    frame = _numbers()
+    model = catboost.CatBoostRegressor(loss_function=loss, iterations=15, verbose=0, allow_writing_files=False)
+    model.fit(frame, np.exp(frame["a"]))
+    _save("catboost", folder, model, frame, model.predict(frame))
+    return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
+
+
+def _catboost_rank(folder: Path) -> Logged:
+    frame = _numbers()
+    model = catboost.CatBoostRanker(iterations=15, verbose=0, allow_writing_files=False)
+    model.fit(frame, (frame["a"] > 0).astype(int), group_id=np.arange(len(frame)) // 50)
+    _save("catboost", folder, model, frame, model.predict(frame))
+    return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
+
+
+def _catboost_several_labels(folder: Path) -> Logged:
+    frame = _numbers()
+    target = np.column_stack([frame["a"] > 0, frame["b"] > 0, frame["c"] > 1]).astype(int)
+    model = catboost.CatBoostClassifier(
+        loss_function="MultiLogloss", iterations=15, verbose=0, allow_writing_files=False
+    ).fit(frame, target)
+    _save("catboost", folder, model, frame, model.predict(frame))
+    return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "raw")
+
+
+def _lightgbm_objective_of_its_own(folder: Path) -> Logged:
+    frame = _numbers()
+    model = lightgbm.train(
+        {"objective": lambda answers, data: (answers - data.get_label(), np.ones_like(answers)), "verbose": -1},
+        lightgbm.Dataset(frame, frame["a"] * 2),
+        15,
+    )
+    _save("lightgbm", folder, model, frame, model.predict(frame))
+    return Logged(frame.head(ROWS), model.predict(frame.head(ROWS)), "regression")
 
 
 def _ols(folder: Path) -> Logged:
@@ -300,6 +339,12 @@ FLAVOURS: dict[str, Callable[[Path], Logged]] = {
     "catboost, a number": _catboost_regressor,
     "catboost, two numbers": _catboost_two_targets,
     "catboost without a wrapper": _raw_catboost,
+    "catboost, counts": lambda folder: _catboost_counts("Poisson", folder),
+    "catboost, a compound of counts": lambda folder: _catboost_counts("Tweedie:variance_power=1.5", folder),
+    "catboost, a number and how sure it is": lambda folder: _catboost_counts("RMSEWithUncertainty", folder),
+    "catboost, several labels": _catboost_several_labels,
+    "catboost, a rank": _catboost_rank,
+    "lightgbm, an objective of its own": _lightgbm_objective_of_its_own,
     "statsmodels OLS": _ols,
     "statsmodels Logit": _logit,
     "statsmodels GLM": _glm,

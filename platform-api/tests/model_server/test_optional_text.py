@@ -162,6 +162,10 @@ def two_kinds() -> Model:
 
 NATIVE: dict[str, tuple[Callable[[], Model], str]] = {
     "two kinds of gaps": (two_kinds, "several kinds of missing text"),
+    "codes that its graph has as whole numbers": (
+        lambda: fitted(OrdinalEncoder(), BOTH, last=trees()),
+        "whole numbers only",
+    ),
     "an indicator of gaps": (
         lambda: fitted(
             make_pipeline(SimpleImputer(strategy="most_frequent", add_indicator=True), one_hot()),

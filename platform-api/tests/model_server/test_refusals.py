@@ -100,7 +100,7 @@ def test_a_model_that_answers_nothing_has_failed_and_the_rows_are_not_to_blame()
     def broken(_rows: Any) -> None:
         raise ValueError
 
-    assert refusal(broken, [(1.0, 2.0)], COLUMNS, (0.0, 0.0)) is None
+    assert refusal(broken, [(1.0, 2.0)], COLUMNS, [(0.0, 0.0)]) is None
 
 
 def test_memory_that_runs_out_is_no_refusal() -> None:
@@ -109,7 +109,7 @@ def test_memory_that_runs_out_is_no_refusal() -> None:
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        refusal(large, [(1.0, 2.0)], COLUMNS, (0.0, 0.0))
+        refusal(large, [(1.0, 2.0)], COLUMNS, [(0.0, 0.0)])
 
 
 def test_a_combination_of_values_is_named_by_its_row_and_no_column_of_it() -> None:
@@ -118,7 +118,7 @@ def test_a_combination_of_values_is_named_by_its_row_and_no_column_of_it() -> No
             raise ValueError("[12:00:00] /src/x.cc:29: equal\nStack trace: secret")
 
     # each value alone may be replaced to mend it: the first is named
-    refused = refusal(fails_for_equal, [(1.0, 2.0), (3.0, 3.0)], COLUMNS, (0.0, 0.0))
+    refused = refusal(fails_for_equal, [(1.0, 2.0), (3.0, 3.0)], COLUMNS, [(0.0, 0.0)])
     assert refused is not None
     assert [(problem.row, problem.column) for problem in refused.problems] == [(1, "a")]
     assert "secret" not in str(refused)
@@ -128,7 +128,7 @@ def test_a_combination_of_values_is_named_by_its_row_and_no_column_of_it() -> No
         if any(row != (0.0, 0.0) for row in rows):
             raise KeyError
 
-    alone = refusal(never_with_zero, [(1.0, 2.0)], COLUMNS, (0.0, 0.0))
+    alone = refusal(never_with_zero, [(1.0, 2.0)], COLUMNS, [(0.0, 0.0)])
     assert alone is not None
     assert alone.problems[0].column is None
 

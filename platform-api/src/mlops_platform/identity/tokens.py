@@ -83,6 +83,9 @@ class TokenVerifier:
         """Return the principal a token stands for. Raises InvalidToken or UnknownSigningKey; never anything else."""
         claims = self.signed_claims(token, keys)
         self._check_claims(claims)
+        if "events" in claims:
+            # an issuer signs these for the same audience, and sends them to whoever listens (OpenID back-channel logout)
+            raise InvalidToken("kind", "The token tells of an event, such as the end of a session; it lets nobody in.")
         principal = principal_from(claims, self._names)
         if principal.subject.startswith(SERVICE_PREFIX) and not (self._makes_services and principal.kind == "service"):
             raise InvalidToken("subject", "The token has the name of a service account, which its issuer may not give.")

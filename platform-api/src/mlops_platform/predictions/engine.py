@@ -14,7 +14,7 @@ import onnxruntime
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
 from model_server.bundle import Extra, InputColumn, Parameter, input_column, parameter
 from model_server.contract.decoder import Decoder, Row
-from model_server.contract.known_row import known_row
+from model_server.contract.known_row import known_rows
 from model_server.contract.problems import ModelRefuses
 from model_server.contract.refusing import refusal
 from model_server.doors.outputs import Form
@@ -147,7 +147,7 @@ class OnnxModel:
         self._one_row = (1, *self._width) if short and not self._names_label else None
         self._by_value = {label: label for label in self._labels}
         self._inputs = description.columns
-        self._known_row = known_row(files, description.columns)
+        self._known_rows = known_rows(files, description.columns)
         self.decoder = Decoder(description.columns, description.extra_inputs)
         # the least a row of a batch has cost so far, in which the fixed cost of a call hardly shows
         self._row_seconds: float | None = None
@@ -166,7 +166,7 @@ class OnnxModel:
         for _ in range(2):
             began = time.perf_counter()
             try:
-                self._predicted([self._known_row])
+                self._predicted(self._known_rows[:1])
             except Exception:  # noqa: BLE001 - the runtime raises many kinds, and requests will be told
                 return 0.0
             fastest = time.perf_counter() - began
@@ -204,7 +204,7 @@ class OnnxModel:
 
     def refusal(self, rows: list[Row]) -> ModelRefuses | None:
         """Return what the model refuses of rows it did not answer, None when it has failed and they are not to blame."""
-        return refusal(self.predict, rows, self._inputs, self._known_row)
+        return refusal(self.predict, rows, self._inputs, self._known_rows)
 
     def _one(self, output: Any) -> tuple[list[Any], list[Any] | None]:
         """Answer one row without array arithmetic, which would cost as much as a small graph."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from model_server.bundle import AnswerForm, Datatype, Form, InputColumn
 from model_server.contract.known_row import blank
 from model_server.contract.values import NUMERIC
-from model_server.engines.answers import WrongAnswers, one_per_row
+from model_server.engines.answers import NotOnePerRow, WrongAnswers, one_per_row
 from model_server.engines.inputs import table
 from model_server.engines.named import fields_of
 from model_server.engines.native import NativeModel
@@ -101,12 +101,14 @@ def _form_of(found: npt.NDArray[Any], native: NativeModel) -> AnswerForm:
 
 def _refusal(problems: list[Exception]) -> Refused:
     wrong = next((problem for problem in problems if isinstance(problem, WrongAnswers)), None)
-    if wrong is not None:
+    if isinstance(wrong, NotOnePerRow):
         return Refused(
             "wrong_answers",
             f"{wrong} Every row needs an answer of its own; a text vectorizer beside other columns is given its column "
             "by name, in a ColumnTransformer.",
         )
+    if wrong is not None:
+        return Refused("wrong_answers", str(wrong))
     problem = problems[-1]
     return Refused(
         "predict_failed",

@@ -9,14 +9,17 @@ from typing import Any
 Categories = dict[int, tuple[Any, ...]]
 
 
-def categories_of(estimator: Any) -> Categories:
-    """Return the categories by the input's place in the model's order; empty for models without any."""
+def categories_of(estimator: Any, texts: Sequence[int] = ()) -> Categories:
+    """Return the categories by the input's place in the model's order; empty for models without any.
+
+    `texts` are the places of text inputs: LightGBM does not note where ordered categories were.
+    """
     model = _inner(estimator)
     booster = model.get_booster() if hasattr(model, "get_booster") else getattr(model, "booster_", None)
     # a raw booster, which engines/boosters.py wraps; scikit-learn's wrappers have a text of this name
     for found in (booster, getattr(model, "booster", None)):
         if hasattr(found, "pandas_categorical"):
-            return _of_lightgbm(found)
+            return _of_lightgbm(found, texts)
         if hasattr(found, "get_categories"):
             return _of_xgboost(found)
     return {}
@@ -42,9 +45,10 @@ def _inner(estimator: Any) -> Any:
     return estimator
 
 
-def _of_lightgbm(booster: Any) -> Categories:
+def _of_lightgbm(booster: Any, texts: Sequence[int]) -> Categories:
     values = booster.pandas_categorical or []
-    places = sorted(_places(booster))
+    noted = set(_places(booster))
+    places = sorted(noted if len(noted) == len(values) else noted.union(texts))
     return dict(zip(places, map(tuple, values), strict=True)) if len(places) == len(values) else {}
 
 

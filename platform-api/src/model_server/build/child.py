@@ -31,21 +31,28 @@ class Events:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """Report a step. Refused and MemoryError mark it failed and go on to the caller."""
+        """Report a step. Refused and MemoryError mark it failed and go on to the caller.
+
+        What raises anything else has not ended: this process does, and its parent names the step.
+        """
         self.send(event="start", step=name)
         step, started = Step(name), time.monotonic()
         try:
             yield step
         except Refused as refusal:
-            step.status, step.detail = "failed", refusal.sentence
+            self._ended(step, started, refusal.sentence)
             raise
         except MemoryError as error:
             sentence = "The model needs more memory than a build may use."
-            step.status, step.detail = "failed", sentence
+            self._ended(step, started, sentence)
             raise Refused(f"{name}_out_of_memory", sentence) from error
-        finally:
-            step.seconds = time.monotonic() - started
-            self.send(event="step", step=step.as_json())
+        self._ended(step, started)
+
+    def _ended(self, step: Step, started: float, failure: str | None = None) -> None:
+        if failure is not None:
+            step.status, step.detail = "failed", failure
+        step.seconds = time.monotonic() - started
+        self.send(event="step", step=step.as_json())
 
 
 def run(work: Callable[[dict[str, Any], Events], None]) -> int:

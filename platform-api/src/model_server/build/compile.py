@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from model_server.build.missing_text import StandIn, with_stand_in
 from model_server.build.onnx_trees import graph_of_trees, register_converters
-from model_server.build.tree_ensemble import NotCompilable
+from model_server.build.tree_ensemble import NotCompilable, first_line
 from model_server.build.tree_readers import read_trees
 from model_server.bundle import InputColumn, Task
 from model_server.engines.compiled import Compiled
@@ -135,5 +135,4 @@ def _convert(estimator: Any, task: Task, types: list[tuple[str, Any]]) -> Any:
         raise
     except Exception as error:
         # Converters raise anything for what they do not know; whatever it is, the model is served natively instead.
-        reason = str(error).splitlines()[0][:200] if str(error) else ""
-        raise NotCompilable(f"{type(error).__name__}: {reason}") from error
+        raise NotCompilable(f"{type(error).__name__}: {first_line(error)[:200]}") from error

@@ -21,15 +21,16 @@ _LINKS: dict[str, Link] = {
 
 
 def read_lightgbm(booster: Any) -> TreeEnsemble:
-    """Return the trees. Raises NotCompilable for categorical splits, linear trees and scaled objectives."""
+    """Return the trees. Raises NotCompilable for categorical splits, linear trees, scaled objectives and unknown ones."""
     described = booster.dump_model()
-    objective, *options = str(described["objective"]).split(" ")
+    # one of the trainer's own has no name, and nothing says what becomes of its sums
+    objective, *options = str(described.get("objective", "of its own")).split(" ")
     # sqrt and sigmoid change the link; the default sigmoid:1 is the plain logistic function.
     scaled = [
         option for option in options if option == "sqrt" or (option.startswith("sigmoid:") and option != "sigmoid:1")
     ]
     if objective not in _LINKS or scaled:
-        raise NotCompilable(f"objective {described['objective']}")
+        raise NotCompilable(f"objective {described.get('objective', 'of its own')}")
     targets = int(described["num_tree_per_iteration"])
     ensemble = TreeEnsemble(targets, _LINKS[objective], [0.0] * targets, rounds_input=False)
     if described.get("average_output"):

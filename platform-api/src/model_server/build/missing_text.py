@@ -43,7 +43,10 @@ class StandIn:
     codes: dict[str, float] = field(default_factory=dict)
 
     def settle(self, model: Any) -> None:
-        """Put the stand-in and the encoder's own answer to what is missing where the converted graph has a written text."""
+        """Put the stand-in and the encoder's own answer to what is missing where the converted graph has a written text.
+
+        Raises NotCompilable for an encoder that was written with whole numbers: what is missing is often encoded as NaN.
+        """
         from onnx import helper
 
         for node in model.graph.node:
@@ -53,8 +56,10 @@ class StandIn:
             for place, key in enumerate(keys.strings):
                 if (code := self.codes.get(key.decode())) is None:
                     continue
+                values = next((entry for entry in node.attribute if entry.name == "values_floats"), None)
+                if values is None:
+                    raise NotCompilable("an encoder's graph has whole numbers only, and missing text has none")
                 keys.strings[place] = STAND_IN.encode()
-                values = next(attribute for attribute in node.attribute if attribute.name == "values_floats")
                 changed = [*values.floats[:place], code, *values.floats[place + 1 :]]
                 node.attribute.remove(values)
                 node.attribute.append(helper.make_attribute("values_floats", changed))

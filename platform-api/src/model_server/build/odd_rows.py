@@ -3,6 +3,7 @@
 A graph that answers what the model refuses answers something the model would never have said.
 """
 
+import math
 from typing import Any
 
 from model_server.bundle import InputColumn
@@ -12,7 +13,7 @@ Rows = list[list[Any]]
 _UNSEEN_TEXT = "(never seen)"
 # a model of thousands of columns is asked about the first of them
 _MOST_COLUMNS = 300
-_FAR, _FURTHER = 1e3, 1e30
+_FAR, _FURTHER, _TINY = 1e3, 1e30, 1e-300
 
 
 def odd_rows(inputs: tuple[InputColumn, ...], base: Rows) -> Rows:
@@ -44,5 +45,7 @@ def _odd(column: InputColumn, known: list[Any]) -> list[Any]:
         return [value for value in wanted if lowest <= value <= highest]
     spread = (most - least) or 1.0
     far = [0.0, least - spread, most + spread, least - _FAR * spread, most + _FAR * spread]
+    # a graph may know categories by 32 bits, where a neighbour is the category itself
+    near = [_TINY, *(math.nextafter(value, math.inf) for value in known[:1])] if column.type == "double" else []
     # what a 32-bit number holds, a float column may hold
-    return [*far, -_FURTHER, _FURTHER]
+    return [*far, *near, -_FURTHER, _FURTHER]

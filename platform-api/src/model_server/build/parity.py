@@ -152,6 +152,7 @@ def compare(
         [label for label, answered in zip(named, both.tolist(), strict=True) if answered],
         [label for label, answered in zip(expected.classes or named, both.tolist(), strict=True) if answered],
         task,
+        labels,
     )
     one = int((refuses != refused).sum())
     return replace(
@@ -167,8 +168,14 @@ def _gaps(answers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isnan(answers).reshape(len(answers), -1).any(axis=1))
 
 
-def _difference(values: Any, outputs: Any, named: list[Any], classes: list[Any], task: Task) -> Parity:
-    """Compare answers to rows that both answer."""
+def _difference(
+    values: Any, outputs: Any, named: list[Any], classes: list[Any], task: Task, labels: tuple[Any, ...]
+) -> Parity:
+    """Compare answers to rows that both answer.
+
+    A tie excuses a label only where the model itself goes by its probabilities: another one, of which several may be one
+    third, has its reasons.
+    """
     rows = len(outputs)
     if not rows:
         return Parity(0, float("inf"), 0, 0, proven=False)
@@ -178,7 +185,8 @@ def _difference(values: Any, outputs: Any, named: list[Any], classes: list[Any],
         return Parity(rows, largest, 0, 0, largest <= VALUE_TOLERANCE)
     largest = float(np.abs(values - outputs).max())
     top = np.sort(outputs, axis=1)
-    ties = (top[:, -1] - top[:, -2]) < TIE
+    likeliest = [labels[place] for place in outputs.argmax(axis=1)]
+    ties = ((top[:, -1] - top[:, -2]) < TIE) & (likeliest == classes)
     differ = np.array([ours != theirs for ours, theirs in zip(named, classes, strict=True)])
     wrong = int((differ & ~ties).sum())
     return Parity(rows, largest, wrong, int(ties.sum()), largest <= PROBABILITY_TOLERANCE and wrong == 0)

@@ -6,16 +6,17 @@ from typing import Any, Literal, Protocol
 
 from model_server.build.answers import settle
 from model_server.build.compile import compile_model, forms_of
+from model_server.build.example import refuse_local_times
 from model_server.build.missing import as_it_takes_gaps, refused_without, with_missing
 from model_server.build.offer import write_offer
 from model_server.build.parity import NativeAnswers, Parity, compare, proof_rows, rows_at_splits
 from model_server.build.schema import infer_inputs
 from model_server.build.scores import scores_of
-from model_server.build.tree_ensemble import NotCompilable
+from model_server.build.tree_ensemble import NotCompilable, first_line
 from model_server.bundle import AnswerForm, Form, InputColumn
 from model_server.engines.compiled import Compiled
 from model_server.engines.native import NativeModel
-from model_server.explain.background import Rows, find_rows
+from model_server.explain.background import Rows, example_of, find_rows
 from model_server.formats.artifact import Artifact
 
 
@@ -53,7 +54,9 @@ class Description:
 def describe(artifact: Artifact, native: NativeModel, events: Steps) -> Description:
     """Infer inputs, find sample rows and ask the model. Raises Refused when it has no inputs or does not answer each row."""
     with events.step("schema") as step:
-        inputs, origin = infer_inputs(artifact.signature, native.estimator)
+        example = example_of(artifact)
+        inputs, origin = infer_inputs(artifact.signature, native.estimator, example)
+        refuse_local_times(example, inputs)
         found = find_rows(artifact, inputs)
         samples = found[0] if found else []
         if origin == "model":
@@ -100,7 +103,7 @@ def compile_and_offer(description: Description, output: Path, events: Steps) -> 
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001 - a graph onnxruntime rejects is an outcome: the model stays native
-                attempts.append(f"{mode} {dtype}: {type(error).__name__}: {str(error).splitlines()[0][:160]}")
+                attempts.append(f"{mode} {dtype}: {type(error).__name__}: {first_line(error)[:160]}")
             if candidates and candidates[-1][1].proven:
                 break
         step.facts = {"attempts": attempts}

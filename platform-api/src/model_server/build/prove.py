@@ -54,6 +54,7 @@ def _compared(
 ) -> dict[str, Any] | None:
     from model_server.build.offer import read_offer
     from model_server.build.parity import compare, proof_rows
+    from model_server.build.tree_ensemble import first_line
     from model_server.bundle import OnnxGraph
     from model_server.formats.graph_tensors import check_alone
 
@@ -67,8 +68,8 @@ def _compared(
         raise
     except Exception as error:  # noqa: BLE001 - a graph or answers that do not fit are an outcome: nothing is proven
         step.status = "warning"
-        reason = (str(error).splitlines() or [""])[0][:160]
-        step.detail = f"the graph could not be compared ({type(error).__name__}: {reason}); the model is served by its own library"
+        reason = f"{type(error).__name__}: {first_line(error)[:160]}"
+        step.detail = f"the graph could not be compared ({reason}); the model is served by its own library"
         return None
     step.detail = parity.sentence
     facts = asdict(parity)

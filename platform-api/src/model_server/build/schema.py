@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from model_server.build.categories import categories_of, text_places, type_of
+from model_server.build.example import Table, typed_by
 from model_server.bundle import InputColumn
 from model_server.contract.values import NESTED, TYPES
 from model_server.refusals import Refused
@@ -28,13 +29,19 @@ _TENSOR_TYPES = {
 }
 
 
-def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tuple[tuple[InputColumn, ...], str]:
+def infer_inputs(
+    signature: list[dict[str, Any]] | None, estimator: Any, example: Table | None = None
+) -> tuple[tuple[InputColumn, ...], str]:
     """Return the inputs in the model's order and where they come from (`signature` or `model`).
 
-    Raises Refused `no_schema`, `unsupported_input_type`, `signature_mismatch`, `repeated_input`.
+    `example` are logged rows: they tell the types of inputs that no signature tells.
+
+    Raises Refused `no_schema`, `unsupported_input_type`, `unsupported_input_name`, `signature_mismatch`, `repeated_input`.
     """
     names = _model_names(estimator)
     known: tuple[InputColumn, ...] | None = getattr(estimator, "known_inputs", None)
+    if signature and names and _says_nothing(signature):
+        signature = None
     if signature and known and all(entry.get("type") == "tensor" for entry in signature):
         # what the tensors are called and hold is in the model itself
         return known, "signature"
@@ -47,8 +54,13 @@ def infer_inputs(signature: list[dict[str, Any]] | None, estimator: Any) -> tupl
     if names is None:
         raise Refused("no_schema", "The inputs of the model are unknown; log it with a signature or an input_example.")
     text = set(text_places(estimator))
-    inputs = tuple(InputColumn(name, "string" if place in text else "double") for place, name in enumerate(names))
-    return _with_categories(inputs, estimator, given=False), "model"
+    plain = tuple(InputColumn(name, "string" if place in text else "double") for place, name in enumerate(names))
+    return _with_categories(typed_by(example, names) or plain, estimator, given=False), "model"
+
+
+def _says_nothing(signature: list[dict[str, Any]]) -> bool:
+    """Whether it is one nameless input of any kind: what MLflow writes for a frame of which one column has no type it knows."""
+    return len(signature) == 1 and signature[0].get("type") == "any" and "name" not in signature[0]
 
 
 def _model_names(estimator: Any) -> list[str] | None:
@@ -69,12 +81,21 @@ def _from_signature(signature: list[dict[str, Any]], names: list[str] | None) ->
         if entry.get("type") == "tensor":
             columns += _of_tensor(entry, names, alone=len(signature) == 1)
             continue
-        name = str(entry.get("name", names[place] if names and place < len(names) else f"x{place}"))
+        name = _named(entry.get("name", names[place] if names and place < len(names) else f"x{place}"))
         kind = _known(str(entry.get("type")), name)
         spec = {key: value for key, value in entry.items() if key not in ("name", "required")}
         required = bool(entry.get("required", True)) and kind != "any"
         columns.append(InputColumn(name, kind, required, spec=spec if kind in NESTED else None))
     return tuple(columns)
+
+
+def _named(name: Any) -> str:
+    if not isinstance(name, str | int):
+        raise Refused(
+            "unsupported_input_name",
+            f"The input {name!r} is named by several values; give every column one text as its name (frame.columns = ...).",
+        )
+    return str(name)
 
 
 def _of_tensor(entry: dict[str, Any], names: list[str] | None, *, alone: bool) -> list[InputColumn]:
@@ -103,7 +124,8 @@ def _tensor_type(dtype: str) -> str:
 def _with_categories(inputs: tuple[InputColumn, ...], estimator: Any, *, given: bool = True) -> tuple[InputColumn, ...]:
     """Give the booster's categories to their inputs; `given`: the types are the signature's, and must fit."""
     found = list(inputs)
-    for place, categories in categories_of(estimator).items():
+    texts = [place for place, column in enumerate(inputs) if column.type == "string"]
+    for place, categories in categories_of(estimator, texts).items():
         if place >= len(found) or not categories:
             continue
         column, kind = found[place], type_of(categories)

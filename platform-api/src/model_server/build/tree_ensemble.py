@@ -14,6 +14,11 @@ class NotCompilable(Exception):
     """The model cannot be expressed as an ONNX graph; the message says why."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; an assertion or the end of an iterator says nothing."""
+    return next(iter(str(error).splitlines()), "without a word")
+
+
 @dataclass
 class TreeEnsemble:
     """Nodes of all trees, sums per target, then `divisor`, `base` and `link`. Leaves have no children."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from model_server.build.lightgbm_trees import read_lightgbm
-from model_server.build.tree_ensemble import Link, NotCompilable, TreeEnsemble
+from model_server.build.tree_ensemble import Link, NotCompilable, TreeEnsemble, first_line
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 
 
@@ -19,7 +19,13 @@ def read_trees(estimator: Any) -> TreeEnsemble | None:
     if kind in FORESTS:
         return _forest(estimator, estimator.estimators_)
     reader = next((read for prefix, read in _READERS.items() if kind.startswith(prefix)), None)
-    return reader(estimator) if reader else None
+    try:
+        return reader(estimator) if reader else None
+    except (LookupError, AttributeError, TypeError, ValueError) as error:
+        # libraries describe their trees as they like, and differently once more for an objective of the trainer's own
+        raise NotCompilable(
+            f"its trees are not described as expected ({type(error).__name__}: {first_line(error)})"
+        ) from error
 
 
 FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")

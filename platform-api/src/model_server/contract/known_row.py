@@ -1,4 +1,4 @@
-"""A row the model is known to answer: the build has asked it with this one."""
+"""Rows the model is known to answer: the build has asked it with these."""
 
 import json
 from typing import Any
@@ -9,6 +9,7 @@ from model_server.contract.problems import BadInput
 from model_server.trust.files import Files
 
 EXAMPLE = "example.json"
+_MOST = 10
 _BLANK: dict[str, Any] = {
     "boolean": False,
     "string": "",
@@ -19,13 +20,16 @@ _BLANK: dict[str, Any] = {
 }
 
 
-def known_row(files: Files, inputs: tuple[InputColumn, ...]) -> Row:
-    """Return the bundle's first example row, a blank one where it has none."""
+def known_rows(files: Files, inputs: tuple[InputColumn, ...]) -> list[Row]:
+    """Return the bundle's first example rows, a blank one where it has none.
+
+    Several: a model may have no answer to the first row it was logged with.
+    """
     try:
         content = json.loads(files.read(EXAMPLE) or b"null")
-        return Decoder(inputs).lists(content["columns"], content["rows"][:1])[0]
+        return Decoder(inputs).lists(content["columns"], content["rows"][:_MOST])
     except (ValueError, KeyError, TypeError, IndexError, BadInput):
-        return blank(inputs)
+        return [blank(inputs)]
 
 
 def blank(inputs: tuple[InputColumn, ...]) -> Row:

@@ -22,12 +22,13 @@ _LONGEST_WORDS = 200
 _PLACE_IN_SOURCE = re.compile(r"^\[[\d:]+\] \S+:\d+: ")
 
 
-def refusal(ask: Ask, rows: list[Row], columns: Sequence[InputColumn], good: Row) -> ModelRefuses | None:
-    """Return what the model refuses of these rows, None when it does not even answer `good`, or refuses no row alone.
+def refusal(ask: Ask, rows: list[Row], columns: Sequence[InputColumn], known: Sequence[Row]) -> ModelRefuses | None:
+    """Return what the model refuses of these rows, None when it answers none of the `known`, or refuses no row alone.
 
     Then it has failed, and the rows are not to blame. `ask` returns for rows that are answered and raises for others.
     """
-    if raised(ask, [good]) is not None:
+    good = next((row for row in known if raised(ask, [row]) is None), None)
+    if good is None:
         return None
     found = refused_rows(ask, rows, _MOST_ROWS)
     if not found:

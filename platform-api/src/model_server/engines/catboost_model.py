@@ -10,6 +10,8 @@ from model_server.bundle import InputColumn
 from model_server.refusals import Refused
 
 Matrix = npt.NDArray[np.float64]
+# of its trees: what a model answers unless it says otherwise
+_SUM = "RawFormulaVal"
 _CLASSES = ("CatBoostClassifier", "CatBoostRegressor", "CatBoostRanker", "CatBoost")
 
 
@@ -25,9 +27,11 @@ class CatboostModel:
         self.answers_numbers = len(classes) == 0
         if not self.answers_numbers:
             self.classes_ = classes
+        loss = str(booster.get_all_params().get("loss_function", ""))
+        self._answers_with = _prediction_type(type(booster).__name__, loss)
         # one tree value a row: a margin or a number
-        several = str(booster.get_all_params().get("loss_function", "")).startswith(("Multi", "RMSEWithUncertainty"))
-        self.answers_once = len(classes) in (0, 2) and not several
+        several = loss.startswith(("Multi", "RMSEWithUncertainty"))
+        self.answers_once = len(classes) in (0, 2) and not several and self._answers_with == _SUM
         text = {*booster.get_cat_feature_indices(), *booster.get_text_feature_indices()}
         names = [str(name) for name in booster.feature_names_]
         self.n_features_in_ = len(names)
@@ -42,11 +46,24 @@ class CatboostModel:
         return np.asarray(self.booster.predict(rows, prediction_type="Probability", thread_count=1), dtype=np.float64)
 
     def predict(self, rows: Any) -> npt.NDArray[Any]:
-        """Return the class of each row, or its value, or its values."""
+        """Return the class of each row, or its value, its values, or which of several labels it has."""
         if self.answers_numbers:
-            return np.asarray(self.booster.predict(rows, thread_count=1), dtype=np.float64)
+            # a ranker takes no type
+            said = {} if self._answers_with == _SUM else {"prediction_type": self._answers_with}
+            return np.asarray(self.booster.predict(rows, **said, thread_count=1), dtype=np.float64)
         found = np.asarray(self.booster.predict(rows, prediction_type="Class", thread_count=1))
-        return found.reshape(len(found))
+        # a class is named in a column of its own
+        return found[:, 0] if found.shape[1:] == (1,) else found
+
+
+def _prediction_type(kind: str, loss: str) -> str:
+    """Return what `predict` of a regressor means by its loss, as CatBoost's own does.
+
+    CatBoost knows it from what the regressor was made with, which it forgets when it reads a model from bytes.
+    """
+    if kind == "CatBoostRegressor" and loss.startswith(("Poisson", "Tweedie")):
+        return "Exponent"
+    return "RMSEWithUncertainty" if kind == "CatBoostRegressor" and loss == "RMSEWithUncertainty" else _SUM
 
 
 def load_catboost(path: Path, kind: str) -> CatboostModel:

@@ -64,11 +64,21 @@ def problem(formula: object) -> str | None:
 
 
 def names_in(formula: str) -> frozenset[str]:
-    """Return the names right of the ~ of a plain formula, quoted ones included: columns, and functions."""
+    """Return the names right of the ~ of a plain formula that may be columns, those that Q quotes included.
+
+    What is called, an attribute and the name of an argument is no column, and neither is another text: it is a value.
+    """
     right = formula.split("~", 1)[-1]
-    tokens = tokenize.generate_tokens(io.StringIO(right.strip()).readline)
-    kinds = (tokenize.NAME, tokenize.STRING)
-    return frozenset(token.string.strip("'\"") for token in tokens if token.type in kinds)
+    tokens = [(token.type, token.string) for token in tokenize.generate_tokens(io.StringIO(right.strip()).readline)]
+    found = set()
+    for place, (kind, text) in enumerate(tokens):
+        before = [string for _, string in tokens[max(place - 2, 0) : place]]
+        after = tokens[place + 1][1] if place + 1 < len(tokens) else ""
+        if kind == tokenize.STRING and before == ["Q", "("]:
+            found.add(text.strip("'\""))
+        elif kind == tokenize.NAME and after not in ("(", ".", "=") and before[-1:] != ["."]:
+            found.add(text)
+    return frozenset(found)
 
 
 def _is_plain(token: tokenize.TokenInfo, before: str, after: str, two_before: str) -> bool:

@@ -34,8 +34,13 @@ def table(inputs: tuple[InputColumn, ...], rows: Rows, form: Form) -> Any:
 
 
 def array(inputs: tuple[InputColumn, ...], rows: Rows) -> npt.NDArray[Any]:
-    """Return numeric rows as float64, or as float32 when every input is declared `float`; null becomes NaN."""
-    dtype = np.float32 if inputs and all(column.type == "float" for column in inputs) else np.float64
+    """Return numeric rows in the type a frame of them has: float32 or whole numbers when every input is, else float64.
+
+    Null becomes NaN.
+    """
+    kinds = {_NUMPY_TYPES[column.type] if column.type == "float" or column.required else "float64" for column in inputs}
+    whole = "int64" if kinds <= {"int32", "int64"} else "float64"
+    dtype = kinds.pop() if len(kinds) == 1 else whole
     return np.array(rows, dtype=dtype).reshape(len(rows), len(inputs))
 
 

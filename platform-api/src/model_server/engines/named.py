@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import AnswerField, Datatype
-from model_server.engines.answers import WrongAnswers, one_per_row, without_gaps
+from model_server.engines.answers import WrongAnswers, as_json, one_per_row, without_gaps
 
 DATATYPES: dict[str, Datatype] = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}
 
@@ -21,7 +21,7 @@ def rows_of(columns: Mapping[str, Any]) -> npt.NDArray[Any]:
     if len(counts) != 1:
         raise WrongAnswers("The model answers with columns of different lengths.")
     [rows] = counts
-    lists = [without_gaps(one_per_row(values, rows, None)).tolist() for values in held.values()]
+    lists = [without_gaps(as_json(one_per_row(values, rows, None))).tolist() for values in held.values()]
     found = np.empty(rows, dtype=object)
     for place, values in enumerate(zip(*lists, strict=True)):
         found[place] = dict(zip(held, values, strict=True))

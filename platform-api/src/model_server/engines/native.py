@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model_server.bundle import Scoring, Task
-from model_server.engines.answers import numbers
+from model_server.engines.answers import as_json, numbers
 from model_server.engines.boosters import LightgbmBooster, XgboostBooster
 from model_server.engines.statsmodels_results import guarded, results_of
 from model_server.formats.artifact import Artifact
@@ -52,7 +52,7 @@ class NativeModel:
             if self.task in ("binary", "multiclass"):
                 return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
             found = _dense(self.estimator.predict(rows, params=params) if params else self.estimator.predict(rows))
-            return numbers(found) if self.task == "regression" else found
+            return numbers(found) if self.task == "regression" else as_json(found)
 
     def classes(self, rows: Any) -> npt.NDArray[Any]:
         """Return the predicted class of each row, as the model itself decides it."""

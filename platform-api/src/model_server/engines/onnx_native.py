@@ -132,10 +132,10 @@ class OnnxEstimator:
     def _feed(self, rows: Any) -> dict[str, Any]:
         if self._one_tensor:
             [entry] = self._inputs
-            return {entry.name: np.asarray(rows, dtype=_TYPES[entry.type][0]).reshape(len(rows), -1)}
+            return {entry.name: _tensor(rows, entry).reshape(len(rows), -1)}
         columns = np.asarray(rows, dtype=object)
         return {
-            entry.name: np.asarray(columns[:, place].tolist(), dtype=_TYPES[entry.type][0]).reshape(
+            entry.name: _tensor(columns[:, place].tolist(), entry).reshape(
                 (-1, 1) if len(entry.shape) == _TABLE else (-1,)
             )
             for place, entry in enumerate(self._inputs)
@@ -145,6 +145,18 @@ class OnnxEstimator:
         values = {"string": "", "boolean": False}
         row = [values.get(column.type, 0) for column in self.known_inputs]
         return self._feed(np.array([row], dtype=object))
+
+
+def _tensor(values: Any, entry: Any) -> npt.NDArray[Any]:
+    """Return values in the type of a graph's input. Raises ValueError for a missing one, where the type has no word for it."""
+    kind = _TYPES[entry.type][0]
+    found = np.asarray(values)
+    if kind not in (np.float32, np.float64) and any(
+        value is None or value != value  # noqa: PLR0124 - NaN differs from itself
+        for value in (found.ravel() if found.dtype.kind in "fO" else ())
+    ):
+        raise ValueError(f"'{entry.name}' has no value, and a graph's {entry.type} holds one")
+    return found.astype(kind)
 
 
 def _plain(name: str, values: Any) -> npt.NDArray[Any]:

@@ -91,6 +91,8 @@ def _plain(answer: Any) -> npt.NDArray[Any]:
     if isinstance(answer, pd.DataFrame):
         if len(answer.columns) == 1:
             return np.asarray(answer.iloc[:, 0])
+        if not answer.columns.is_unique:
+            raise WrongAnswers("The model answers with two columns of one name.")
         return rows_of({str(name): answer.iloc[:, place] for place, name in enumerate(answer.columns)})
     if isinstance(answer, dict):
         return rows_of({str(name): values for name, values in answer.items()})

@@ -32,6 +32,11 @@ def find_rows(artifact: Artifact, inputs: tuple[InputColumn, ...]) -> tuple[Rows
     return None
 
 
+def example_of(artifact: Artifact) -> tuple[list[str], Rows] | None:
+    """Return the columns and rows of MLflow's input example as it was logged; None when there is none, or no table."""
+    return _read(artifact.example_file) if artifact.example_file else None
+
+
 def read_background(content: bytes | None, name: str, inputs: tuple[InputColumn, ...]) -> tuple[Rows, str] | None:
     """Return the rows in a bundle's JSON file and their source; None when fewer than two rows fit, or there is no file."""
     try:
@@ -92,7 +97,9 @@ def _table_of(content: Any) -> tuple[list[str], Rows] | None:
     if isinstance(content, dict):
         rows: Any = content.get("data", content.get("rows"))
         columns = content.get("columns", [])
-        return (columns, rows) if _is_table(rows) and isinstance(columns, list) else None
+        if not isinstance(columns, list) or not all(isinstance(name, str | int) for name in columns):
+            return None
+        return ([str(name) for name in columns], rows) if _is_table(rows) else None
     if isinstance(content, list) and content and all(isinstance(row, dict) for row in content):
         columns = list(content[0])
         return columns, [[row.get(name) for name in columns] for row in content]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
 from model_server.contract.decoder import Decoder, Row
-from model_server.contract.known_row import known_row
+from model_server.contract.known_row import known_rows
 from model_server.contract.problems import BadInput
 from model_server.contract.refusing import refusal
 from model_server.engines.answers import WrongAnswers, one_per_row, without_gaps
@@ -78,7 +78,7 @@ class ServedModel:
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
         self.decoder = Decoder(self.bundle.inputs, self.bundle.extra_inputs)
-        self._known_row = known_row(files, self.bundle.inputs)
+        self._known_rows = known_rows(files, self.bundle.inputs)
         files.check()
         self._files = files
         self._native: NativeModel | None = None
@@ -126,7 +126,7 @@ class ServedModel:
             raise
         except Exception as error:
             # of a library: whether these rows are to blame is found out by asking
-            refused = refusal(answered, rows, self.bundle.inputs, self._known_row)
+            refused = refusal(answered, rows, self.bundle.inputs, self._known_rows)
             if refused is None:
                 raise
             raise refused from error
