@@ -19,6 +19,7 @@ USUAL = (
     "features",
     "catalogue",
     "mlflow_door",
+    "native",
     "startup",
 )
 # predictions while backups run; a quarter of an hour in which everything is killed, and two hours of everyday load: only when they are asked for
