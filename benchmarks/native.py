@@ -55,7 +55,7 @@ def run(*, quick: bool = False) -> list[Line]:
 def log() -> Any:
     """Log a score card with a rule: numpy and pandas only, so that every server's environment loads it."""
     frame = pd.DataFrame(np.random.default_rng(2).normal(size=(200, len(COLUMNS))), columns=COLUMNS)
-    answers = np.zeros(len(frame))
+    answers = pd.DataFrame({"score": np.zeros(len(frame))})
     return mlflow.pyfunc.log_model(
         name="model",
         python_model=_score_card(),
@@ -70,10 +70,12 @@ def _score_card() -> Any:
     class ScoreCard(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]  # MLflow's base is untyped here
         weights = np.linspace(-1.0, 1.0, len(COLUMNS))
 
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - MLflow's signature
+        # without hints: MLflow would take them for a schema
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG002
             points = model_input.to_numpy() @ self.weights
-            score = pd.Series(1.0 / (1.0 + np.exp(-points)), name="score")
-            return score.where(model_input["x0"] < 3.0, 0.0)
+            score = 1.0 / (1.0 + np.exp(-points))
+            # a frame, which MLServer's runtime can write down too
+            return pd.DataFrame({"score": np.where(model_input["x0"] < 3.0, score, 0.0)})
 
     return ScoreCard()
 

@@ -35,8 +35,8 @@ _REFUSES = "model_refuses"
 _NO_PROCESS = "no_process"
 _BUSY = "busy"
 _LONGEST = 2_000
-# calls beside each other: of joined ones the next is put together meanwhile; others compete in the process for its threads
-_JOINED_AT_ONCE, _AT_ONCE = 2, 32
+# calls beside each other: a joined one holds whoever came meanwhile; others compete in the process for its threads
+_JOINED_AT_ONCE, _AT_ONCE = 1, 32
 _ONE_EACH = AnswerForm(None, None)
 # what a model process compares with while few rows are known; it has nothing at all when it says no_background
 _NO_BACKGROUND = "no_background"
