@@ -106,5 +106,5 @@ def _mlserver(bundle: Path, folder: Path, seconds: float) -> Iterator[Callable[[
     body = json.dumps({"parameters": {"content_type": "pd"}, "inputs": tensors})
     url = f"http://127.0.0.1:{port}/v2/models/peer"
     command = [str(interpreter.with_name("mlserver")), "start", str(served)]
-    with running(command, f"{url}/ready", seconds=120):
+    with running(command, f"{url}/ready", seconds=120, well=True):
         yield lambda: wrk(f"{url}/infer", body, connections=_CONNECTIONS, seconds=seconds)

@@ -32,8 +32,9 @@ def running(
     *,
     seconds: float = 90,
     env: dict[str, str] | None = None,
+    well: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a process group of its own until it answers; end the group afterwards."""
+    """Run a server in a process group of its own until it answers (`well`: with 2xx); end the group afterwards."""
     process = subprocess.Popen(
         command,
         # servers start helpers by name (mlflow starts uvicorn): they must be this environment's
@@ -49,7 +50,7 @@ def running(
     )
     try:
         deadline = time.monotonic() + seconds
-        while not _answers(ready_url):
+        while not _answers(ready_url, well=well):
             assert process.poll() is None, f"{command[:4]} ended with {process.returncode}"
             assert time.monotonic() < deadline, f"{command[:4]} did not answer"
             time.sleep(0.2)
@@ -64,12 +65,12 @@ def running(
             process.wait()
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, *, well: bool) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
     except urllib.error.HTTPError:
-        return True
+        return not well
     except OSError:
         return False
 

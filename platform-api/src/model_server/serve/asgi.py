@@ -15,16 +15,16 @@ import anyio
 import anyio.to_thread
 import orjson
 
+from model_server.bundle import MOST_JOINED
 from model_server.contract.problems import BadInput, ModelRefuses, NotJson
-from model_server.contract.strict_json import read_any
 from model_server.doors.content import NotThatEncoding, TooLong, UnknownEncoding, unpacked
 from model_server.engines.answers import WrongAnswers
-from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
+from model_server.explain.explainer import Explanation, NoBackground, NotAdditive, NotExplainable
 from model_server.joining.queue import Queue, TooManyWait
 from model_server.refusals import Refused
 from model_server.serve import protocols
 from model_server.serve.metrics import CONTENT_TYPE, ServerMetrics
-from model_server.serve.protocols import Question
+from model_server.serve.protocols import Question, Unexplained
 from model_server.serve.served_model import Answer, ServedModel
 
 Scope = MutableMapping[str, Any]
@@ -87,7 +87,7 @@ class ModelServerApp:
         # apart from other threads, so that reading a long body never waits for a model
         self._threads = anyio.CapacityLimiter(_AT_ONCE + 1)
         self._asked: Queue[Question, Answer] = Queue(self._ask, most_rows=model.joining.most_rows, at_once=_AT_ONCE)
-        self._explained: Queue[Callable[[], Response], Response] = Queue(self._explain_one, most_rows=0, at_once=1)
+        self._explaining: Queue[Unexplained, Explanation] = Queue(self._ask_why, most_rows=MOST_JOINED, at_once=1)
         self._reads: dict[str, dict[str, Any]] = {
             "/health/live": {"status": "live"},
             "/health/ready": {"status": "ready", "digest": model.bundle.digest},
@@ -141,12 +141,12 @@ class ModelServerApp:
     async def _predict(self, body: bytes, _length: bytes | None) -> Response:
         question = await self._read(body, lambda: protocols.own_question(self._model, body))
         answer = await self._answered(question)
-        return await self._written(question, lambda: _json(protocols.own_answer(answer)))
+        return await self._written(len(question.rows), lambda: _json(protocols.own_answer(answer)))
 
     async def _predict_plain(self, body: bytes, _length: bytes | None) -> Response:
         question = await self._read(body, lambda: protocols.plain_question(self._model, body))
         answer = await self._answered(question)
-        return await self._written(question, lambda: _json(protocols.predictions(answer)))
+        return await self._written(len(question.rows), lambda: _json(protocols.predictions(answer)))
 
     async def _infer(self, body: bytes, length: bytes | None) -> Response:
         def written() -> Response:
@@ -158,36 +158,40 @@ class ModelServerApp:
 
         asked, question = await self._read(body, lambda: protocols.infer_question(self._model, body, length))
         answer = await self._answered(question)
-        return await self._written(question, written)
+        return await self._written(len(question.rows), written)
 
     async def _explain(self, body: bytes, _length: bytes | None) -> Response:
-        def explained() -> Response:
-            read = read_any(body)
-            columns, rows = protocols.own_request(read, self._model.bundle)
-            return _json(self._model.explain(columns, rows, read.get("background")).as_json())
-
-        return await self._explained.answer(explained, 1)
+        return await self._explained(body, lambda: protocols.own_rows(self._model, body))
 
     async def _explain_plain(self, body: bytes, _length: bytes | None) -> Response:
-        def explained() -> Response:
-            rows = protocols.plain_rows(self._model, body)
-            return _json(self._model.explain(self._model.bundle.columns, rows).as_json())
+        return await self._explained(body, lambda: Unexplained(protocols.plain_rows(self._model, body), None))
 
-        return await self._explained.answer(explained, 1)
+    async def _explained(self, body: bytes, read: Callable[[], Unexplained]) -> Response:
+        asked = await self._read(body, read)
+        count = len(asked.rows)
+        joins = self._model.explains_together(count, asked.background)
+        found = await self._explaining.answer(asked, count, joins=joins)
+        return await self._written(count, lambda: _json(found.as_json()))
+
+    async def _ask_why(self, asked: Sequence[Unexplained]) -> Sequence[Explanation]:
+        return await anyio.to_thread.run_sync(self._explanations, asked, limiter=self._threads)
+
+    def _explanations(self, asked: Sequence[Unexplained]) -> list[Explanation]:
+        if len(asked) == 1:
+            [one] = asked
+            return [self._model.explain_checked(one.rows, one.background)]
+        return self._model.explain_together([one.rows for one in asked])
 
     async def _read(self, body: bytes, read: Callable[[], Read]) -> Read:
         # a short body is read sooner than a thread is woken
         return read() if len(body) <= _LONG_BYTES else await anyio.to_thread.run_sync(read)
 
-    async def _explain_one(self, explained: Sequence[Callable[[], Response]]) -> Sequence[Response]:
-        return [await anyio.to_thread.run_sync(explained[0], limiter=self._threads)]
-
     async def _answered(self, question: Question) -> Answer:
         joins = self._model.joining.may(question.rows, question.params)
         return await self._asked.answer(question, len(question.rows), joins=joins)
 
-    async def _written(self, question: Question, written: Callable[[], Response]) -> Response:
-        return written() if len(question.rows) <= _MANY_ROWS else await anyio.to_thread.run_sync(written)
+    async def _written(self, rows: int, written: Callable[[], Response]) -> Response:
+        return written() if rows <= _MANY_ROWS else await anyio.to_thread.run_sync(written)
 
     async def _ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
         return await anyio.to_thread.run_sync(self._answers, questions, limiter=self._threads)

@@ -38,6 +38,20 @@ class Question(NamedTuple):
     params: dict[str, Any]
 
 
+class Unexplained(NamedTuple):
+    """Checked rows to explain, and what came with them to compare with."""
+
+    rows: Rows
+    background: Any
+
+
+def own_rows(model: ServedModel, body: bytes) -> Unexplained:
+    """Read what to explain at the server's own door. Raises BadInput and NotJson."""
+    read = read_any(body)
+    columns, rows = own_request(read, model.bundle)
+    return Unexplained([list(row) for row in model.decoder.lists(columns, rows)], read.get("background"))
+
+
 def own_question(model: ServedModel, body: bytes) -> Question:
     """Read a body of the server's own door. Raises BadInput and NotJson."""
     read = read_any(body)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
+from model_server.bundle import MOST_JOINED, Bundle, compiled_graph, native_artifact, read_bundle
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.known_row import known_row
 from model_server.contract.problems import BadInput
@@ -173,7 +173,10 @@ class ServedModel:
         `background`: recent inputs that came with the request; they serve no other. Raises BadInput, NoBackground,
         NotExplainable, NotAdditive.
         """
-        checked = [list(row) for row in self.decoder.lists(columns, rows)]
+        return self.explain_checked([list(row) for row in self.decoder.lists(columns, rows)], background)
+
+    def explain_checked(self, checked: Rows, background: Any = None) -> Explanation:
+        """Explain checked rows, as `explain` does."""
         self.prepare_explanations()
         if self._sample is not None:
             assert self._explainer is not None
@@ -182,6 +185,18 @@ class ServedModel:
         assert self._without_sample is not None
         recent = [] if background is None else sent_background(background, self.bundle.inputs)
         return self._without_sample.explain(checked, recent)
+
+    def explains_together(self, rows: int, background: Any) -> bool:
+        """Return whether a request of so many rows may be explained with others: against the bundle's own sample, row by row."""
+        known = self._sample is not None and self._explainer is not None and self._explainer.joins
+        return known and background is None and rows <= MOST_JOINED
+
+    def explain_together(self, parts: Sequence[Rows]) -> list[Explanation]:
+        """Explain checked rows of several requests that `explains_together`. Raises what `explain` raises."""
+        assert self._explainer is not None
+        assert self._sample is not None
+        sample, source = self._sample
+        return [compared_with(found, source, len(sample)) for found in self._explainer.together(parts)]
 
     def prepare_explanations(self) -> None:
         """Load what explanations need, once: SHAP takes two seconds to import and a hundred megabytes to hold."""
