@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import anyio.lowlevel
 import httpx
 import orjson
 import pytest
@@ -37,7 +38,7 @@ class Served:
         self.params.append(body.get("params"))
         self.ids.append(request.headers.get("x-request-id"))
         # a turn of the loop, as over a socket
-        await asyncio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return self._saying(body["rows"])
 
     async def ask(self, *values: float, depth: int = 3) -> list[Any]:

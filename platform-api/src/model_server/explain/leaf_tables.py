@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from model_server.build.tree_ensemble import TreeEnsemble
 
@@ -85,11 +84,11 @@ class LeafTables:
         tables = [_tables(steps, data) for steps in by_size]
         self._gives, self._given_on, self._takes = (np.concatenate(parts) for parts in zip(*tables, strict=True))
         values = np.array([way.values for some in ways for way in some]) / ensemble.divisor
-        shape, places = (len(self._leaf), data.shape[1]), (np.arange(len(self._leaf)), self._steps.features)
-        # adds up what leaves give by input
-        self._sums = [
-            sparse.csr_array((values[self._leaf, target], places), shape=shape) for target in range(ensemble.targets)
-        ]
+        # what leaves give is added up by input: steps in the order of their inputs, and where each input begins
+        self._order = np.argsort(self._steps.features, kind="stable")
+        self._present, self._begins = np.unique(self._steps.features[self._order], return_index=True)
+        self._values = values[self._leaf[self._order]]
+        self._width = data.shape[1]
 
     @classmethod
     def of(cls, ensemble: TreeEnsemble, background: Matrix) -> "LeafTables | None":
@@ -109,8 +108,15 @@ class LeafTables:
         """Return attributions [rows, inputs, targets]."""
         data = _as_compared(rows, rounds=self._rounds)
         step = max(1, _CHUNK // (8 * len(self._leaf)))
-        parts = [self._looked_up(data[start : start + step]) for start in range(0, len(data), step)]
-        return np.concatenate([np.stack([part @ each for each in self._sums], axis=-1) for part in parts])
+        found = np.zeros((len(data), self._width, self._values.shape[1]))
+        for start in range(0, len(data), step):
+            part = slice(start, start + step)
+            added = self._looked_up(data[part])[:, self._order]
+            for target in range(self._values.shape[1]):
+                found[part, self._present, target] = np.add.reduceat(
+                    added * self._values[:, target], self._begins, axis=1
+                )
+        return found
 
     def _looked_up(self, data: Matrix) -> Matrix:
         """Return what each step adds to the answer for a leaf of value 1: [rows, steps]."""
