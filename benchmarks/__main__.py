@@ -19,6 +19,8 @@ USUAL = (
     "features",
     "catalogue",
     "mlflow_door",
+    "native",
+    "explanations",
     "startup",
 )
 # predictions while backups run; a quarter of an hour in which everything is killed, and two hours of everyday load: only when they are asked for

@@ -31,7 +31,7 @@ def run(*, quick: bool = False) -> list[Line]:
         for name in (LOGISTIC, BOOSTING):
             bundle = deploy(platform, token, name)
             with (
-                _mlflow(bundle, seconds) as mlflow,
+                mlflow_serves(bundle, seconds) as mlflow,
                 _kserve(name, bundle, seconds) as kserve,
             ):
                 contenders: dict[str, Callable[[], Result]] = {
@@ -50,7 +50,8 @@ def run(*, quick: bool = False) -> list[Line]:
 
 
 @contextmanager
-def _mlflow(bundle: Path, seconds: float) -> Iterator[Callable[[], Result]]:
+def mlflow_serves(bundle: Path, seconds: float) -> Iterator[Callable[[], Result]]:
+    """Serve the model of a bundle with `mlflow models serve`; give how to measure it."""
     port = free_port()
     command = [
         sys.executable,

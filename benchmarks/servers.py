@@ -32,8 +32,9 @@ def running(
     *,
     seconds: float = 90,
     env: dict[str, str] | None = None,
+    well: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server in a process group of its own until it answers; end the group afterwards."""
+    """Run a server in a process group of its own until it answers (`well`: with 2xx); end the group afterwards."""
     process = subprocess.Popen(
         command,
         # servers start helpers by name (mlflow starts uvicorn): they must be this environment's
@@ -49,7 +50,7 @@ def running(
     )
     try:
         deadline = time.monotonic() + seconds
-        while not _answers(ready_url):
+        while not _answers(ready_url, well=well):
             assert process.poll() is None, f"{command[:4]} ended with {process.returncode}"
             assert time.monotonic() < deadline, f"{command[:4]} did not answer"
             time.sleep(0.2)
@@ -64,34 +65,45 @@ def running(
             process.wait()
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, *, well: bool) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2):
             return True
     except urllib.error.HTTPError:
-        return True
+        return not well
     except OSError:
         return False
 
 
 def kserve_environment(scikit_learn: str) -> Path | None:
     """Return the interpreter of an environment with the KServe SDK, made on first use; None when it cannot be made."""
-    folder = ROOT / ".bench" / "kserve"
-    interpreter = folder / "bin" / "python"
-    if interpreter.exists():
+    return _environment("kserve", "the KServe SDK", ["kserve==0.21.*", f"scikit-learn=={scikit_learn}", "joblib"])
+
+
+def mlserver_environment() -> Path | None:
+    """Return the interpreter of an environment with MLServer and its MLflow runtime, as `kserve_environment` does."""
+    # 1.7 asks for an event loop where uvloop has none any more
+    packages = ["mlserver==1.7.*", "mlserver-mlflow==1.7.*", "uvloop<0.22"]
+    return _environment("mlserver", "MLServer", packages)
+
+
+def _environment(name: str, peer: str, packages: list[str]) -> Path | None:
+    folder = ROOT / ".bench" / name
+    interpreter, whole = folder / "bin" / "python", folder / "installed"
+    if whole.exists():
         return interpreter
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     try:
-        subprocess.run([uv, "venv", "--quiet", str(folder)], check=True, timeout=60)
-        packages = ["kserve==0.21.*", f"scikit-learn=={scikit_learn}", "joblib"]
+        subprocess.run([uv, "venv", "--quiet", "--clear", str(folder)], check=True, timeout=60)
         subprocess.run(
             [uv, "pip", "install", "--quiet", "--python", str(interpreter), *packages],
             check=True,
             timeout=600,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"  the KServe SDK could not be installed, so it is not measured: {error}")
+        print(f"  {peer} could not be installed, so it is not measured: {error}")
         return None
+    whole.touch()
     return interpreter
 
 

@@ -25,6 +25,8 @@ Datatype = Literal["FP64", "INT64", "BOOL", "BYTES"]
 Scoring = Literal["decision_function", "transform", "predict_proba"]
 
 FORMAT = 1
+# as many rows as a build asks together, and so as many as it proves
+MOST_JOINED = 64
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ class Bundle:
     code: Code = "none"
     """`declared`: the model brings Python code of its own, and is loaded in confined processes only."""
     format: int = FORMAT
+    joined_rows: int = 0
+    """As many rows of different requests may stand in one call, because they are independent; 0: each request alone."""
     libraries: str | None = None
     """Name of the environment the model is loaded in; None for the platform's own."""
 
@@ -176,6 +180,7 @@ def parse_bundle(content: dict[str, Any]) -> Bundle:
             "onnx": OnnxGraph(**onnx) if onnx else None,
             "params": tuple(map(parameter, content.get("params", ()))),
             "code": _code(content.get("code", "none")),
+            "joined_rows": joined_rows(content.get("joined_rows", 0)),
         }
     )
 
@@ -220,6 +225,13 @@ def parameter(found: dict[str, Any]) -> Parameter:
     """Return a param as JSON describes it. Raises KeyError."""
     shape = found.get("shape")
     return Parameter(found["name"], found["type"], found["default"], None if shape is None else tuple(shape))
+
+
+def joined_rows(found: Any) -> int:
+    """Return how many rows may be joined. Raises ValueError for what no build states."""
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= MOST_JOINED:
+        raise ValueError
+    return found
 
 
 def _code(found: Any) -> Code:

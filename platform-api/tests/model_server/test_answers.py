@@ -263,7 +263,8 @@ def test_graph_in_process_and_model_process_answer_a_pair_per_row(two_targets: P
 def test_tensors_of_several_targets_have_their_shape(two_targets: Path) -> None:
     served = ServedModel(BuiltFiles(two_targets))
     tensor = {"name": "x", "datatype": "FP64", "shape": [2, 3], "data": ROWS}
-    content, _ = protocols.infer_answer(served, json.dumps({"inputs": [tensor]}).encode(), None)
+    asked, question = protocols.infer_question(served, json.dumps({"inputs": [tensor]}).encode(), None)
+    content, _ = protocols.infer_answer(served.bundle, asked, served.answer(question.rows, question.params))
     [output] = json.loads(content)["outputs"]
     assert output["shape"] == [2, 2]
     assert output["data"] == pytest.approx([value for pair in PAIRS for value in pair])

@@ -134,7 +134,8 @@ def test_digest_is_the_platforms_digest_and_follows_every_byte(built: Callable[[
 
 def test_report_shows_every_step_in_order(built: Callable[[str], Built]) -> None:
     report = json.loads((built("logistic pipeline").folder / "report.json").read_text())
-    steps = ["digest", "format", "scan", "code", "versions", "load", "schema", "compile", "background", "parity"]
+    steps = ["digest", "format", "scan", "code", "versions", "load", "schema", "compile", "rows"]
+    steps += ["background", "parity"]
     assert [step["name"] for step in report["steps"]] == steps
     assert all(step["detail"] for step in report["steps"])
     assert (report["verdict"], report["engine"], report["reason"]) == ("built", "onnx", None)

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer, answer_form
-from model_server.bundle import Extra, InputColumn, Parameter, input_column, parameter
+from model_server.bundle import Extra, InputColumn, Parameter, input_column, joined_rows, parameter
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.known_row import known_rows
 from model_server.contract.problems import ModelRefuses
@@ -55,6 +55,7 @@ class Description:
     answer: AnswerForm
     extra_inputs: Extra
     params: tuple[Parameter, ...]
+    joined_rows: int
 
     @cached_property
     def form(self) -> Form:
@@ -79,6 +80,7 @@ def describe(files: Files) -> Description:
             answer_form(content),
             content.get("extra_inputs", "refuse"),
             tuple(map(parameter, content.get("params", ()))),
+            joined_rows(content.get("joined_rows", 0)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleNotTrusted("the bundle's description cannot be read") from error

@@ -66,6 +66,19 @@ class ModelProcessDown(Unavailable):
         )
 
 
+class ModelBusy(Unavailable):
+    """More requests wait for the model than it can answer soon."""
+
+    title = "The model is busy"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"More requests wait for '{name}' than it can answer soon, so this one was not taken; try again in a second, or "
+            "send fewer requests with more rows each.",
+            retry_after=1,
+        )
+
+
 class RoutesUnknown(Unavailable):
     """This API process has not read what is deployed yet."""
 

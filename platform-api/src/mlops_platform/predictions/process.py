@@ -1,6 +1,6 @@
 """Talking to a model process: over its Unix socket on one machine, over HTTP in a cluster."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -8,11 +8,13 @@ import httpx
 import orjson
 import structlog
 
+from mlops_platform.errors import PlatformError
 from mlops_platform.predictions.answers import AnswerForm, AnswersDiffer
 from mlops_platform.predictions.inputs import INPUT_DATA
 from mlops_platform.predictions.problems import (
     InputNotValid,
     ModelAnswersWrong,
+    ModelBusy,
     ModelFailed,
     ModelProcessDown,
     ModelRefusesInput,
@@ -21,6 +23,8 @@ from mlops_platform.telemetry import spans, tracing
 from mlops_platform.telemetry.requests import CURRENT
 from model_server.contract.decoder import Row
 from model_server.contract.problems import MAX_PROBLEMS, Problem
+from model_server.joining.may_join import Joining
+from model_server.joining.queue import Queue, TooManyWait
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +33,10 @@ _WRONG_ANSWERS = "wrong_answers"
 _REFUSES = "model_refuses"
 # the model host's, while it has no process that answers
 _NO_PROCESS = "no_process"
+_BUSY = "busy"
 _LONGEST = 2_000
+# calls beside each other: a joined one holds whoever came meanwhile; others compete in the process for its threads
+_JOINED_AT_ONCE, _AT_ONCE = 1, 32
 _ONE_EACH = AnswerForm(None, None)
 # what a model process compares with while few rows are known; it has nothing at all when it says no_background
 _NO_BACKGROUND = "no_background"
@@ -56,11 +63,27 @@ class Said(NamedTuple):
     scores: list[Any] | None = None
 
 
+class _Question(NamedTuple):
+    """What one request asks, and the headers that name it."""
+
+    rows: list[Row]
+    params: Mapping[str, Any]
+    headers: dict[str, str]
+
+
 class ModelProcess:
     """The isolated process of one revision."""
 
-    def __init__(self, name: str, address: str, columns: list[str], answer: AnswerForm) -> None:
+    def __init__(
+        self, name: str, address: str, columns: list[str], answer: AnswerForm, joining: Joining | None = None
+    ) -> None:
+        """`joining` says which requests may share a call; without it each has its own."""
         self._name = name
+        self._joining = joining or Joining(0, (), ())
+        joins = self._joining.most_rows
+        self._asked: Queue[_Question, Said] = Queue(
+            self._ask, most_rows=joins, at_once=_JOINED_AT_ONCE if joins else _AT_ONCE, repeated=_says_of_one
+        )
         self._columns = columns
         self._answer = answer
         self.background: bytes | None = None
@@ -71,8 +94,32 @@ class ModelProcess:
         self._closing = False
 
     async def predict(self, rows: list[Row], params: Mapping[str, Any] = _NOTHING) -> Said:
-        """Return what the model says to each row. Raises ModelProcessDown, InputNotValid, ModelFailed, ModelAnswersWrong."""
-        status, answer = await self._post("/predict", rows, {"params": params} if params else _NOTHING)
+        """Return what the model says to each row, in a call that others' rows may share where they are independent.
+
+        Raises ModelProcessDown, ModelBusy, InputNotValid, ModelFailed, ModelAnswersWrong.
+        """
+        with spans.calling("model process /predict") as span:
+            question = _Question(rows, params, tracing.handed_on(CURRENT.get("")))
+            try:
+                said = await self._asked.answer(question, len(rows), joins=self._joining.may(rows, params))
+            except TooManyWait as full:
+                span.answered(ModelBusy.status)
+                raise ModelBusy(self._name) from full
+            except PlatformError as error:
+                span.answered(error.status)
+                raise
+            span.answered(httpx.codes.OK)
+            return said
+
+    async def _ask(self, questions: Sequence[_Question]) -> list[Said]:
+        rows = [row for question in questions for row in question.rows]
+        # joined ones have no params but the defaults; a call for several is no one's request
+        headers = questions[0].headers if len(questions) == 1 else {}
+        said = await self._predicted(rows, questions[0].params, headers)
+        return list(_parted(said, [len(question.rows) for question in questions]))
+
+    async def _predicted(self, rows: list[Row], params: Mapping[str, Any], headers: dict[str, str]) -> Said:
+        status, answer = await self._post("/predict", rows, {"params": params} if params else _NOTHING, headers)
         self._refuse(status, answer)
         predictions, labels = answer.get("prediction"), answer.get("labels")
         scores = answer.get("scores")
@@ -85,7 +132,9 @@ class ModelProcess:
     async def explain(self, rows: list[Row]) -> dict[str, Any]:
         """Return attributions, or {error, detail} when the model cannot be explained. Raises what `predict` raises."""
         background = {"background": orjson.Fragment(self.background)} if self.background else {}
-        status, answer = await self._post("/explain", rows, background)
+        with spans.calling("model process /explain") as span:
+            status, answer = await self._post("/explain", rows, background, tracing.handed_on(CURRENT.get("")))
+            span.answered(status)
         if status == httpx.codes.CONFLICT:
             return {
                 "method": "shap",
@@ -113,6 +162,8 @@ class ModelProcess:
             raise ModelAnswersWrong(self._name)
         if answer.get("reason") == _NO_PROCESS:
             raise ModelProcessDown(self._name, str(answer.get("error", ""))[:_LONGEST])
+        if answer.get("reason") == _BUSY:
+            raise ModelBusy(self._name)
         if status != httpx.codes.OK:
             raise ModelFailed(self._name)
 
@@ -123,16 +174,16 @@ class ModelProcess:
             log.error("model answers wrong", model=self._name, reason=str(difference))  # noqa: TRY400 - the reason is the message
             raise ModelAnswersWrong(self._name) from difference
 
-    async def _post(self, path: str, rows: list[Row], more: Mapping[str, Any] = _NOTHING) -> tuple[int, dict[str, Any]]:
+    async def _post(
+        self, path: str, rows: list[Row], more: Mapping[str, Any], headers: dict[str, str]
+    ) -> tuple[int, dict[str, Any]]:
         body = orjson.dumps({"columns": self._columns, "rows": rows, **more})
         if self._client.is_closed:
             self._client = _client(self._address)
         self._in_flight += 1
         try:
-            with spans.calling(f"model process {path}") as span:
-                headers = {"content-type": "application/json", **tracing.handed_on(CURRENT.get(""))}
-                response = await self._client.post(path, content=body, headers=headers)
-                span.answered(response.status_code)
+            named = {"content-type": "application/json", **headers}
+            response = await self._client.post(path, content=body, headers=named)
             return response.status_code, orjson.loads(response.content)
         except (httpx.HTTPError, orjson.JSONDecodeError) as error:
             raise ModelProcessDown(self._name) from error
@@ -140,6 +191,19 @@ class ModelProcess:
             self._in_flight -= 1
             if self._closing and not self._in_flight:
                 await self._client.aclose()
+
+
+def _says_of_one(error: Exception) -> bool:
+    """Return whether what was said to several may be meant for one of them: not when nobody was there to say it."""
+    return not isinstance(error, ModelProcessDown | ModelBusy)
+
+
+def _parted(said: Said, counts: Sequence[int]) -> Iterator[Said]:
+    """Give each request its own answers."""
+    end = 0
+    for count in counts:
+        start, end = end, end + count
+        yield Said(*(None if values is None else values[start:end] for values in said))  # type: ignore[arg-type]
 
 
 def _refused_input(answer: dict[str, Any]) -> InputNotValid:

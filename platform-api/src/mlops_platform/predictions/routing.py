@@ -19,6 +19,7 @@ from mlops_platform.predictions.recorder import RevisionRecorder
 from mlops_platform.predictions.trust import NotApproved, Trust
 from mlops_platform.telemetry import metrics
 from model_server.contract.decoder import Decoder
+from model_server.joining.may_join import Joining
 from model_server.trust.files import ApprovedFiles, Files
 from model_server.trust.statement import Statement
 
@@ -269,6 +270,7 @@ def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None)
         raise NotApproved("not_approved", "the statement of approval is about another artifact than the bundle holds")
     onnx = OnnxModel(files, description) if live.engine == "onnx" else None
     columns = [column.name for column in description.columns]
+    joining = Joining(description.joined_rows, description.columns, description.params)
     answer: dict[str, object] = {
         "status": "success",
         "model_name": live.model_name,
@@ -291,7 +293,9 @@ def _target(live: LiveRevision, files: Files, recorder: RevisionRecorder | None)
         description=description,
         decoder=onnx.decoder if onnx else Decoder(description.columns, description.extra_inputs),
         onnx=onnx,
-        process=ModelProcess(live.model_name, live.address, columns, description.answer) if live.address else None,
+        process=ModelProcess(live.model_name, live.address, columns, description.answer, joining)
+        if live.address
+        else None,
         recorder=recorder or RevisionRecorder(live.model_name, live.revision_id),
         statement=statement,
         approval=approval,

@@ -15,7 +15,7 @@ from typing import Any
 
 from model_server.build.report import Report, write_json
 from model_server.build.stages import Stages
-from model_server.bundle import parse_bundle
+from model_server.bundle import MOST_JOINED, parse_bundle
 from model_server.digests import copy_plain, file_sha256, plain_files, tree_digest
 from model_server.formats.allowed import check_formats
 from model_server.libraries.found import Libraries, find
@@ -65,6 +65,7 @@ def build(
             inspected = stages.inspect()
             content, proven = stages.prove(*stages.load())
             content |= {**inspected, "format": 1, "digest": digest, "model_name": name, "model_version": version}
+            content["joined_rows"] = _joined(content.pop("independent_rows"), content["joined_rows"])
             content["feature_refs"] = list(feature_refs)
             if libraries is not None:
                 content["libraries"] = libraries.name
@@ -74,6 +75,13 @@ def build(
         report.verdict, report.reason, report.sentence = "refused", refusal.code, refusal.sentence
     report.write(output / "report.json", digest=digest, engine=engine, model_name=name, model_version=version)
     return report
+
+
+def _joined(said: bool | None, measured: int) -> int:
+    """Return how many rows may be joined: the owner's word counts more than what was measured."""
+    if said is None:
+        return measured
+    return MOST_JOINED if said else 0
 
 
 def _check(source: Path, scratch: Path, report: Report) -> str:

@@ -26,7 +26,8 @@ def _inspect(request: dict[str, Any], events: Events) -> None:
     with events.step("versions") as step:
         _compare_versions(artifact, step, request.get("libraries"))
         params = [asdict(found) for found in declared_params(artifact.params)] if artifact.flavor == "pyfunc" else []
-    events.send(event="done", code=artifact.code, params=params, extra_inputs=artifact.extra_inputs)
+    said = {"extra_inputs": artifact.extra_inputs, "independent_rows": artifact.independent_rows}
+    events.send(event="done", code=artifact.code, params=params, **said)
 
 
 def _scan(root: Path, files: list[Path], step: Step) -> None:

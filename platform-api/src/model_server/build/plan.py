@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from model_server.build.answers import settle
 from model_server.build.compile import compile_model, forms_of
 from model_server.build.example import refuse_local_times
+from model_server.build.independence import measure
 from model_server.build.missing import as_it_takes_gaps, refused_without, with_missing
 from model_server.build.offer import write_offer
 from model_server.build.parity import NativeAnswers, Parity, compare, proof_rows, rows_at_splits
@@ -114,6 +115,26 @@ def compile_and_offer(description: Description, output: Path, events: Steps) -> 
         step.detail = f"ONNX, {candidates[-1][0].mode} of {candidates[-1][0].dtype}"
         write_offer(output, candidates[-1][0], answered, splits)
     return True
+
+
+def prove_rows(description: Description, said: bool | None, events: Steps, *, compiled: bool) -> int:
+    """Return how many rows of different requests the model answers alike alone and together; `said` is the owner's word on it."""
+    with events.step("rows") as step:
+        if compiled:
+            step.status, step.detail = "skipped", "a compiled model answers in microseconds: no requests are joined"
+            return 0
+        scores = description.answer.scores
+        native = description.native.doing(
+            description.native.task, description.native.labels, scores.method if scores else None
+        )
+        found = measure(native, description.inputs, description.samples, description.native_input)
+        step.facts = {"independent_rows": found.rows, "largest_difference": found.largest_difference, "declared": said}
+        step.detail = found.sentence
+        if said is not None:
+            step.detail += f"; the owner declares that rows are {'' if said else 'not '}independent, which counts"
+        if not found.rows:
+            step.status = "warning"
+        return found.rows
 
 
 def _why(attempts: list[str]) -> str:

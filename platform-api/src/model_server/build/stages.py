@@ -24,11 +24,11 @@ _MODULES: dict[Stage, str] = {
 }
 _STEPS: dict[Stage, tuple[str, ...]] = {
     "inspection": ("scan", "code", "versions"),
-    "model": ("load", "schema", "compile"),
+    "model": ("load", "schema", "compile", "rows"),
     "proof": ("background", "parity"),
 }
 _LAST: dict[Stage, str] = {"inspection": "done", "model": "described", "proof": "proven"}
-_DESCRIBED = ("flavor", "task", "labels", "positive_label", "inputs", "native_input", "answer")
+_DESCRIBED = ("flavor", "task", "labels", "positive_label", "inputs", "native_input", "answer", "joined_rows")
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _STATUSES = ("passed", "failed", "warning", "skipped")
 _LONGEST = 2_000
@@ -55,16 +55,19 @@ class Stages:
         self._libraries = libraries
 
     def inspect(self) -> dict[str, Any]:
-        """Look into every file; return what they say: code, parameters, what becomes of extra inputs. Raises Refused."""
+        """Look into every file; return what they say: code, parameters, what becomes of extra inputs, whether the owner calls
+        rows independent. Raises Refused.
+        """
         own = self._libraries
         readable = [self._native] if own is None else [self._native, own.folder]
         # their versions are read, nothing of them is imported
         more = {} if own is None else {"libraries": asdict(own) | {"folder": str(own.folder)}}
         said, _ = self._run("inspection", readable, more)
         known = said.get("code") in ("none", "declared") and said.get("extra_inputs") in ("refuse", "ignore")
+        known = known and said.get("independent_rows") in (None, True, False)
         if not known or not isinstance(said.get("params"), list):
             raise Refused("build_inconsistent", "The isolated inspection returned an incomplete description.")
-        return {name: said[name] for name in ("code", "params", "extra_inputs")}
+        return {name: said[name] for name in ("code", "params", "extra_inputs", "independent_rows")}
 
     def load(self) -> tuple[dict[str, Any], bool, Path]:
         """Load the model; return what it says of itself, whether it offers a graph, and the folder of the offer."""

@@ -1,4 +1,4 @@
-"""The build's second process, which loads the model: load, schema, compile. What it says are the model's own claims."""
+"""The build's second process, which loads the model: load, schema, compile, rows. What it says are the model's own claims."""
 
 import sys
 from pathlib import Path
@@ -20,11 +20,12 @@ def _load(request: dict[str, Any], events: Events) -> None:
             native = with_labels(native, artifact.model_file)
         kind = type(native.estimator).__name__
         step.detail = f"{artifact.flavor} {kind}, task {native.task}"
-    from model_server.build.plan import compile_and_offer, describe
+    from model_server.build.plan import compile_and_offer, describe, prove_rows
 
     description = describe(artifact, native, events)
     offered = compile_and_offer(description, Path(request["output"]), events)
-    events.send(event="described", content=description.as_json(), offered=offered)
+    joined = prove_rows(description, artifact.independent_rows, events, compiled=offered)
+    events.send(event="described", content={**description.as_json(), "joined_rows": joined}, offered=offered)
 
 
 def main() -> int:

@@ -29,6 +29,10 @@ def table(inputs: tuple[InputColumn, ...], rows: Rows, form: Form) -> Any:
     import pandas as pd
 
     index = pd.RangeIndex(len(rows))
+    if form == "frame" and all(column.type == "double" and column.categories is None for column in inputs):
+        # the same frame in a tenth of the time
+        names = pd.Index([column.name for column in inputs], dtype=object)
+        return pd.DataFrame(array(inputs, rows), columns=names, index=index)
     columns = {column.name: _series(column, [row[place] for row in rows], index) for place, column in enumerate(inputs)}
     return columns[inputs[0].name] if form == "values" else pd.DataFrame(columns, index=index)
 

@@ -6,6 +6,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from model_server.build.tree_ensemble import NotCompilable
+from model_server.build.tree_readers import read_trees
 from model_server.bundle import Form, InputColumn
 from model_server.contract.problems import BadInput
 from model_server.contract.values import NUMERIC
@@ -16,6 +18,7 @@ from model_server.engines.inputs import array, table
 from model_server.engines.native import NativeModel
 from model_server.explain.background import Rows
 from model_server.explain.explainer import NotExplainable
+from model_server.explain.leaf_tables import LeafTables
 
 Matrix = npt.NDArray[np.float64]
 
@@ -124,6 +127,37 @@ class LinearAttribution:
         """Attribute the rows."""
         values = np.asarray(self._explainer.shap_values(array(self._inputs, rows).astype(np.float64)))
         return values[:, :, None], np.ravel(self._explainer.expected_value).astype(np.float64)
+
+
+class TableAttribution:
+    """Tree SHAP against the background by tables, for trees that add up in the space that is explained."""
+
+    name = "tree"
+
+    def __init__(self, tables: LeafTables, base: Matrix, inputs: tuple[InputColumn, ...]) -> None:
+        self._tables, self._base, self._inputs = tables, base, inputs
+
+    @classmethod
+    def of(cls, native: NativeModel, inputs: tuple[InputColumn, ...], background: Rows) -> Self | None:
+        """Return the method for ensembles whose answer is the sum or the mean of their trees, where tables are not too large."""
+        if native.scoring is not None or any(column.type not in NUMERIC for column in inputs):
+            return None
+        try:
+            ensemble = read_trees(native.estimator)
+        except NotCompilable:
+            return None
+        if ensemble is None or ensemble.link not in ("identity", "mean_probabilities"):
+            return None
+        data = array(inputs, background).astype(np.float64)
+        tables = LeafTables.of(ensemble, data)
+        if tables is None:
+            return None
+        answers = np.asarray(native.explained(data), dtype=np.float64).reshape(len(data), -1)
+        return cls(tables, answers.mean(axis=0), inputs)
+
+    def __call__(self, rows: Rows) -> tuple[Matrix, Matrix]:
+        """Attribute the rows."""
+        return self._tables(array(self._inputs, rows).astype(np.float64)), self._base
 
 
 class TreeAttribution:

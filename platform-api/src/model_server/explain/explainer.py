@@ -9,6 +9,7 @@ and permutation SHAP on the model's own output for everything else (pipelines wi
 Invariant, checked for every answer: base value + sum of attributions = raw output, within 1e-6 of max(1, |output|).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -26,6 +27,7 @@ Space = Literal["probability", "value", "score"]
 Matrix = npt.NDArray[np.float64]
 # more attributions than an answer bears for classes nobody asked about
 _MOST_BY_CLASS = 100_000
+_BY_ROW = ("shap_values", "base_values", "raw_output")
 
 
 class NoBackground(Exception):
@@ -58,6 +60,17 @@ class Explanation:
     background: dict[str, Any] = field(default_factory=dict)
     """What the rows were compared with: source, number of rows, and a sentence."""
     by_class: dict[str, Any] | None = None
+
+    def of(self, rows: slice) -> "Explanation":
+        """Return the explanation of some of the rows."""
+        every = self.by_class
+        parts = None if every is None else {name: every[name][rows] for name in _BY_ROW}
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _BY_ROW},
+            explained_labels=None if self.explained_labels is None else self.explained_labels[rows],
+            by_class=None if every is None or parts is None else {**every, **parts},
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the answer of /explain."""
@@ -103,6 +116,22 @@ class Explainer:
         self._native, self._inputs, self._form = native, inputs, form
         self._attributions = attributions
         self.space: Space = "score" if native.scoring else "value" if native.task == "regression" else "probability"
+
+    @property
+    def joins(self) -> bool:
+        """Whether rows of several requests may be explained together: trees and linear models look at one row at a time."""
+        return len(self._attributions) > 1
+
+    def together(self, parts: Sequence[Rows]) -> list[Explanation]:
+        """Explain the rows of several requests by the first method alone. Raises what `explain` raises."""
+        whole = Explainer(self._native, self._inputs, self._form, self._attributions[:1]).explain(
+            [row for rows in parts for row in rows]
+        )
+        found, end = [], 0
+        for rows in parts:
+            start, end = end, end + len(rows)
+            found.append(whole.of(slice(start, end)))
+        return found
 
     def explain(self, rows: Rows) -> Explanation:
         """Explain checked rows. Raises NotAdditive when no method's attributions add up, WrongAnswers."""
@@ -156,7 +185,12 @@ def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: F
     A special method is kept only when it reproduces the model's outputs on the background; permutation SHAP, which is
     additive by construction, stands behind it.
     """
-    from model_server.explain.attributions import LinearAttribution, PermutationAttribution, TreeAttribution
+    from model_server.explain.attributions import (
+        LinearAttribution,
+        PermutationAttribution,
+        TableAttribution,
+        TreeAttribution,
+    )
 
     if native.task == "raw" and native.scoring is None:
         raise NotExplainable(
@@ -168,7 +202,7 @@ def make_explainer(native: NativeModel, inputs: tuple[InputColumn, ...], form: F
         )
     model_agnostic = PermutationAttribution(native, inputs, form, background)
     explainer = Explainer(native, inputs, form, [model_agnostic])
-    for kind in (LinearAttribution, TreeAttribution):
+    for kind in (LinearAttribution, TableAttribution, TreeAttribution):
         special = kind.of(native, inputs, background)
         if special is None:
             continue

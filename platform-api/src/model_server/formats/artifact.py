@@ -47,6 +47,8 @@ class Artifact:
     options: dict[str, Any] = field(default_factory=dict)
     extra_inputs: Extra = "refuse"
     """What becomes of values that are none of the inputs: `metadata={"extra_inputs": "ignore"}` when the model is logged."""
+    independent_rows: bool | None = None
+    """The owner's word on whether a row's answer depends on no other row: `metadata={"independent_rows": True}`; None: measured."""
 
 
 def described(root: Path) -> dict[str, Any] | None:
@@ -105,6 +107,7 @@ def read_artifact(root: Path) -> Artifact:
             code_folder=_folder(root, flavour.code_folder) if flavour.code_folder else None,
             options=flavour.options,
             extra_inputs=_extra_inputs(content.get("metadata")),
+            independent_rows=_independent_rows(content.get("metadata")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Refused("bad_metadata", _NOT_UNDERSTOOD) from error
@@ -120,6 +123,16 @@ def _extra_inputs(metadata: Any) -> Extra:
             f"The model's metadata says extra_inputs: {str(wanted)[:50]!r}; it can be 'refuse' or 'ignore'.",
         )
     return "refuse"
+
+
+def _independent_rows(metadata: Any) -> bool | None:
+    said = metadata.get("independent_rows") if isinstance(metadata, dict) else None
+    if said is not None and not isinstance(said, bool):
+        raise Refused(
+            "bad_metadata",
+            f"The model's metadata says independent_rows: {str(said)[:50]!r}; it can be true or false.",
+        )
+    return said
 
 
 def _model_file(root: Path, flavour: Flavour) -> Path:

@@ -7,31 +7,37 @@ time: each uses a whole core.
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import anyio
 import anyio.to_thread
 import orjson
 
+from model_server.bundle import MOST_JOINED
 from model_server.contract.problems import BadInput, ModelRefuses, NotJson
-from model_server.contract.strict_json import read_any
 from model_server.doors.content import NotThatEncoding, TooLong, UnknownEncoding, unpacked
 from model_server.engines.answers import WrongAnswers
-from model_server.explain.explainer import NoBackground, NotAdditive, NotExplainable
+from model_server.explain.explainer import Explanation, NoBackground, NotAdditive, NotExplainable
+from model_server.joining.queue import Queue, TooManyWait
 from model_server.refusals import Refused
 from model_server.serve import protocols
 from model_server.serve.metrics import CONTENT_TYPE, ServerMetrics
-from model_server.serve.served_model import ServedModel
+from model_server.serve.protocols import Question, Unexplained
+from model_server.serve.served_model import Answer, ServedModel
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = tuple[tuple[bytes, bytes], ...]
+Read = TypeVar("Read")
 Handler = Callable[[bytes, bytes | None], Awaitable["Response"]]
 
 MAX_BODY_BYTES = 16_000_000
+# calls of the model beside each other: libraries let others compute while they do, and while one ends the next is put together
+_AT_ONCE = 2
+_LONG_BYTES, _MANY_ROWS = 65_536, 1_000
 # status, reason code, and the sentence where the error's own is not for callers
 _REASONS: dict[type[Exception], tuple[int, str, str | None]] = {
     ModelRefuses: (422, "model_refuses", None),
@@ -44,9 +50,11 @@ _REASONS: dict[type[Exception], tuple[int, str, str | None]] = {
     NotExplainable: (409, "not_explainable", None),
     NotAdditive: (500, "not_additive", None),
     WrongAnswers: (500, "wrong_answers", None),
+    TooManyWait: (503, "busy", None),
 }
 logger = logging.getLogger("model_server")
 _JSON: Headers = ((b"content-type", b"application/json"),)
+_SOON = (b"retry-after", b"1")
 # Triton's name for the length of the JSON before binary values
 _JSON_LENGTH = b"inference-header-content-length"
 
@@ -65,7 +73,7 @@ class Response(NamedTuple):
 
 
 class ModelServerApp:
-    """ASGI application. Errors are {"error": sentence, "reason": code}: 400, 404, 405, 409, 413, 415, 422, 500."""
+    """ASGI application. Errors are {"error": sentence, "reason": code}: 400, 404, 405, 409, 413, 415, 422, 500, 503."""
 
     def __init__(self, model: ServedModel) -> None:
         self.asked = time.monotonic()
@@ -76,7 +84,10 @@ class ModelServerApp:
         version = f"/v2/models/{name}/versions/{model.bundle.model_version}"
         named = model.statement.names_approval.encode() if model.statement else b"trial"
         self._approval = ((b"x-mlops-approval", named),)
-        self._threads = {"predict": anyio.CapacityLimiter(2), "explain": anyio.CapacityLimiter(1)}
+        # apart from other threads, so that reading a long body never waits for a model
+        self._threads = anyio.CapacityLimiter(_AT_ONCE + 1)
+        self._asked: Queue[Question, Answer] = Queue(self._ask, most_rows=model.joining.most_rows, at_once=_AT_ONCE)
+        self._explaining: Queue[Unexplained, Explanation] = Queue(self._ask_why, most_rows=MOST_JOINED, at_once=1)
         self._reads: dict[str, dict[str, Any]] = {
             "/health/live": {"status": "live"},
             "/health/ready": {"status": "ready", "digest": model.bundle.digest},
@@ -128,45 +139,68 @@ class ModelServerApp:
         return await _handled(handler, headers, receive)
 
     async def _predict(self, body: bytes, _length: bytes | None) -> Response:
-        def answered() -> Response:
-            read = read_any(body)
-            columns, rows = protocols.own_request(read, self._model.bundle)
-            answer = self._model.predict(columns, rows, read.get("params"))
-            content = {"prediction": answer.prediction, "labels": answer.labels}
-            return _json(content if answer.scores is None else {**content, "scores": answer.scores})
-
-        return await self._run("predict", answered)
+        question = await self._read(body, lambda: protocols.own_question(self._model, body))
+        answer = await self._answered(question)
+        return await self._written(len(question.rows), lambda: _json(protocols.own_answer(answer)))
 
     async def _predict_plain(self, body: bytes, _length: bytes | None) -> Response:
-        return await self._run("predict", lambda: _json(protocols.plain_answer(self._model, body)))
+        question = await self._read(body, lambda: protocols.plain_question(self._model, body))
+        answer = await self._answered(question)
+        return await self._written(len(question.rows), lambda: _json(protocols.predictions(answer)))
 
     async def _infer(self, body: bytes, length: bytes | None) -> Response:
-        def answered() -> Response:
-            content, json_bytes = protocols.infer_answer(self._model, body, length)
+        def written() -> Response:
+            content, json_bytes = protocols.infer_answer(self._model.bundle, asked, answer)
             if json_bytes is None:
                 return Response(200, content)
             kind = (b"content-type", b"application/octet-stream")
             return Response(200, content, (kind, (_JSON_LENGTH, b"%d" % json_bytes)))
 
-        return await self._run("predict", answered)
+        asked, question = await self._read(body, lambda: protocols.infer_question(self._model, body, length))
+        answer = await self._answered(question)
+        return await self._written(len(question.rows), written)
 
     async def _explain(self, body: bytes, _length: bytes | None) -> Response:
-        def explained() -> Response:
-            read = read_any(body)
-            columns, rows = protocols.own_request(read, self._model.bundle)
-            return _json(self._model.explain(columns, rows, read.get("background")).as_json())
-
-        return await self._run("explain", explained)
+        return await self._explained(body, lambda: protocols.own_rows(self._model, body))
 
     async def _explain_plain(self, body: bytes, _length: bytes | None) -> Response:
-        def explained() -> Response:
-            rows = protocols.plain_rows(self._model, body)
-            return _json(self._model.explain(self._model.bundle.columns, rows).as_json())
+        return await self._explained(body, lambda: Unexplained(protocols.plain_rows(self._model, body), None))
 
-        return await self._run("explain", explained)
+    async def _explained(self, body: bytes, read: Callable[[], Unexplained]) -> Response:
+        asked = await self._read(body, read)
+        count = len(asked.rows)
+        joins = self._model.explains_together(count, asked.background)
+        found = await self._explaining.answer(asked, count, joins=joins)
+        return await self._written(count, lambda: _json(found.as_json()))
 
-    async def _run(self, kind: str, work: Callable[[], Response]) -> Response:
-        return await anyio.to_thread.run_sync(work, limiter=self._threads[kind])
+    async def _ask_why(self, asked: Sequence[Unexplained]) -> Sequence[Explanation]:
+        return await anyio.to_thread.run_sync(self._explanations, asked, limiter=self._threads)
+
+    def _explanations(self, asked: Sequence[Unexplained]) -> list[Explanation]:
+        if len(asked) == 1:
+            [one] = asked
+            return [self._model.explain_checked(one.rows, one.background)]
+        return self._model.explain_together([one.rows for one in asked])
+
+    async def _read(self, body: bytes, read: Callable[[], Read]) -> Read:
+        # a short body is read sooner than a thread is woken
+        return read() if len(body) <= _LONG_BYTES else await anyio.to_thread.run_sync(read)
+
+    async def _answered(self, question: Question) -> Answer:
+        joins = self._model.joining.may(question.rows, question.params)
+        return await self._asked.answer(question, len(question.rows), joins=joins)
+
+    async def _written(self, rows: int, written: Callable[[], Response]) -> Response:
+        return written() if rows <= _MANY_ROWS else await anyio.to_thread.run_sync(written)
+
+    async def _ask(self, questions: Sequence[Question]) -> Sequence[Answer]:
+        return await anyio.to_thread.run_sync(self._answers, questions, limiter=self._threads)
+
+    def _answers(self, questions: Sequence[Question]) -> list[Answer]:
+        if len(questions) == 1:
+            [question] = questions
+            return [self._model.answer(question.rows, question.params)]
+        return self._model.together([question.rows for question in questions])
 
 
 async def _send(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
@@ -184,7 +218,8 @@ async def _handled(handler: Handler, headers: Mapping[bytes, bytes], receive: Re
         status, reason, sentence = _REASONS[type(error)]
         problems = [problem.as_json() for problem in error.problems] if isinstance(error, BadInput) else None
         said = f"the body is not JSON: {error}" if isinstance(error, NotJson) else sentence or str(error)
-        return _error(status, reason, said, problems)
+        answer = _error(status, reason, said, problems)
+        return answer._replace(headers=(*answer.headers, _SOON)) if isinstance(error, TooManyWait) else answer
     except Refused as refusal:
         logger.exception("the model's files are no longer those that were approved%s", _named(headers))
         return _error(409, refusal.code, refusal.sentence)

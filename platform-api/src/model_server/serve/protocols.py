@@ -1,11 +1,13 @@
 """What the model server reads and answers at each of its doors: its own, the Open Inference Protocol v2, v1 and MLflow's."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_server.bundle import Bundle
+from model_server.contract.decoder import Row
 from model_server.contract.problems import BadInput
+from model_server.contract.strict_json import read_any
 from model_server.doors.datatypes import described_input
-from model_server.doors.infer import read_infer
+from model_server.doors.infer import Infer, read_infer
 from model_server.doors.outputs import Form, check_wanted, described, outputs, written
 from model_server.doors.plain import read_plain
 from model_server.doors.rows import rows_of
@@ -29,12 +31,44 @@ def own_request(body: Any, bundle: Bundle) -> tuple[list[str], Rows]:
     return columns, rows
 
 
-def plain_answer(model: ServedModel, body: bytes) -> dict[str, Any]:
-    """Answer KServe v1, or a body of MLflow's scoring server. Raises BadInput, NotJson and what the model raises."""
+class Question(NamedTuple):
+    """Checked rows and params of one request."""
+
+    rows: list[Row]
+    params: dict[str, Any]
+
+
+class Unexplained(NamedTuple):
+    """Checked rows to explain, and what came with them to compare with."""
+
+    rows: Rows
+    background: Any
+
+
+def own_rows(model: ServedModel, body: bytes) -> Unexplained:
+    """Read what to explain at the server's own door. Raises BadInput and NotJson."""
+    read = read_any(body)
+    columns, rows = own_request(read, model.bundle)
+    return Unexplained([list(row) for row in model.decoder.lists(columns, rows)], read.get("background"))
+
+
+def own_question(model: ServedModel, body: bytes) -> Question:
+    """Read a body of the server's own door. Raises BadInput and NotJson."""
+    read = read_any(body)
+    columns, rows = own_request(read, model.bundle)
+    return Question(model.decoder.lists(columns, rows), checked_params(model.bundle.params, read.get("params")))
+
+
+def own_answer(answer: Answer) -> dict[str, Any]:
+    """Return an answer as the server's own door names it."""
+    content = {"prediction": answer.prediction, "labels": answer.labels}
+    return content if answer.scores is None else {**content, "scores": answer.scores}
+
+
+def plain_question(model: ServedModel, body: bytes) -> Question:
+    """Read KServe v1, or a body of MLflow's scoring server. Raises BadInput and NotJson."""
     asked = read_plain(body)
-    rows = asked.rows(model.decoder)
-    answer = model.answer(rows, checked_params(model.bundle.params, asked.params))
-    return predictions(answer)
+    return Question(asked.rows(model.decoder), checked_params(model.bundle.params, asked.params))
 
 
 def predictions(answer: Answer) -> dict[str, Any]:
@@ -48,24 +82,24 @@ def plain_rows(model: ServedModel, body: bytes) -> Rows:
     return [list(row) for row in read_plain(body).rows(model.decoder)]
 
 
-def infer_answer(model: ServedModel, body: bytes, json_bytes: bytes | None) -> tuple[bytes, int | None]:
-    """Answer v2; returns the body and, when values follow its JSON in binary, the JSON's length.
-
-    Raises BadInput, NotJson and what the model raises.
-    """
-    asked, bundle = read_infer(body, json_bytes), model.bundle
-    form = form_of(bundle)
-    check_wanted(asked, form)
+def infer_question(model: ServedModel, body: bytes, json_bytes: bytes | None) -> tuple[Infer, Question]:
+    """Read v2. Raises BadInput and NotJson."""
+    asked = read_infer(body, json_bytes)
+    check_wanted(asked, form_of(model.bundle))
     if asked.entity_ids() is not None:
         raise BadInput("this server knows no entities; ask the platform's API, or send 'inputs'")
     rows = rows_of(asked.tensors, model.decoder)
-    answer = model.answer(rows, checked_params(bundle.params, asked.params()))
+    return asked, Question(rows, checked_params(model.bundle.params, asked.params()))
+
+
+def infer_answer(bundle: Bundle, asked: Infer, answer: Answer) -> tuple[bytes, int | None]:
+    """Return v2's body and, when values follow its JSON in binary, the JSON's length."""
     envelope: dict[str, Any] = {"model_name": bundle.model_name, "model_version": str(bundle.model_version)}
     if asked.id is not None:
         envelope["id"] = asked.id
     if given := asked.echo:
         envelope["parameters"] = given
-    return written(envelope, outputs(form, answer.prediction, answer.labels, answer.scores), asked)
+    return written(envelope, outputs(form_of(bundle), answer.prediction, answer.labels, answer.scores), asked)
 
 
 def form_of(bundle: Bundle) -> Form:

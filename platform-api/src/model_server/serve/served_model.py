@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import Bundle, compiled_graph, native_artifact, read_bundle
+from model_server.bundle import MOST_JOINED, Bundle, compiled_graph, native_artifact, read_bundle
 from model_server.contract.decoder import Decoder, Row
 from model_server.contract.known_row import known_rows
 from model_server.contract.problems import BadInput
@@ -26,6 +26,7 @@ from model_server.explain.background import read_background, sent_background
 from model_server.explain.explainer import Explainer, Explanation, compared_with, explainable, make_explainer
 from model_server.explain.without_sample import WithoutSample
 from model_server.formats.artifact import read_artifact
+from model_server.joining.may_join import Joining
 from model_server.refusals import Refused
 from model_server.serve.withdrawals import Withdrawals
 from model_server.trust.files import ApprovedFiles, Files
@@ -78,6 +79,9 @@ class ServedModel:
         if digest and self.bundle.digest != digest:
             raise Refused("not_approved", f"The bundle holds {self.bundle.digest}, but {digest} was approved.")
         self.decoder = Decoder(self.bundle.inputs, self.bundle.extra_inputs)
+        # a graph answers a row in microseconds: it is not worth the wait
+        most = 0 if self.bundle.onnx else self.bundle.joined_rows
+        self.joining = Joining(most, self.bundle.inputs, self.bundle.params)
         self._known_rows = known_rows(files, self.bundle.inputs)
         files.check()
         self._files = files
@@ -131,6 +135,25 @@ class ServedModel:
                 raise
             raise refused from error
 
+    def together(self, parts: Sequence[list[Row]]) -> list[Answer]:
+        """Answer rows of several requests by one call; each must be one that `joining.may` join.
+
+        Raises anything: whose rows are to blame shows when each is asked alone.
+        """
+        every = [row for rows in parts for row in rows]
+        whole, found, end = self._answered(every, None), [], 0
+        for rows in parts:
+            start, end = end, end + len(rows)
+            labels, scores = whole.labels, whole.scores
+            found.append(
+                Answer(
+                    whole.prediction[start:end],
+                    None if labels is None else labels[start:end],
+                    None if scores is None else scores[start:end],
+                )
+            )
+        return found
+
     def _answered(self, checked: list[Row], params: Mapping[str, Any] | None) -> Answer:
         if self._compiled is not None:
             found = run_compiled(self._session, self._compiled, self.bundle.inputs, checked, self.bundle.labels)
@@ -162,7 +185,10 @@ class ServedModel:
         `background`: recent inputs that came with the request; they serve no other. Raises BadInput, NoBackground,
         NotExplainable, NotAdditive.
         """
-        checked = [list(row) for row in self.decoder.lists(columns, rows)]
+        return self.explain_checked([list(row) for row in self.decoder.lists(columns, rows)], background)
+
+    def explain_checked(self, checked: Rows, background: Any = None) -> Explanation:
+        """Explain checked rows, as `explain` does."""
         self.prepare_explanations()
         if self._sample is not None:
             assert self._explainer is not None
@@ -171,6 +197,18 @@ class ServedModel:
         assert self._without_sample is not None
         recent = [] if background is None else sent_background(background, self.bundle.inputs)
         return self._without_sample.explain(checked, recent)
+
+    def explains_together(self, rows: int, background: Any) -> bool:
+        """Return whether a request of so many rows may be explained with others: against the bundle's own sample, row by row."""
+        known = self._sample is not None and self._explainer is not None and self._explainer.joins
+        return known and background is None and rows <= MOST_JOINED
+
+    def explain_together(self, parts: Sequence[Rows]) -> list[Explanation]:
+        """Explain checked rows of several requests that `explains_together`. Raises what `explain` raises."""
+        assert self._explainer is not None
+        assert self._sample is not None
+        sample, source = self._sample
+        return [compared_with(found, source, len(sample)) for found in self._explainer.together(parts)]
 
     def prepare_explanations(self) -> None:
         """Load what explanations need, once: SHAP takes two seconds to import and a hundred megabytes to hold."""
