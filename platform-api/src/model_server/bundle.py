@@ -20,7 +20,7 @@ Form = Literal["array", "frame", "values", "tensor", "tensors"]
 Extra = Literal["refuse", "ignore"]
 # how a missing value was held in the frame the model was trained on; `float`: true, false and missing as 1, 0 and NaN
 Missing = Literal["nan", "none", "na", "float"]
-Datatype = Literal["FP64", "INT64", "BOOL", "BYTES"]
+Datatype = Literal["FP64", "INT64", "UINT64", "BOOL", "BYTES"]
 # what scikit-learn calls the numbers behind a label: how far a row is on either side, distances from centres, shares
 Scoring = Literal["decision_function", "transform", "predict_proba"]
 

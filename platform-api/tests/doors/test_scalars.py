@@ -1,6 +1,7 @@
 """What is written the short way is what the long way writes, to the byte."""
 
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -59,3 +60,32 @@ def test_every_other_answer_takes_the_long_way(
     form: Form, predictions: list[Any], labels: list[Any] | None, more: dict[str, Any]
 ) -> None:
     assert written_scalars(ENVELOPE, form, predictions, labels, asking(**more)) is None
+
+
+@pytest.mark.parametrize(
+    ("stated", "predictions", "datatype"),
+    [
+        ("INT64", [2**63 - 1, -(2**63)], "INT64"),
+        ("INT64", [2**63, 0], "UINT64"),
+        ("UINT64", [2**64 - 1, 0], "UINT64"),
+        ("UINT64", [-1, 0], "INT64"),
+        ("INT64", [2**63, -1], "BYTES"),
+    ],
+)
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_whole_number_beyond_the_stated_datatype_is_written_in_one_that_holds_it(
+    stated: str, predictions: list[int], datatype: str, binary: bool
+) -> None:
+    form, asked = Form.of((), stated, None, ()), asking(parameters={"binary_data_output": binary})
+    body, length = written_scalars(ENVELOPE, form, predictions, None, asked) or written(
+        ENVELOPE, outputs(form, predictions, None), asked
+    )
+    tensor = json.loads(body[:length])["outputs"][0]
+    assert tensor["datatype"] == datatype
+    if datatype == "BYTES":
+        predictions = [str(value) for value in predictions]  # type: ignore[misc]
+    if not binary:
+        assert tensor["data"] == predictions
+    elif datatype != "BYTES":
+        letter = {"INT64": "q", "UINT64": "Q"}[datatype]
+        assert list(struct.unpack(f"<2{letter}", body[length:])) == predictions

@@ -6,19 +6,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from model_server.bundle import AnswerForm, Datatype, Form, InputColumn
+from model_server.bundle import AnswerForm, Form, InputColumn
 from model_server.contract.known_row import blank
 from model_server.contract.values import NUMERIC
 from model_server.engines.answers import NotOnePerRow, WrongAnswers, one_per_row
 from model_server.engines.inputs import table
-from model_server.engines.named import fields_of
+from model_server.engines.named import datatype_of, fields_of
 from model_server.engines.native import NativeModel
 from model_server.refusals import Refused
 
 Rows = list[list[Any]]
 # Two counts of rows that are both no coincidence: a model that iterates over columns answers each time as often.
 _FEW, _LEAST = 2, 3
-_DATATYPES: dict[str, Datatype] = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _same(array: npt.NDArray[Any], frame: npt.NDArray[Any]) -> bool:
 def _form_of(found: npt.NDArray[Any], native: NativeModel) -> AnswerForm:
     # of two classes the second one's probability is the answer
     shape = () if native.task == "binary" else tuple(int(size) for size in found.shape[1:])
-    return AnswerForm(shape, _DATATYPES.get(found.dtype.kind, "BYTES"), fields_of(found))
+    return AnswerForm(shape, datatype_of(found), fields_of(found))
 
 
 def _refusal(problems: list[Exception]) -> Refused:

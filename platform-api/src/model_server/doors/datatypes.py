@@ -1,6 +1,6 @@
 """The Open Inference Protocol's datatypes: how their values lie in binary data, and which one holds a model's type."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, Literal
 
 from model_server.bundle import InputColumn
@@ -58,9 +58,17 @@ def described_input(column: InputColumn) -> dict[str, Any]:
     return {"name": column.name, "datatype": datatype, "shape": [-1, *column.spec["shape"]]}
 
 
-def of_values(values: Iterable[Any]) -> str:
+def of_values(values: Collection[Any]) -> str:
     """Return the datatype that holds all of these values."""
     kinds = {type(value) for value in values}
     if kinds == {bool}:
         return "BOOL"
-    return "INT64" if kinds == {int} else "FP64" if kinds <= {int, float} else BYTES
+    return of_whole(values) if kinds == {int} else "FP64" if kinds <= {int, float} else BYTES
+
+
+def of_whole(values: Collection[int]) -> str:
+    """Return the datatype that holds all of these whole numbers; as text where there is none."""
+    least, most = min(values), max(values)
+    if least >= -(2**63) and most < 2**63:
+        return "INT64"
+    return "UINT64" if least >= 0 and most < 2**64 else BYTES

@@ -9,7 +9,7 @@ import orjson
 
 from model_server.bundle import AnswerField
 from model_server.contract.problems import BadInput, Problem, pointer
-from model_server.doors.datatypes import BYTES, LAYOUT, of_values
+from model_server.doors.datatypes import BYTES, LAYOUT, of_values, of_whole
 from model_server.doors.infer import Infer, InferWanted
 from model_server.doors.words import near
 
@@ -18,7 +18,8 @@ LABEL = "label"
 SCORE = "score"
 # so few values are packed faster without an array
 _FEW = 256
-_LETTERS = {"FP64": "d", "INT64": "q", "BOOL": "?"}
+WHOLE = ("INT64", "UINT64")
+LETTERS = {"FP64": "d", "INT64": "q", "UINT64": "Q", "BOOL": "?"}
 # what is Triton's own and would change the answer must not be passed over
 _UNKNOWN_PARAMETERS = ("classification", "shared_memory_region")
 
@@ -134,7 +135,7 @@ def _in_binary(wanted: InferWanted | None, asked: Infer) -> bool:
 
 
 def _packed(output: Output) -> bytes:
-    if len(output.values) <= _FEW and (letter := _LETTERS.get(output.datatype)) is not None:
+    if len(output.values) <= _FEW and (letter := LETTERS.get(output.datatype)) is not None:
         return struct.pack(f"<{len(output.values)}{letter}", *output.values)
     if output.datatype == BYTES:
         texts = [str(value).encode() for value in output.values]
@@ -148,9 +149,18 @@ def _tensor(name: str, rows: list[Any], datatype: str | None) -> Output:
         shape.append(len(values[0]))
         values = [value for part in values for value in part]
     datatype = datatype or of_values(values)
+    if datatype in WHOLE and values and not fit(datatype, values):
+        # a model may answer beyond what it answered its sample with: the tensor says so itself
+        datatype = of_whole(values)
     if datatype == BYTES:
         values = [value if isinstance(value, str) else _as_text(value) for value in values]
     return Output(name, datatype, shape, values)
+
+
+def fit(datatype: str, values: Sequence[int]) -> bool:
+    """Return whether these whole numbers, at least one, are all held by INT64 or UINT64."""
+    least, most = min(values), max(values)
+    return (least >= -(2**63) and most < 2**63) if datatype == "INT64" else (least >= 0 and most < 2**64)
 
 
 def _as_text(value: Any) -> str:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from model_server.doors.infer import Infer
-from model_server.doors.outputs import LABEL, PREDICTION, Form
+from model_server.doors.outputs import LABEL, LETTERS, PREDICTION, WHOLE, Form, fit
 
-_LETTERS = {"FP64": "d", "INT64": "q", "BOOL": "?"}
 _FEW = 256
 
 
@@ -23,6 +22,8 @@ def written_scalars(
 ) -> tuple[bytes, int | None] | None:
     """Return what `outputs` and `written` return for such an answer; None for every other, and for selected outputs."""
     if asked.wanted or form.shape != () or form.fields or len(predictions) > _FEW:
+        return None
+    if form.datatype in WHOLE and predictions and not fit(form.datatype, predictions):
         return None
     label = None if labels is None else form.label_datatype
     layout = _layout(form.datatype, label, len(predictions))
@@ -42,7 +43,7 @@ def written_scalars(
 def _layout(datatype: str | None, label: str | None, rows: int) -> _Layout | None:
     """Return how the values lie in binary and how the JSON before them describes them; None for texts and what is not stated."""
     tensors = [(PREDICTION, datatype), *([] if label is None else [(LABEL, label)])]
-    letters = [_LETTERS.get(kind or "") for _, kind in tensors]
+    letters = [LETTERS.get(kind or "") for _, kind in tensors]
     if None in letters:
         return None
     described = [

@@ -9,7 +9,12 @@ import numpy.typing as npt
 from model_server.bundle import AnswerField, Datatype
 from model_server.engines.answers import WrongAnswers, as_json, one_per_row, without_gaps
 
-DATATYPES: dict[str, Datatype] = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}
+_DATATYPES: dict[str, Datatype] = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}
+
+
+def datatype_of(values: npt.NDArray[Any]) -> Datatype:
+    """Return the datatype that holds every value of an array of this type."""
+    return "UINT64" if values.dtype == np.uint64 else _DATATYPES.get(values.dtype.kind, "BYTES")
 
 
 def rows_of(columns: Mapping[str, Any]) -> npt.NDArray[Any]:
@@ -43,9 +48,5 @@ def fields_of(found: npt.NDArray[Any]) -> tuple[AnswerField, ...] | None:
     fields = []
     for name in names:
         values = np.asarray([row[name] for row in found])
-        fields.append(
-            AnswerField(
-                str(name), tuple(int(size) for size in values.shape[1:]), DATATYPES.get(values.dtype.kind, "BYTES")
-            )
-        )
+        fields.append(AnswerField(str(name), tuple(int(size) for size in values.shape[1:]), datatype_of(values)))
     return tuple(fields)
