@@ -133,3 +133,20 @@ async def test_a_busy_process_and_a_full_queue_say_when_to_come_again(monkeypatc
         if answer not in refused
     )
     assert await served.ask(1.0) == own(1.0)
+
+
+async def test_requests_to_explain_wait_in_a_queue_with_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "MOST_WAITING", 40)
+    served = Served(lambda rows: answering(200, {"shap_values": [[value] for [value] in rows]}))
+    found = await asyncio.gather(
+        *(served.process.explain([(float(number),)]) for number in range(200)), return_exceptions=True
+    )
+    busy = [answer for answer in found if isinstance(answer, ModelBusy)]
+    # the first ones are taken up when the loop comes to it
+    assert len(busy) == 200 - 40
+    explained = [(number, answer) for number, answer in enumerate(found) if isinstance(answer, dict)]
+    assert len(explained) + len(busy) == 200
+    assert all(answer == {"shap_values": [[float(number)]]} for number, answer in explained)
+    refused = Served(lambda _: answering(422, {"error": "no", "reason": "bad_input"}))
+    with pytest.raises(InputNotValid):
+        await refused.process.explain([(1.0,)])

@@ -102,7 +102,7 @@ async def test_a_prediction_is_a_span_of_its_callers_trace(collector: Collector,
     headers = [(name.lower(), value) for name, value in answer.request.headers.raw]
     assert gateway.at_once(b"/api/v1/predict", headers, answer.request.content)
     spans.stop()
-    long, short = collector.spans()
+    long, short = (span for span in collector.spans() if span.name.startswith("POST"))
     for span in (long, short):
         assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
         assert span.name == "POST /api/v1/predict"
@@ -118,7 +118,7 @@ async def test_names_of_callers_own_are_in_no_span(collector: Collector, door: h
     await door.post("/api/v1/predict", json={"model_name": "ana-s-secret", "input_data": {}})
     await door.get("/api/v1/things/ana-s-secret")
     spans.stop()
-    assert len(collector.spans()) == 2
+    assert len([span for span in collector.spans() if span.name.startswith(("POST", "GET"))]) == 2
     assert b"secret" not in b"".join(request.SerializeToString() for request in collector.requests)
 
 

@@ -84,6 +84,8 @@ class ModelProcess:
         self._asked: Queue[_Question, Said] = Queue(
             self._ask, most_rows=joins, at_once=_JOINED_AT_ONCE if joins else _AT_ONCE, repeated=_says_of_one
         )
+        # the process joins them itself, where it knows what they are compared with
+        self._explained: Queue[_Question, dict[str, Any]] = Queue(self._explain, most_rows=0, at_once=_AT_ONCE)
         self._columns = columns
         self._answer = answer
         self.background: bytes | None = None
@@ -131,10 +133,26 @@ class ModelProcess:
 
     async def explain(self, rows: list[Row]) -> dict[str, Any]:
         """Return attributions, or {error, detail} when the model cannot be explained. Raises what `predict` raises."""
-        background = {"background": orjson.Fragment(self.background)} if self.background else {}
         with spans.calling("model process /explain") as span:
-            status, answer = await self._post("/explain", rows, background, tracing.handed_on(CURRENT.get("")))
-            span.answered(status)
+            question = _Question(rows, _NOTHING, tracing.handed_on(CURRENT.get("")))
+            try:
+                explained = await self._explained.answer(question, len(rows), joins=False)
+            except TooManyWait as full:
+                span.answered(ModelBusy.status)
+                raise ModelBusy(self._name) from full
+            except PlatformError as error:
+                span.answered(error.status)
+                raise
+            span.answered(httpx.codes.OK)
+            return explained
+
+    async def _explain(self, questions: Sequence[_Question]) -> list[dict[str, Any]]:
+        return [await self._explanation(question) for question in questions]
+
+    async def _explanation(self, question: _Question) -> dict[str, Any]:
+        rows = question.rows
+        background = {"background": orjson.Fragment(self.background)} if self.background else {}
+        status, answer = await self._post("/explain", rows, background, question.headers)
         if status == httpx.codes.CONFLICT:
             return {
                 "method": "shap",
