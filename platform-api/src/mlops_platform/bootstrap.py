@@ -25,6 +25,7 @@ from mlops_platform.environment_locks.interfaces import Archives, EnvironmentSto
 from mlops_platform.features.interfaces import FeatureStore
 from mlops_platform.idempotency.claims import record_effect
 from mlops_platform.identity.authorizer import Authorizer
+from mlops_platform.identity.elevation_claims import RecordedElevations
 from mlops_platform.identity.elevations import Elevations
 from mlops_platform.identity.interfaces import IdentityProvider
 from mlops_platform.identity.people import People
@@ -81,7 +82,12 @@ class BuiltServices:
 
 
 # the rooms whose rows must follow from the audit log
-RECORDED_STATES: tuple[RecordedState, ...] = (RecordedApprovals(), RecordedRevisions(), RecordedRisk())
+RECORDED_STATES: tuple[RecordedState, ...] = (
+    RecordedApprovals(),
+    RecordedElevations(),
+    RecordedRevisions(),
+    RecordedRisk(),
+)
 
 
 @dataclass(frozen=True)

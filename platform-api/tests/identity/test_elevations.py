@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select, text
 
+from mlops_platform.audit.verify import verify
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.cli.exits import CommandFailed
 from mlops_platform.cli.people import seconds_of
@@ -161,6 +162,29 @@ async def test_a_row_that_somebody_made_longer_counts_nothing(
     async with parts.database.session() as session:
         await session.execute(text("UPDATE elevations SET ends_at = ends_at + interval '1 day'"))
     assert not await may_read_the_log(client, as_(*ELI))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE elevations SET ends_at = ends_at + interval '1 minute'",
+        "UPDATE elevations SET role = 'manager'",
+        "INSERT INTO elevations (id, subject, tenant, role, reason, began_at, ends_at) "  # noqa: ISC004 - one statement
+        "SELECT 'x', subject, tenant, 'manager', 'none', began_at, ends_at FROM elevations",
+    ],
+)
+async def test_a_row_that_no_event_explains_is_found(
+    client: httpx.AsyncClient, parts: BuiltServices, as_: Headers, change: str
+) -> None:
+    await take(client, as_(*ELI))
+    async with parts.database.read_session() as session:
+        assert (await verify(session)).intact
+    async with parts.database.session() as session:
+        await session.execute(text(change))
+    async with parts.database.read_session() as session:
+        found = await verify(session)
+    assert not found.intact
+    assert any("has the role" in str(problem) for problem in found.problems), found.problems
 
 
 async def test_two_at_once_are_one(client: httpx.AsyncClient, as_: Headers) -> None:
