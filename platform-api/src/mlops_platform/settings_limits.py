@@ -38,6 +38,13 @@ class Limits(BaseSettings):
         "`mlops up` sets 100 MB/s: predictions on the same machine go first. Empty: as fast as it goes.",
     )
     max_body_bytes: int = Field(5_000_000, ge=1_000, description="Largest request body; a larger one answers 413.")
+    builds_at_once: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Models that one worker builds beside each other; 0: one for every two processor cores of the machine. In a "
+        "container, which has fewer, say how many.",
+    )
     build_memory_bytes: int = Field(
         6_000_000_000, description="Address space a model may use while it is built and proven."
     )

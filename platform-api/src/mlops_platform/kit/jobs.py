@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlops_platform.dependencies import Services
+    from mlops_platform.settings import Settings
+
+
+def _one(_: "Settings") -> int:
+    return 1
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,7 @@ class Job:
     run: one pass; raising is logged, counted, and tried again at the next tick.
     exclusive: hold a PostgreSQL advisory lock while running, so that two workers never run the same pass at once.
     pipeline: moves data; a failed pass is counted in `data_pipeline_failures_total{pipeline}` too.
+    copies: how many passes one worker runs beside each other, for a job whose passes share the work by locks of their own.
     """
 
     name: str
@@ -24,3 +30,4 @@ class Job:
     run: "Callable[[Services], Awaitable[None]]"
     exclusive: bool = True
     pipeline: bool = False
+    copies: "Callable[[Settings], int]" = _one
