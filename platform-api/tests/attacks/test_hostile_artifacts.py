@@ -228,6 +228,7 @@ def test_a_graph_that_the_models_process_offers_is_judged_by_a_process_without_t
         "load": "model",
         "schema": "model",
         "compile": "model",
+        "rows": "model",
         "background": "proof",
         "parity": "proof",
     }

@@ -201,7 +201,11 @@ class TestKServeRuntime(ServingRuntimeContract):
 
     async def test_a_pod_fetches_its_statement_and_the_list_before_the_model_is_loaded_and_goes_on(self) -> None:
         spec = a_spec(
-            statement="statement-1.json", statement_uri="s3://b/s", revocations_uri="s3://b/r", public_keys="k"
+            statement="statement-1.json",
+            statement_uri="s3://b/s",
+            revocations_uri="s3://b/r",
+            libraries_uri="s3://b/.environments",
+            public_keys="k",
         )
         predictor = manifests.inference_service(PLACE, spec)["spec"]["predictor"]
         [fetcher] = predictor["initContainers"]
@@ -212,10 +216,14 @@ class TestKServeRuntime(ServingRuntimeContract):
         told = {each["name"]: each["value"] for each in fetcher["env"]}
         assert told["MODEL_SERVER_STATEMENT_URI"] == "s3://b/s"
         assert told["MODEL_SERVER_REVOCATIONS_URI"] == "s3://b/r"
-        [mount] = predictor["model"]["volumeMounts"]
-        assert mount["readOnly"], "a model writes no approvals"
-        assert fetcher["volumeMounts"] == [{"name": mount["name"], "mountPath": mount["mountPath"]}]
-        assert {"name": "MODEL_SERVER_APPROVAL_FOLDER", "value": mount["mountPath"]} in predictor["model"]["env"]
+        assert told["MODEL_SERVER_BUNDLE_URI"] == spec.bundle
+        assert told["MODEL_SERVER_LIBRARIES_URI"] == "s3://b/.environments"
+        mounts = predictor["model"]["volumeMounts"]
+        assert all(mount["readOnly"] for mount in mounts), "a model writes neither approvals nor libraries"
+        assert fetcher["volumeMounts"] == [{"name": mount["name"], "mountPath": mount["mountPath"]} for mount in mounts]
+        for name, mount in zip(("APPROVAL", "LIBRARIES"), mounts, strict=True):
+            assert {"name": f"MODEL_SERVER_{name}_FOLDER", "value": mount["mountPath"]} in predictor["model"]["env"]
+        assert told["MODEL_SERVER_LIBRARIES_FOLDER"] == mounts[1]["mountPath"]
 
     async def test_scaling_is_the_same_order_with_another_number(
         self, runtime: KServeRuntime, cluster: Cluster

@@ -22,6 +22,8 @@ from mlops_platform.costs.interfaces import Meter, ProcessUse, Reading
 from mlops_platform.dependencies import Services
 from mlops_platform.deployments.tables import DeploymentRow, RevisionRow
 from mlops_platform.environment_locks.interfaces import LOCK
+from mlops_platform.identity import elevations
+from mlops_platform.identity.tables import ElevationRow
 from mlops_platform.jobs import JOBS
 from mlops_platform.kit.clock import now
 from mlops_platform.mlflow_door.tables import PendingChangeRow
@@ -189,6 +191,28 @@ async def _an_overdue_request_that_cannot_be_read(ground: Ground, _: pytest.Monk
         kind = NoticeRow.kind == "approval-overdue"
         reminded = sorted(await session.scalars(select(NoticeRow.subject).where(kind)))
     assert reminded == sorted(f"approval:{held[name]['approval_id']}" for name in ground.neighbours)
+
+
+@case("ended-elevations")
+async def _a_role_whose_end_cannot_be_recorded(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    ground.names += ["poison-a", "poison-b", "poison-c"]
+    began = now() - timedelta(hours=2)
+    async with ground.services.database.session() as session:
+        for name in ground.names:
+            times = {"began_at": began, "ends_at": began + timedelta(hours=1)}
+            session.add(ElevationRow(id=name, subject=name, tenant="default", role="auditor", reason="tests", **times))
+    record = elevations._record
+
+    async def spoilt(session: Any, action: Any, actor: Any, row: ElevationRow, more: dict[str, str]) -> None:
+        if row.id == ground.poisoned:
+            raise RuntimeError("poisoned")
+        await record(session, action, actor, row, more)
+
+    monkeypatch.setattr(elevations, "_record", spoilt)
+    await ground.run("ended-elevations")
+    async with ground.services.database.read_session() as session:
+        ended = select(ElevationRow.id).where(ElevationRow.ended_at.is_not(None))
+        assert set(await session.scalars(ended)) == ground.neighbours
 
 
 @case("notices")

@@ -55,6 +55,19 @@ async def test_what_comes_during_a_call_is_answered_together_and_each_hears_its_
     assert model.calls in ([[1], [2, 3, 4]], [[1, 2, 3, 4]])
 
 
+@pytest.mark.parametrize("most_rows", [0, 8])
+async def test_who_asks_again_in_the_moment_of_an_answer_is_answered(most_rows: int) -> None:
+    model = Model()
+    model.gate.set()
+    queue = Queue(model.ask, most_rows=most_rows, at_once=1)
+
+    async def in_turn() -> list[int]:
+        # resumed before the call's task is known to have ended
+        return [await queue.answer(number, 1) for number in range(5)]
+
+    assert await asyncio.wait_for(in_turn(), 60) == [0, 2, 4, 6, 8]
+
+
 async def test_one_that_is_refused_refuses_nobody_else() -> None:
     model = Model()
     model.gate.set()

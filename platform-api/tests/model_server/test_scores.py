@@ -24,7 +24,7 @@ from model_server.build.scores import scores_of
 from model_server.bundle import InputColumn, Scores, parse_bundle
 from model_server.contract.problems import ModelRefuses
 from model_server.engines.native import NativeModel
-from model_server.serve.protocols import infer_answer, v2_metadata
+from model_server.serve.protocols import infer_answer, infer_question, v2_metadata
 from model_server.serve.served_model import ServedModel
 from model_server.trust.files import BuiltFiles
 
@@ -96,7 +96,8 @@ def test_several_scores_a_row_are_a_tensor_and_each_is_explained(tmp_path: Path)
         "inputs": [{"name": "x", "datatype": "FP64", "shape": [2, 3], "data": rows}],
         "outputs": [{"name": "score"}],
     }
-    [score] = json.loads(infer_answer(found, json.dumps(body).encode(), None)[0])["outputs"]
+    asked, (asked_rows, params) = infer_question(found, json.dumps(body).encode(), None)
+    [score] = json.loads(infer_answer(found.bundle, asked, found.answer(asked_rows, params))[0])["outputs"]
     assert (score["name"], score["shape"]) == ("score", [2, 4])
     np.testing.assert_allclose(np.reshape(score["data"], (2, 4)), model.transform(FRAME.head(2)))
     explained = found.explain(list(FRAME.columns), rows)

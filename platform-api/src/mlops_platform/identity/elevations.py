@@ -20,6 +20,7 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.identity.tables import ElevationRow
 from mlops_platform.kit.clock import now
 from mlops_platform.kit.ids import new_id
+from mlops_platform.telemetry.items import apart
 
 log = structlog.get_logger(__name__)
 
@@ -137,11 +138,14 @@ async def end_of_person(session: Session, actor: Principal, subject: str, why: s
 async def end_those_that_are_over(database: Database) -> None:
     """Record the ends of roles whose time is over, each in its own transaction: they stopped counting by themselves."""
     async with database.read_session() as session:
-        over = select(ElevationRow.subject).where(ElevationRow.ended_at.is_(None), ElevationRow.ends_at <= now())
-        subjects = (await session.scalars(over.distinct().limit(_MOST_AT_ONCE))).all()
-    for subject in subjects:
-        async with database.session() as session:
-            await _end(session, await _open(session, subject, over_at=now()), None, "time")
+        over = select(ElevationRow.id).where(ElevationRow.ended_at.is_(None), ElevationRow.ends_at <= now())
+        ids = (await session.scalars(over.order_by(ElevationRow.ends_at).limit(_MOST_AT_ONCE))).all()
+    for one in ids:
+        with apart("ended-elevations", elevation=one):
+            async with database.session() as session:
+                open_still = select(ElevationRow).where(ElevationRow.id == one, ElevationRow.ended_at.is_(None))
+                rows = (await session.scalars(open_still.with_for_update())).all()
+                await _end(session, rows, None, "time")
 
 
 async def _open(session: Session, subject: str, over_at: datetime | None = None) -> list[ElevationRow]:

@@ -64,6 +64,7 @@ class Queue(Generic[Asked, Answer]):
         self._waiting: deque[_Waiting[Asked, Answer]] = deque()
         self._rows = 0
         self._seconds = 0.0
+        self._at_work = 0
         # kept, for the loop itself does not keep its tasks
         self._calling: set[asyncio.Task[None]] = set()
 
@@ -75,7 +76,8 @@ class Queue(Generic[Asked, Answer]):
         waiting = _Waiting(asked, rows, joins and self._joins, answer)
         self._waiting.append(waiting)
         self._rows += rows
-        if len(self._calling) < self._at_once:
+        if self._at_work < self._at_once:
+            self._at_work += 1
             task = asyncio.create_task(self._work())
             self._calling.add(task)
             task.add_done_callback(self._calling.discard)
@@ -87,9 +89,13 @@ class Queue(Generic[Asked, Answer]):
         return count >= MOST_WAITING or self._rows >= MOST_ROWS_WAITING or wait > LONGEST_WAIT_SECONDS
 
     async def _work(self) -> None:
-        while self._waiting:
-            if together := self._taken():
-                await self._call(together)
+        try:
+            while self._waiting:
+                if together := self._taken():
+                    await self._call(together)
+        finally:
+            # in the same step in which nobody was found to wait: whoever comes next finds a place to begin
+            self._at_work -= 1
 
     def _taken(self) -> "list[_Waiting[Asked, Answer]]":
         """Take who is answered next: the first, and those after it that may be answered with it."""
