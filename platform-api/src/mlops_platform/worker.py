@@ -72,7 +72,7 @@ async def run(services: Services, stop: asyncio.Event, names: Collection[str] = 
         if job.pipeline:
             metrics.data_pipeline_failures_total.labels(job.name).inc(0)
     log.info("worker started", jobs=[job.name for job in chosen])
-    await asyncio.gather(*(repeat(job) for job in chosen for _ in range(job.copies(services.settings))))
+    await asyncio.gather(*(repeat(job) for job in chosen for _ in range(job.copies(services))))
     log.info("worker stopped")
 
 

@@ -1,14 +1,15 @@
 """A job whose passes share the work runs several beside each other in one worker; every other job one after another."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mlops_platform import worker
+from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.builds import jobs as builds
 from mlops_platform.kit.jobs import Job
-from mlops_platform.settings import Settings
 
 
 class _Passes:
@@ -67,9 +68,9 @@ async def test_one_that_fails_stops_neither_its_neighbour_nor_itself(
 
 
 def test_the_machine_says_how_many_models_are_built_at_once_unless_the_operator_does(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    services: BuiltServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for cores, found in ((1, 1), (2, 1), (8, 4)):
         monkeypatch.setattr(builds, "cores", lambda cores=cores: cores)
-        assert builds.at_once(settings) == found
-    assert builds.at_once(settings.model_copy(update={"builds_at_once": 3})) == 3
+        assert builds.at_once(services) == found
+    assert builds.at_once(replace(services, settings=services.settings.model_copy(update={"builds_at_once": 3}))) == 3

@@ -2,14 +2,14 @@
 
 from mlops_platform.builds.building import build_pending
 from mlops_platform.builds.gate_runs import measure_waiting
+from mlops_platform.dependencies import Services
 from mlops_platform.kit.jobs import Job
 from mlops_platform.kit.machine import cores
-from mlops_platform.settings import Settings
 
 
-def at_once(settings: Settings) -> int:
+def at_once(services: Services) -> int:
     """Return how many models one worker builds beside each other: as the operator says, else one for every two cores."""
-    return settings.builds_at_once or max(1, cores() // 2)
+    return services.settings.builds_at_once or max(1, cores() // 2)
 
 
 # not exclusive: passes and workers share the work, each version under a lock of its own

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlops_platform.dependencies import Services
-    from mlops_platform.settings import Settings
 
 
-def _one(_: "Settings") -> int:
+def _one(_: "Services") -> int:
     return 1
 
 
@@ -30,4 +29,4 @@ class Job:
     run: "Callable[[Services], Awaitable[None]]"
     exclusive: bool = True
     pipeline: bool = False
-    copies: "Callable[[Settings], int]" = _one
+    copies: "Callable[[Services], int]" = _one
