@@ -86,8 +86,9 @@ format: setup ## rewrite the code in the house style
 bench: setup ## measure the hot paths beside their peers, print ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-docs: setup ## write docs/reference from the code
+docs: setup ## write docs/reference from the code, and the business case from its inputs
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/business/business_case.py
 
 estimators: setup ## build and serve every estimator of scikit-learn, write docs/reference/estimators.md (ten minutes)
 	@$(BIN)/python docs/estimators.py
