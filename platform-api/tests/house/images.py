@@ -20,8 +20,8 @@ class Image:
 
     @property
     def packages(self) -> set[str]:
-        """Our own packages that lie in it."""
-        return {entry.split(".")[0] for entry in self.entries}
+        """Our own packages that lie in it: those that its programs can come to import."""
+        return {name.split(".")[0] for entry in self.entries for name in inside(entry)}
 
     @property
     def lock(self) -> str:

@@ -22,7 +22,7 @@ from tests.support.waiting import until_started
 
 SOURCE = declared.PLATFORM_API / "src"
 pytestmark = [
-    pytest.mark.whole("installs three environments, from what `make setup` left in uv's cache"),
+    pytest.mark.whole("installs three environments; most of it `make setup` has left in uv's cache"),
     pytest.mark.timeout(900),
 ]
 
@@ -38,7 +38,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
         uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
         for command in (
             ["venv", "--quiet", "--python", sys.executable, folder / "opt"],
-            ["pip", "install", "--quiet", "--offline", "--require-hashes", "--link-mode", "hardlink", "-r", image.lock],
+            ["pip", "install", "--quiet", "--require-hashes", "--link-mode", "hardlink", "-r", image.lock],
         ):
             done = subprocess.run(
                 [uv, *command],
