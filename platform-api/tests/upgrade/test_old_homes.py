@@ -58,18 +58,26 @@ async def test_its_schema_comes_forward_goes_back_by_one_and_nothing_is_lost(
     assert found.events > 0
 
 
-def _deploy_with_agreement(platform: Platform) -> None:
-    """Ask for the version again; since its time people have to agree to a risk level that is only a tag."""
+def _deploy_with_agreement(platform: Platform) -> str:
+    """Return the deployment's id. Ask for the version again; since its time people have to agree to a risk level that is only a tag."""
     body = {"model_name": "old", "model_version": "1", "target_stage": "staging", "justification": "upgraded"}
     asked = platform.ask("POST", "/api/v1/models/deploy", "ana@company.com", "data-scientist", json=body)
     assert asked.is_success, asked.text
+    deployment = str(asked.json()["deployment_id"])
     if (approval := asked.json()["approval_id"]) is None:
-        return
+        return deployment
     for person, role in (("sam@company.com", "senior-data-scientist"), ("max@company.com", "manager")):
         decision = {"decision": "approve", "comment": "looked at"}
         path = f"/api/v1/approvals/{approval}/decisions"
         answer = platform.ask("POST", path, person, role, json=decision)
         assert answer.is_success, answer.text
+    return deployment
+
+
+def _live(platform: Platform, deployment: str) -> bool:
+    asked = platform.ask("GET", f"/api/v1/deployments/{deployment}", "ana@company.com", "data-scientist")
+    # newest first: the one of that time stays until the new one has taken its place
+    return asked.is_success and asked.json()["revisions"][0]["state"] == "live"
 
 
 @pytest.mark.whole("starts a platform on the home of an earlier version, twice for each: four minutes")
@@ -102,9 +110,11 @@ def test_its_model_answers_by_grace_and_after_it_was_deployed_again(
     platform.up()
     try:
         assert not platform.predict("old").is_success, "nothing is served without a statement of approval"
-        _deploy_with_agreement(platform)
-        eventually(lambda: platform.predict("old").is_success, 180)
-        assert platform.predict("old").json()["prediction"] == [ANSWER]
+        deployment = _deploy_with_agreement(platform)
+        # before that, one API process may know of it and another not yet
+        eventually(lambda: _live(platform, deployment), 180)
+        for _ in range(20):
+            assert platform.predict("old").json()["prediction"] == [ANSWER]
     finally:
         platform.mlops("down")
         os.environ.pop("MLOPS_HOME", None)
