@@ -42,6 +42,13 @@ NEEDS_A_CLUSTER = {
     "audit_mirror_": "no audit mirror is configured here; tests/audit shows them",
     "cost_": "emitted by the costs room, whose tests show them",
     "tenant_budget_usd": "emitted by the costs room, whose tests show them",
+    # these say something once there is something to say
+    "backup_newest_timestamp_seconds": "no backup was asked for; tests/backup show it",
+    "backup_restore_test_timestamp_seconds": "no backup was tried out; tests/backup show it",
+    "notice_channel_away_seconds": "no channel is configured here; tests/notifications show it",
+    "notices_dead": "no channel is configured here; tests/notifications show it",
+    "revisions_refused": "nothing was refused; tests/deployments show it",
+    "worker_items_failed_for_good": "no item was given up; tests/jobs show it",
 }
 COLUMNS = ["age", "income", "visits"]
 _WHO = ("ana@company.com", "data-scientist")

@@ -32,10 +32,12 @@ from mlops_platform.identity.principal import Principal, Role
 from mlops_platform.kit.clock import now
 from mlops_platform.notifications import delivering, spreading
 from mlops_platform.notifications.interfaces import Channel, ChannelsNotReadable
+from mlops_platform.notifications.jobs import JOBS
 from mlops_platform.notifications.keeping import pause_of_channel, pause_of_message
 from mlops_platform.notifications.notice import Kind, Notice
 from mlops_platform.notifications.outbox import tell
 from mlops_platform.notifications.tables import ChannelStateRow, DeliveryRow, NoticeRow
+from mlops_platform.telemetry import metrics
 
 from ..support.receivers import SECRET, Mailbox, Receiver, listening, mail_server, text_of
 
@@ -277,6 +279,27 @@ async def test_a_message_that_is_refused_becomes_a_dead_letter_and_its_neighbour
     assert [(await client.post(again, headers=admin)).status_code for _ in range(2)] == [204, 204]
     await works(database, hook(receiver))
     assert sorted(sentences(receiver)) == ["sentence 1", "sentence 2", "sentence 3"]
+
+
+async def test_prometheus_reads_what_a_channel_refused_and_for_how_long_it_is_away(
+    services: BuiltServices, receiver: Receiver
+) -> None:
+    (measure,) = (job for job in JOBS if job.name == "notice-metrics")
+    dead, away = metrics.notices_dead.labels("hook"), metrics.notice_channel_away_seconds.labels("gone")
+    receiver.answers = 422
+    await told(services.database, notice())
+    with listening() as other:
+        other.answers = 503
+        for _ in range(7):
+            await works(services.database, hook(receiver), hook(other, "gone"))
+        await measure.run(services)
+        assert dead._value.get() == 1
+        assert 0 < away._value.get() < 3600
+        other.answers = 200
+        for _ in range(3):
+            await works(services.database, hook(other, "gone"))
+    await measure.run(services)
+    assert away._value.get() == 0
 
 
 async def test_a_worker_that_dies_after_sending_sends_again_with_the_same_id(
