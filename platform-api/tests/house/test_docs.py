@@ -4,7 +4,11 @@ import importlib.util
 import re
 from pathlib import Path
 
+import click
 import pytest
+from typer.main import get_command
+
+from mlops_platform.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 LONGEST_LINE = 150
@@ -125,6 +129,22 @@ def test_files_named_in_documents_exist(path: Path) -> None:
     bases = (ROOT, ROOT / "platform-api", source, source / "mlops_platform", source / "model_server")
     for named in re.findall(r"`([a-z_./-]+/[a-z_0-9]+\.(?:py|yaml|lock))`", text):
         assert any((base / named).exists() for base in bases), f"{named} does not exist"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_commands_named_in_documents_exist(path: Path) -> None:
+    # what stands alone between backticks, and what is typed at the beginning of a line of a block
+    text = path.read_text()
+    typed = re.findall(r"`mlops ([^`\n]+)`", text)
+    for block in re.findall(r"```(?:bash|sh|shell)\n(.*?)```", text, flags=re.DOTALL):
+        typed += re.findall(r"^(?:\$ )?(?:\S*/)?mlops (.+)$", block, flags=re.MULTILINE)
+    for words in typed:
+        command: click.Command = get_command(app)
+        for word in words.split():
+            if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z][a-z-]+", word):
+                break
+            assert word in command.commands, f"mlops {words}: there is no '{word}'"
+            command = command.commands[word]
 
 
 def test_every_decision_is_in_the_index() -> None:
