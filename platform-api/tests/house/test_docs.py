@@ -3,8 +3,8 @@
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 from typer.main import get_command
 
@@ -139,9 +139,10 @@ def test_commands_named_in_documents_exist(path: Path) -> None:
     for block in re.findall(r"```(?:bash|sh|shell)\n(.*?)```", text, flags=re.DOTALL):
         typed += re.findall(r"^(?:\$ )?(?:\S*/)?mlops (.+)$", block, flags=re.MULTILINE)
     for words in typed:
-        command: click.Command = get_command(app)
+        command: Any = get_command(app)
         for word in words.split():
-            if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z][a-z-]+", word):
+            # only a group has commands below it
+            if not hasattr(command, "commands") or not re.fullmatch(r"[a-z][a-z-]+", word):
                 break
             assert word in command.commands, f"mlops {words}: there is no '{word}'"
             command = command.commands[word]
