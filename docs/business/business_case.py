@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parent
 PAGE = FOLDER / "business-case.md"
 # how far each input is moved to see what the result hangs on
 MOVED = 0.25
+# conversions of units: what they stand beside is moved instead
+CONVERSIONS = ("weeks_per_year", "working_days_per_year")
 # no rate of return beyond these is told apart from "none"
 _RATES = (-0.99, 100.0)
 
@@ -104,10 +106,14 @@ def moved(inputs: Inputs, name: str, factor: float) -> dict[str, Any]:
 
 
 def sensitivity(inputs: Inputs, cloud_per_month: float) -> list[tuple[str, float, float]]:
-    """Return each input with the NPV when it is a quarter less and a quarter more; what moves it furthest comes first."""
+    """Return each input with the NPV when it is a quarter less and a quarter more; what moves it furthest comes first.
+
+    Conversions of units are left out.
+    """
     rows = [
         (name, *(value(moved(inputs, name, factor), cloud_per_month) for factor in (1 - MOVED, 1 + MOVED)))
         for name in inputs
+        if name not in CONVERSIONS
     ]
     rows.append(("cloud bill", *(value(inputs, cloud_per_month * factor) for factor in (1 - MOVED, 1 + MOVED))))
     return sorted(rows, key=lambda row: -abs(row[1] - row[2]))

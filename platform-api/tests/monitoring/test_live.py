@@ -47,8 +47,8 @@ NEEDS_A_CLUSTER = {
     "backup_restore_test_timestamp_seconds": "no backup was tried out; tests/backup show it",
     "notice_channel_away_seconds": "no channel is configured here; tests/notifications show it",
     "notices_dead": "no channel is configured here; tests/notifications show it",
-    "revisions_refused": "nothing was refused; tests/deployments show it",
-    "worker_items_failed_for_good": "no item was given up; tests/jobs show it",
+    "revisions_refused": "nothing was refused; tests/attacks show it",
+    "worker_items_failed_for_good": "no item was given up; tests/failing show it",
 }
 COLUMNS = ["age", "income", "visits"]
 _WHO = ("ana@company.com", "data-scientist")

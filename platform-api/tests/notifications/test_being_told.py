@@ -1,107 +1,34 @@
 """Being told: nothing is lost, nothing comes twice, in order, and one channel that is away stops no other."""
 
 import asyncio
-import base64
-import hmac
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
-from mlops_platform.adapters.notices import book
-from mlops_platform.adapters.notices.book import FileOfChannels
 from mlops_platform.adapters.notices.email import EmailChannel
-from mlops_platform.adapters.notices.http import (
-    PagerDutyChannel,
-    SlackChannel,
-    WebhookChannel,
-    key_of,
-    signature,
-)
-from mlops_platform.adapters.notices.rules import Rules
 from mlops_platform.bootstrap import BuiltServices
 from mlops_platform.cli.notifications import Kind as CliKind
 from mlops_platform.database.session import Database
-from mlops_platform.identity.principal import Principal, Role
-from mlops_platform.kit.clock import now
+from mlops_platform.identity.principal import Role
 from mlops_platform.notifications import delivering, spreading
-from mlops_platform.notifications.interfaces import Channel, ChannelsNotReadable
 from mlops_platform.notifications.jobs import JOBS
 from mlops_platform.notifications.keeping import pause_of_channel, pause_of_message
-from mlops_platform.notifications.notice import Kind, Notice
+from mlops_platform.notifications.notice import Kind
 from mlops_platform.notifications.outbox import tell
-from mlops_platform.notifications.tables import ChannelStateRow, DeliveryRow, NoticeRow
+from mlops_platform.notifications.tables import ChannelStateRow, NoticeRow
 from mlops_platform.telemetry import metrics
 
-from ..support.receivers import SECRET, Mailbox, Receiver, listening, mail_server, text_of
-
-URL = "http://127.0.0.1:8000"
+from ..support.receivers import Mailbox, Receiver, listening, mail_server, text_of
+from .telling import URL, came, hook, mail, notice, sentences, states, told, works
 
 
 class Killed(Exception):
     """The worker ends here."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with listening() as found:
-        yield found
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    with mail_server() as found:
-        yield found
-
-
-def hook(receiver: Receiver, name: str = "hook", **rules: Any) -> WebhookChannel:
-    return WebhookChannel(name, receiver.url, SECRET, Rules(**rules))
-
-
-def mail(mailbox: Mailbox) -> EmailChannel:
-    return EmailChannel("127.0.0.1", mailbox.port, "none", "mlops@company.com", None, None, frozenset({"company.com"}))
-
-
-def notice(number: int = 1, subject: str = "approval:1", **more: Any) -> Notice:
-    given = {"roles": (Role.MANAGER,), **more}
-    return Notice(Kind.APPROVAL_REQUESTED, subject, "default", f"sentence {number}", "/console/approvals/1", **given)
-
-
-async def told(database: Database, *notices: Notice) -> None:
-    async with database.session() as session:
-        for one in notices:
-            await tell(session, one)
-
-
-async def works(database: Database, *channels: Channel) -> None:
-    """One pass of the worker's jobs, with every pause over."""
-    await spreading.spread(database, channels, URL)
-    async with database.session() as session:
-        await session.execute(update(DeliveryRow).where(DeliveryRow.state == "waiting").values(next_at=now()))
-        await session.execute(update(ChannelStateRow).values(next_at=now()))
-    await delivering.deliver(database, channels, URL)
-
-
-async def states(database: Database) -> dict[str, int]:
-    async with database.read_session() as session:
-        counted = select(DeliveryRow.state, func.count()).group_by(DeliveryRow.state)
-        return {row[0]: row[1] for row in await session.execute(counted)}
-
-
-async def came(services: BuiltServices, email: str, *roles: str, tenant: str = "default") -> None:
-    """Somebody was here, with a verified address."""
-    found = frozenset(Role(role) for role in roles)
-    await services.people.seen(Principal(email, found, tenant, address=email))
-
-
-def sentences(receiver: Receiver) -> list[str]:
-    return [body["data"]["sentence"] for body in receiver.bodies()]
 
 
 # --- the outbox
@@ -428,119 +355,3 @@ async def test_nothing_is_lost_through_two_failing_channels(database: Database, 
             assert len(set(seen.values())) == count
             for numbers_of in order.values():
                 assert numbers_of == sorted(numbers_of)
-
-
-# --- forms and signatures
-
-
-def test_signatures_are_those_of_standard_webhooks() -> None:
-    # the example of the specification's own libraries
-    got = signature(key_of(SECRET), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
-    assert got == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-
-
-async def test_a_webhook_can_be_verified_and_told_apart(database: Database, receiver: Receiver) -> None:
-    await told(database, notice())
-    await works(database, hook(receiver))
-    ((headers, body),) = receiver.got
-    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-    key = base64.b64decode(SECRET.removeprefix("whsec_"))
-    assert headers["webhook-signature"] == f"v1,{base64.b64encode(hmac.new(key, signed, sha256).digest()).decode()}"
-    said = receiver.bodies()[0]
-    assert said["type"] == "approval-requested"
-    assert said["data"]["id"] == headers["webhook-id"]
-    assert said["data"]["url"] == f"{URL}/console/approvals/1"
-
-
-async def test_slack_gets_blocks_in_which_nothing_is_a_mention(database: Database, receiver: Receiver) -> None:
-    sly = Notice(Kind.REVIEW_DUE, "x", "default", "<!channel> & <http://evil|x>", "/console", roles=())
-    await told(database, sly)
-    await works(database, SlackChannel("team", receiver.url, Rules()))
-    (body,) = receiver.bodies()
-    assert body["blocks"][0]["text"]["text"] == f"&lt;!channel&gt; &amp; &lt;http://evil|x&gt;\n<{URL}/console|Open>"
-
-
-async def test_pagerduty_hears_of_what_pages_only(database: Database, receiver: Receiver) -> None:
-    channel = PagerDutyChannel("on-call", receiver.url, "key", Rules())
-    await told(database, notice(1), notice(2, pages=True))
-    await works(database, channel)
-    (body,) = receiver.bodies()
-    assert (body["event_action"], body["payload"]["summary"], body["routing_key"]) == ("trigger", "sentence 2", "key")
-    assert body["dedup_key"]
-
-
-async def test_a_channel_of_a_team_hears_of_that_team(database: Database, receiver: Receiver) -> None:
-    other = Notice(Kind.REVIEW_DUE, "x", "risk", "theirs", "/console")
-    await told(database, notice(), other)
-    await works(database, hook(receiver, tenants=frozenset({"risk"})))
-    assert sentences(receiver) == ["theirs"]
-    await works(database, hook(receiver, "kinds", kinds=frozenset({Kind.REVIEW_DUE})))
-
-
-async def test_a_header_cannot_be_smuggled_into_a_mail(services: BuiltServices, mailbox: Mailbox) -> None:
-    await came(services, "max@company.com", "manager")
-    sly = Notice(Kind.REVIEW_DUE, "x", "default", "a\r\nBcc: eve@evil.example\r\n\r\nb", "/c", roles=(Role.MANAGER,))
-    await told(services.database, sly)
-    await works(services.database, mail(mailbox))
-    (one,) = mailbox.mails
-    assert one["Bcc"] is None
-    assert one["X-Rcpt"] == "max@company.com"
-
-
-# --- the operator's file
-
-
-def channels_file(folder: Path, text: str) -> Path:
-    path = folder / "channels.yaml"
-    path.write_text(text)
-    return path
-
-
-def test_the_file_names_channels_and_keeps_their_secrets_apart(tmp_path: Path) -> None:
-    (tmp_path / "slack").write_text("https://hooks.slack.example/T0/B0/secret\n")
-    (tmp_path / "hook").write_text(SECRET)
-    (tmp_path / "pd").write_text("routing")
-    path = channels_file(
-        tmp_path,
-        f"""
-email: {{host: smtp.company.com, sender: mlops@company.com, domains: [company.com]}}
-channels:
-- {{name: team, kind: slack, url_file: {tmp_path}/slack, tenants: [risk]}}
-- {{name: hook, kind: webhook, url: "https://hooks.company.com/x", secret_file: {tmp_path}/hook}}
-- {{name: on-call, kind: pagerduty, secret_file: {tmp_path}/pd}}
-""",
-    )
-    found = FileOfChannels(path, production=True)
-    assert [channel.name for channel in found.channels()] == ["email", "team", "hook", "on-call"]
-    assert found.channels() is found.channels(), "read again only when it has changed"
-    path.write_text("channels: []\n")
-    assert list(found.channels()) == []
-    assert FileOfChannels(None, production=True).channels() == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("email: {host: x}", "sender"),
-        ("surprise: 1", "surprise"),
-        ("channels: [{name: a, kind: slack}]", "url"),
-        ("channels: [{name: a, kind: slack, url: 'http://hooks.example'}]", "https"),
-        ("channels: [{name: a, kind: slack, url: 'https://user:pass@hooks.example'}]", "address"),
-        ("channels: [{name: a, kind: webhook, url: 'https://hooks.example'}]", "secret_file"),
-        ("channels: [{name: email, kind: slack, url: 'https://hooks.example'}]", "taken"),
-        ("channels: [{name: a, kind: slack, url_file: /does/not/exist}]", "exist"),
-        ("email: {host: smtp.x, sender: a@b, domains: [b], security: none}", "encrypted"),
-        ("[", "YAML"),
-    ],
-)
-def test_a_file_that_does_not_fit_says_why(tmp_path: Path, text: str, says: str) -> None:
-    with pytest.raises(ChannelsNotReadable, match=says):
-        FileOfChannels(channels_file(tmp_path, text), production=True).channels()
-
-
-def test_a_missing_file_and_a_weak_secret_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ChannelsNotReadable):
-        FileOfChannels(tmp_path / "none.yaml", production=False).channels()
-    with pytest.raises(ValueError, match="24 bytes"):
-        key_of("whsec_c2hvcnQ=")
-    assert book.File.model_validate({}).channels == []

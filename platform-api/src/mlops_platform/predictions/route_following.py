@@ -81,8 +81,10 @@ class RouteFollower:
         unchanged = await self._sources.generation() == self._table.generation
         if unchanged and not self._table.is_due() and not (look_again and self._table.has_ended()):
             return
-        snapshot = await self._sources.routes()
-        targets = await anyio.to_thread.run_sync(self._table.load, snapshot)
+        # fetching and loading a big model takes longer than a process may be silent
+        async with self._reporter.beating(self._table.generation, self._table.not_loaded):
+            snapshot = await self._sources.routes()
+            targets = await anyio.to_thread.run_sync(self._table.load, snapshot)
         for gone in self._table.swap(snapshot, targets):
             await self._let_go(gone)
         for name in self._table.models:
